@@ -103,4 +103,9 @@ void Thread::Join() {
   CHECK_EQ(pthread_join(thread_, nullptr), 0);
 }
 
+void Thread::Detach() {
+  if (!std::exchange(running_, false)) return;
+  CHECK_EQ(pthread_detach(thread_), 0);
+}
+
 }  // namespace te

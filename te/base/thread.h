@@ -36,6 +36,10 @@ class Thread {
   // Waits until the body has returned. Does nothing the second time.
   void Join();
 
+  // Lets it run on by itself. Only for a body that shares nothing with its
+  // owner and ends by itself.
+  void Detach();
+
   bool joinable() const { return running_; }
 
  private:
