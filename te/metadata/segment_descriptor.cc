@@ -1,0 +1,241 @@
+#include "te/metadata/segment_descriptor.h"
+
+#include <stddef.h>
+#include <stdint.h>
+
+#include <algorithm>
+#include <limits>
+#include <string>
+#include <utility>
+
+#include "absl/status/status.h"
+#include "absl/status/statusor.h"
+#include "absl/strings/ascii.h"
+#include "absl/strings/escaping.h"
+#include "absl/strings/str_cat.h"
+#include "absl/strings/string_view.h"
+#include "absl/types/span.h"
+#include "te/base/host_port.h"
+#include "te/base/incarnation.h"
+#include "te/base/memory_location.h"
+#include "te/base/status_macros.h"
+#include "te/metadata/host_identity.h"
+#include "te/metadata/segment.pb.h"
+
+namespace te {
+namespace {
+
+constexpr size_t kMaxBootIdBytes = 64;  // a UUID has 36
+
+absl::Status Invalid(absl::string_view what) {
+  return absl::InvalidArgumentError(absl::StrCat("segment descriptor: ", what));
+}
+
+absl::Status CheckCount(absl::string_view what, size_t count, size_t limit) {
+  if (count <= limit) return absl::OkStatus();
+  return Invalid(
+      absl::StrCat(count, " ", what, " are more than the limit of ", limit));
+}
+
+bool IsPrintable(absl::string_view text) {
+  return std::all_of(text.begin(), text.end(), absl::ascii_isprint);
+}
+
+absl::Status ValidateControlAddress(const std::string& address) {
+  absl::StatusOr<HostPort> parsed = HostPort::Parse(address);
+  if (!parsed.ok()) {
+    return Invalid(
+        absl::StrCat("control address: ", parsed.status().message()));
+  }
+  if (parsed->port.value_or(0) == 0) {
+    return Invalid(absl::StrCat("control address '", address, "' has no port"));
+  }
+  return absl::OkStatus();
+}
+
+absl::Status ValidateBuffer(const BufferDescriptor& buffer) {
+  if (buffer.length == 0) {
+    return Invalid(absl::StrCat("the buffer at 0x", absl::Hex(buffer.address),
+                                " is empty"));
+  }
+  if (buffer.length > std::numeric_limits<uint64_t>::max() - buffer.address) {
+    return Invalid(absl::StrCat("the buffer at 0x", absl::Hex(buffer.address),
+                                " of ", buffer.length,
+                                " bytes exceeds the address space"));
+  }
+  return absl::OkStatus();
+}
+
+absl::Status ValidateTransport(const std::string& name,
+                               const std::string& attributes) {
+  bool good_name =
+      !name.empty() &&
+      name.size() <= SegmentDescriptor::kMaxTransportNameBytes &&
+      std::all_of(name.begin(), name.end(), [](char c) {
+        return absl::ascii_islower(c) || absl::ascii_isdigit(c) || c == '_';
+      });
+  if (!good_name) {
+    return Invalid(absl::StrCat("transport name '",
+                                absl::CHexEscape(name.substr(0, 100)),
+                                "' is malformed"));
+  }
+  return CheckCount(absl::StrCat("bytes of attributes for transport ", name),
+                    attributes.size(), SegmentDescriptor::kMaxAttributeBytes);
+}
+
+HostIdentity FromProto(const proto::HostIdentity& in) {
+  return {.boot_id = in.boot_id(),
+          .pid_namespace = in.pid_namespace(),
+          .ipc_namespace = in.ipc_namespace(),
+          .net_namespace = in.net_namespace(),
+          .pid = in.pid(),
+          .process_start_time = in.process_start_time()};
+}
+
+void ToProto(const HostIdentity& in, proto::HostIdentity& out) {
+  out.set_boot_id(in.boot_id);
+  out.set_pid_namespace(in.pid_namespace);
+  out.set_ipc_namespace(in.ipc_namespace);
+  out.set_net_namespace(in.net_namespace);
+  out.set_pid(in.pid);
+  out.set_process_start_time(in.process_start_time);
+}
+
+absl::StatusOr<BufferDescriptor> FromProto(const proto::Buffer& in) {
+  absl::StatusOr<MemoryLocation> location =
+      MemoryLocation::Parse(in.location());
+  if (!location.ok()) return Invalid(location.status().message());
+  return BufferDescriptor{.address = in.address(),
+                          .length = in.length(),
+                          .location = *location,
+                          .remote_read = in.remote_read(),
+                          .remote_write = in.remote_write(),
+                          .generation = in.generation()};
+}
+
+void ToProto(const BufferDescriptor& in, proto::Buffer& out) {
+  out.set_address(in.address);
+  out.set_length(in.length);
+  out.set_location(in.location.ToString());
+  out.set_remote_read(in.remote_read);
+  out.set_remote_write(in.remote_write);
+  out.set_generation(in.generation);
+}
+
+absl::Status CheckProtocolVersion(uint32_t version) {
+  if (version == 0) return Invalid("the protocol version is missing");
+  if (version <= SegmentDescriptor::kProtocolVersion) return absl::OkStatus();
+  return absl::UnimplementedError(
+      absl::StrCat("segment descriptor: the peer writes protocol version ",
+                   version, ", this te reads up to ",
+                   SegmentDescriptor::kProtocolVersion, "; upgrade this te"));
+}
+
+absl::StatusOr<SegmentDescriptor> FromProto(proto::SegmentDescriptor&& in) {
+  SegmentDescriptor out;
+  out.name = std::move(*in.mutable_name());
+  const std::string& incarnation = in.incarnation();
+  absl::StatusOr<Incarnation> parsed = Incarnation::FromBytes(
+      absl::MakeSpan(reinterpret_cast<const uint8_t*>(incarnation.data()),
+                     incarnation.size()));
+  if (!parsed.ok()) return Invalid(parsed.status().message());
+  out.incarnation = *parsed;
+  out.version = in.version();
+  out.host = FromProto(in.host());
+  out.control_addresses.assign(in.control_addresses().begin(),
+                               in.control_addresses().end());
+  out.buffers.reserve(static_cast<size_t>(in.buffers_size()));
+  for (const proto::Buffer& buffer : in.buffers()) {
+    TE_ASSIGN_OR_RETURN(BufferDescriptor converted, FromProto(buffer));
+    out.buffers.push_back(converted);
+  }
+  for (proto::TransportAttributes& transport : *in.mutable_transports()) {
+    if (!out.transports
+             .emplace(transport.transport(),
+                      std::move(*transport.mutable_attributes()))
+             .second) {
+      return Invalid(absl::StrCat("transport '",
+                                  absl::CHexEscape(transport.transport()),
+                                  "' appears twice"));
+    }
+  }
+  return out;
+}
+
+}  // namespace
+
+absl::Status ValidateSegmentName(absl::string_view name) {
+  if (!name.empty() && name.size() <= SegmentDescriptor::kMaxNameBytes &&
+      IsPrintable(name)) {
+    return absl::OkStatus();
+  }
+  return absl::InvalidArgumentError(absl::StrCat(
+      "segment name '", absl::CHexEscape(name.substr(0, 300)), "': use 1 to ",
+      SegmentDescriptor::kMaxNameBytes, " printable ASCII characters"));
+}
+
+absl::StatusOr<SegmentDescriptor> SegmentDescriptor::Parse(
+    absl::string_view bytes) {
+  TE_RETURN_IF_ERROR(CheckCount("bytes", bytes.size(), kMaxBytes));
+  proto::SegmentDescriptor in;
+  if (!in.ParseFromArray(bytes.data(), static_cast<int>(bytes.size()))) {
+    return Invalid(
+        absl::StrCat("these ", bytes.size(), " bytes are no such message"));
+  }
+  TE_RETURN_IF_ERROR(CheckProtocolVersion(in.protocol_version()));
+  // Before they are copied.
+  TE_RETURN_IF_ERROR(CheckCount(
+      "buffers", static_cast<size_t>(in.buffers_size()), kMaxBuffers));
+  TE_ASSIGN_OR_RETURN(SegmentDescriptor out, FromProto(std::move(in)));
+  TE_RETURN_IF_ERROR(out.Validate());
+  return out;
+}
+
+absl::Status SegmentDescriptor::Validate() const {
+  TE_RETURN_IF_ERROR(ValidateSegmentName(name));
+  if (incarnation.IsZero()) return Invalid("the incarnation is zero");
+  if (version == 0) return Invalid("the version is zero");
+  TE_RETURN_IF_ERROR(
+      CheckCount("bytes of boot id", host.boot_id.size(), kMaxBootIdBytes));
+  if (!IsPrintable(host.boot_id)) return Invalid("the boot id is malformed");
+  TE_RETURN_IF_ERROR(CheckCount("control addresses", control_addresses.size(),
+                                kMaxControlAddresses));
+  for (const std::string& address : control_addresses) {
+    TE_RETURN_IF_ERROR(ValidateControlAddress(address));
+  }
+  TE_RETURN_IF_ERROR(CheckCount("buffers", buffers.size(), kMaxBuffers));
+  for (const BufferDescriptor& buffer : buffers) {
+    TE_RETURN_IF_ERROR(ValidateBuffer(buffer));
+  }
+  TE_RETURN_IF_ERROR(
+      CheckCount("transports", transports.size(), kMaxTransports));
+  for (const auto& [transport, attributes] : transports) {
+    TE_RETURN_IF_ERROR(ValidateTransport(transport, attributes));
+  }
+  return absl::OkStatus();
+}
+
+absl::StatusOr<std::string> SegmentDescriptor::Serialize() const {
+  TE_RETURN_IF_ERROR(Validate());
+  proto::SegmentDescriptor out;
+  out.set_protocol_version(kProtocolVersion);
+  out.set_name(name);
+  out.set_incarnation(incarnation.bytes().data(), incarnation.bytes().size());
+  out.set_version(version);
+  ToProto(host, *out.mutable_host());
+  for (const std::string& address : control_addresses) {
+    out.add_control_addresses(address);
+  }
+  for (const BufferDescriptor& buffer : buffers) {
+    ToProto(buffer, *out.add_buffers());
+  }
+  for (const auto& [transport, attributes] : transports) {
+    proto::TransportAttributes& added = *out.add_transports();
+    added.set_transport(transport);
+    added.set_attributes(attributes);
+  }
+  TE_RETURN_IF_ERROR(CheckCount("bytes", out.ByteSizeLong(), kMaxBytes));
+  return out.SerializeAsString();
+}
+
+}  // namespace te
