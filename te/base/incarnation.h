@@ -22,6 +22,8 @@ class Incarnation {
 
   // None.
   Incarnation() = default;
+  explicit Incarnation(const std::array<uint8_t, kBytes>& bytes)
+      : bytes_(bytes) {}
 
   // A new one from the kernel's random numbers (getrandom). Fails only where
   // the system call is forbidden. Thread-safe.

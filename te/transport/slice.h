@@ -1,0 +1,58 @@
+#ifndef TE_TRANSPORT_SLICE_H_
+#define TE_TRANSPORT_SLICE_H_
+
+#include <cstddef>
+#include <cstdint>
+
+#include "absl/status/status.h"
+
+namespace te {
+
+enum class Operation : uint8_t {
+  kRead,   // remote memory to local memory
+  kWrite,  // local memory to remote memory
+};
+
+class CompletionSink;
+
+// The unit of work that a transport sees: one contiguous piece of a request,
+// within one local and one remote buffer.
+//
+// A slice belongs to its batch and does not move. From Post until the sink's
+// Done it is lent to the rail, which alone may touch `next`.
+struct Slice {
+  Operation operation = Operation::kRead;
+  // Index of the request in its batch: for the sink, not for the transport.
+  uint32_t request = 0;
+  std::byte* local = nullptr;
+  uint64_t remote_address = 0;
+  // Bytes; at least 1, at most kMaxSliceBytes.
+  uint32_t length = 0;
+  // How often the slice has been posted before.
+  uint32_t attempts = 0;
+  // Which registration at the peer this is aimed at, as its descriptor says.
+  uint64_t remote_generation = 0;
+  CompletionSink* sink = nullptr;
+  Slice* next = nullptr;
+};
+
+inline constexpr uint32_t kMaxSliceBytes = 64u << 20;
+
+// Takes each slice back, exactly once per Post.
+class CompletionSink {
+ public:
+  // `status` OK means done: a WRITE's bytes are in the remote memory, a READ's
+  // in the local memory. With any status the transport no longer touches the
+  // local memory, nor will bytes it sent before overtake what is posted after.
+  // kUnavailable says that another rail, or this peer later, may succeed; any
+  // other error is the request's own. May be called on any thread, including
+  // inside Post, and must not block.
+  virtual void Done(Slice& slice, absl::Status status) = 0;
+
+ protected:
+  ~CompletionSink() = default;
+};
+
+}  // namespace te
+
+#endif  // TE_TRANSPORT_SLICE_H_

@@ -1,0 +1,86 @@
+#ifndef TE_TRANSPORT_TCP_SLICE_LIST_H_
+#define TE_TRANSPORT_TCP_SLICE_LIST_H_
+
+#include <atomic>
+#include <utility>
+
+#include "absl/types/span.h"
+#include "te/transport/slice.h"
+
+namespace te::tcp {
+
+// Slices in order, linked through Slice::next. For one thread at a time.
+class SliceList {
+ public:
+  SliceList() = default;
+  SliceList(SliceList&& other) noexcept
+      : head_(std::exchange(other.head_, nullptr)),
+        tail_(std::exchange(other.tail_, nullptr)) {}
+  SliceList& operator=(SliceList&&) = delete;
+
+  bool empty() const { return head_ == nullptr; }
+  Slice* front() const { return head_; }
+
+  void PushBack(Slice& slice) {
+    slice.next = nullptr;
+    (tail_ == nullptr ? head_ : tail_->next) = &slice;
+    tail_ = &slice;
+  }
+
+  Slice& PopFront() {
+    Slice& slice = *head_;
+    head_ = slice.next;
+    if (head_ == nullptr) tail_ = nullptr;
+    return slice;
+  }
+
+  void Append(SliceList other) {
+    while (!other.empty()) PushBack(other.PopFront());
+  }
+
+ private:
+  Slice* head_ = nullptr;
+  Slice* tail_ = nullptr;
+};
+
+// Where any thread leaves slices for whoever sends next. Lock-free; its bound
+// is that of the slices that exist. Sequentially consistent: see ClientStream.
+class SliceInbox {
+ public:
+  // `slices` is not empty.
+  void Push(absl::Span<Slice* const> slices) {
+    // A stack: the last one on top.
+    for (size_t i = 1; i < slices.size(); ++i) slices[i]->next = slices[i - 1];
+    Slice* expected = top_.load();
+    do {
+      slices.front()->next = expected;
+    } while (!top_.compare_exchange_weak(expected, slices.back()));
+  }
+
+  bool empty() const { return top_.load() == nullptr; }
+
+  // Everything, in the order in which it was pushed.
+  SliceList TakeAll() {
+    Slice* reversed = nullptr;
+    for (Slice* slice = top_.exchange(nullptr); slice != nullptr;) {
+      Slice* const below = slice->next;
+      slice->next = reversed;
+      reversed = slice;
+      slice = below;
+    }
+    SliceList list;
+    while (reversed != nullptr) {
+      Slice* const next = reversed->next;
+      list.PushBack(*reversed);
+      reversed = next;
+    }
+    return list;
+  }
+
+ private:
+  std::atomic<Slice*> top_{nullptr};
+};
+
+}  // namespace te::tcp
+
+#endif  // TE_TRANSPORT_TCP_SLICE_LIST_H_

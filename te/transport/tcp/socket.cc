@@ -1,0 +1,195 @@
+#include "te/transport/tcp/socket.h"
+
+#include <netinet/in.h>
+#include <netinet/tcp.h>
+#include <poll.h>
+#include <sys/socket.h>
+
+#include <algorithm>
+#include <cerrno>
+#include <chrono>
+#include <climits>
+
+#include "absl/strings/str_cat.h"
+#include "te/base/errno_status.h"
+#include "te/base/status_macros.h"
+
+namespace te::tcp {
+namespace {
+
+using std::chrono::ceil;
+using std::chrono::milliseconds;
+using std::chrono::seconds;
+
+absl::Status SetOption(int fd, int level, int option, int value) {
+  if (setsockopt(fd, level, option, &value, sizeof(value)) == 0) {
+    return absl::OkStatus();
+  }
+  return ErrnoToStatus(errno, absl::StrCat("setting socket option ", option,
+                                           " to ", value, " failed"));
+}
+
+absl::Status SetBuffers(int fd, int bytes) {
+  if (bytes == 0) return absl::OkStatus();
+  TE_RETURN_IF_ERROR(SetOption(fd, SOL_SOCKET, SO_SNDBUF, bytes));
+  return SetOption(fd, SOL_SOCKET, SO_RCVBUF, bytes);
+}
+
+// Waits until poll reports `events` for `fd`.
+absl::Status Await(int fd, int16_t events, MonotonicTime deadline) {
+  for (;;) {
+    const Duration left = TimeUntil(deadline, RealClock().Now());
+    const auto timeout =
+        std::min<int64_t>(ceil<milliseconds>(left).count(), INT_MAX);
+    pollfd poller = {.fd = fd, .events = events, .revents = 0};
+    const int ready = poll(&poller, 1, static_cast<int>(timeout));
+    if (ready > 0) return absl::OkStatus();
+    if (ready == 0) return absl::UnavailableError("no answer in time");
+    if (errno != EINTR) return ErrnoToStatus(errno, "poll failed");
+  }
+}
+
+absl::Status Unavailable(absl::string_view what, const SocketAddress& peer,
+                         absl::string_view why) {
+  return absl::UnavailableError(
+      absl::StrCat(what, " ", peer.ToString(), " failed: ", why));
+}
+
+absl::StatusOr<UniqueFd> ListenOn(const SocketAddress& address,
+                                  const TcpOptions& options) {
+  UniqueFd fd(
+      socket(address.family(), SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0));
+  if (!fd.valid()) return ErrnoToStatus(errno, "cannot make a tcp socket");
+  // A restarted engine takes its port back although old connections linger.
+  TE_RETURN_IF_ERROR(SetOption(fd.get(), SOL_SOCKET, SO_REUSEADDR, 1));
+  // Accepted sockets inherit them; the receive window is settled by then.
+  TE_RETURN_IF_ERROR(SetBuffers(fd.get(), options.socket_buffer_bytes));
+  if (bind(fd.get(), address.data(), address.length()) != 0 ||
+      listen(fd.get(), SOMAXCONN) != 0) {
+    return ErrnoToStatus(
+        errno, absl::StrCat("cannot listen on ", address.ToString(),
+                            " for tcp data; is the address one of this host, "
+                            "and the port free?"));
+  }
+  return fd;
+}
+
+}  // namespace
+
+absl::StatusOr<UniqueFd> Listen(const TcpOptions& options) {
+  const PortRange& ports = options.listen_ports;
+  absl::Status error;
+  for (uint32_t port = ports.first; port <= ports.last; ++port) {
+    TE_ASSIGN_OR_RETURN(
+        const SocketAddress address,
+        SocketAddress::FromIp(options.listen_ip, static_cast<uint16_t>(port)));
+    absl::StatusOr<UniqueFd> fd = ListenOn(address, options);
+    if (fd.ok()) return fd;
+    error = fd.status();
+  }
+  return error;
+}
+
+absl::Status Configure(int fd, const TcpOptions& options) {
+  TE_RETURN_IF_ERROR(SetOption(fd, IPPROTO_TCP, TCP_NODELAY, 1));
+  TE_RETURN_IF_ERROR(SetBuffers(fd, options.socket_buffer_bytes));
+  // TCP_USER_TIMEOUT (tcp(7)) ends a connection whose data are not
+  // acknowledged; keepalive probes make that true of an idle one.
+  constexpr int kProbes = 4;
+  const auto timeout =
+      std::max<int64_t>(ceil<milliseconds>(options.peer_timeout).count(), 1);
+  const auto interval = std::clamp<int64_t>(
+      ceil<seconds>(options.peer_timeout).count() / (kProbes + 1), 1, 3600);
+  TE_RETURN_IF_ERROR(
+      SetOption(fd, IPPROTO_TCP, TCP_USER_TIMEOUT,
+                static_cast<int>(std::min<int64_t>(timeout, INT_MAX))));
+  TE_RETURN_IF_ERROR(SetOption(fd, SOL_SOCKET, SO_KEEPALIVE, 1));
+  TE_RETURN_IF_ERROR(
+      SetOption(fd, IPPROTO_TCP, TCP_KEEPIDLE, static_cast<int>(interval)));
+  TE_RETURN_IF_ERROR(
+      SetOption(fd, IPPROTO_TCP, TCP_KEEPINTVL, static_cast<int>(interval)));
+  return SetOption(fd, IPPROTO_TCP, TCP_KEEPCNT, kProbes);
+}
+
+absl::StatusOr<UniqueFd> Connect(const SocketAddress& address,
+                                 const TcpOptions& options,
+                                 MonotonicTime deadline) {
+  constexpr absl::string_view kWhat = "connecting to";
+  UniqueFd fd(
+      socket(address.family(), SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0));
+  if (!fd.valid()) return ErrnoToStatus(errno, "cannot make a tcp socket");
+  TE_RETURN_IF_ERROR(Configure(fd.get(), options));
+  if (connect(fd.get(), address.data(), address.length()) != 0 &&
+      errno != EINPROGRESS) {
+    return Unavailable(kWhat, address, ErrnoToStatus(errno, "").message());
+  }
+  if (absl::Status s = Await(fd.get(), POLLOUT, deadline); !s.ok()) {
+    return Unavailable(kWhat, address, s.message());
+  }
+  int error = 0;
+  socklen_t length = sizeof(error);
+  getsockopt(fd.get(), SOL_SOCKET, SO_ERROR, &error, &length);
+  if (error != 0) {
+    return Unavailable(kWhat, address,
+                       ErrnoToStatus(error, "connect").message());
+  }
+  return fd;
+}
+
+absl::StatusOr<SocketAddress> LocalAddress(int fd) {
+  sockaddr_storage storage = {};
+  auto* const address = reinterpret_cast<sockaddr*>(&storage);
+  socklen_t length = sizeof(storage);
+  if (getsockname(fd, address, &length) != 0) {
+    return ErrnoToStatus(errno, "getsockname failed");
+  }
+  return SocketAddress::FromSockaddr(address, length);
+}
+
+std::string DescribeSocket(int fd) {
+  sockaddr_storage storage = {};
+  auto* const address = reinterpret_cast<sockaddr*>(&storage);
+  socklen_t length = sizeof(storage);
+  std::string remote = "a closed socket";
+  if (getpeername(fd, address, &length) == 0) {
+    if (auto peer = SocketAddress::FromSockaddr(address, length); peer.ok()) {
+      remote = peer->ToString();
+    }
+  }
+  const auto local = LocalAddress(fd);
+  return absl::StrCat(local.ok() ? local->ToString() : "?", " to ", remote);
+}
+
+absl::Status SendAll(int fd, absl::Span<const std::byte> data,
+                     MonotonicTime deadline) {
+  while (!data.empty()) {
+    const ssize_t sent = send(fd, data.data(), data.size(), MSG_NOSIGNAL);
+    if (sent >= 0) {
+      data.remove_prefix(static_cast<size_t>(sent));
+    } else if (errno == EAGAIN) {
+      TE_RETURN_IF_ERROR(Await(fd, POLLOUT, deadline));
+    } else if (errno != EINTR) {
+      return absl::UnavailableError(ErrnoToStatus(errno, "send").message());
+    }
+  }
+  return absl::OkStatus();
+}
+
+absl::Status ReceiveAll(int fd, absl::Span<std::byte> data,
+                        MonotonicTime deadline) {
+  while (!data.empty()) {
+    const ssize_t got = recv(fd, data.data(), data.size(), 0);
+    if (got > 0) {
+      data.remove_prefix(static_cast<size_t>(got));
+    } else if (got == 0) {
+      return absl::UnavailableError("the peer has closed the connection");
+    } else if (errno == EAGAIN) {
+      TE_RETURN_IF_ERROR(Await(fd, POLLIN, deadline));
+    } else if (errno != EINTR) {
+      return absl::UnavailableError(ErrnoToStatus(errno, "recv").message());
+    }
+  }
+  return absl::OkStatus();
+}
+
+}  // namespace te::tcp

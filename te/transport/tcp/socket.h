@@ -1,0 +1,43 @@
+#ifndef TE_TRANSPORT_TCP_SOCKET_H_
+#define TE_TRANSPORT_TCP_SOCKET_H_
+
+#include <cstddef>
+#include <string>
+
+#include "absl/status/status.h"
+#include "absl/status/statusor.h"
+#include "absl/types/span.h"
+#include "te/base/clock.h"
+#include "te/base/socket_address.h"
+#include "te/base/unique_fd.h"
+#include "te/transport/tcp/tcp_options.h"
+
+namespace te::tcp {
+
+// Sockets here are non-blocking and closed on exec. Errors name the address.
+
+// Listens on exactly this address, on a port of `options.listen_ports`.
+absl::StatusOr<UniqueFd> Listen(const TcpOptions& options);
+
+// Connects by `deadline`.
+absl::StatusOr<UniqueFd> Connect(const SocketAddress& address,
+                                 const TcpOptions& options,
+                                 MonotonicTime deadline);
+
+// Prepares an accepted or connecting socket: no delay, buffers, and detection
+// of peers that vanished.
+absl::Status Configure(int fd, const TcpOptions& options);
+
+// Both ends, as "127.0.0.1:1 to 127.0.0.1:2".
+std::string DescribeSocket(int fd);
+absl::StatusOr<SocketAddress> LocalAddress(int fd);
+
+// Send or receive all of it by `deadline`.
+absl::Status SendAll(int fd, absl::Span<const std::byte> data,
+                     MonotonicTime deadline);
+absl::Status ReceiveAll(int fd, absl::Span<std::byte> data,
+                        MonotonicTime deadline);
+
+}  // namespace te::tcp
+
+#endif  // TE_TRANSPORT_TCP_SOCKET_H_

@@ -1,0 +1,101 @@
+#include "te/transport/tcp/tcp_rail.h"
+
+#include <algorithm>
+#include <utility>
+
+#include "absl/strings/str_cat.h"
+#include "te/base/status_macros.h"
+#include "te/transport/tcp/socket.h"
+
+namespace te::tcp {
+namespace {
+
+// Slices that go to the same stream: enough to be worth a system call.
+constexpr uint64_t kRunBytes = 256 << 10;
+
+}  // namespace
+
+absl::StatusOr<std::shared_ptr<TcpRail>> TcpRail::Create(
+    const ClientStream::Options& options, std::vector<UniqueFd> sockets,
+    absl::Span<IoLoop* const> loops) {
+  std::shared_ptr<TcpRail> rail(new TcpRail(
+      absl::StrCat(options.name, " (", DescribeSocket(sockets.front().get()),
+                   sockets.size() > 1 ? " and more)" : ")")));
+  for (size_t i = 0; i < sockets.size(); ++i) {
+    ClientStream::Options stream_options = options;
+    stream_options.name =
+        absl::StrCat(options.name, " (", DescribeSocket(sockets[i].get()), ")");
+    rail->streams_.push_back(std::make_shared<ClientStream>(
+        std::move(stream_options), std::move(sockets[i]),
+        *loops[i % loops.size()], [rail = rail.get()](const absl::Status& why) {
+          rail->OnStreamBroken(why);
+        }));
+  }
+  for (const auto& stream : rail->streams_) TE_RETURN_IF_ERROR(stream->Start());
+  return rail;
+}
+
+TcpRail::~TcpRail() { Close(absl::CancelledError("the rail is gone")); }
+
+void TcpRail::Post(absl::Span<Slice* const> slices) {
+  while (!slices.empty()) {
+    uint64_t bytes = 0;
+    size_t count = 0;
+    while (count < slices.size() && (count == 0 || bytes < kRunBytes)) {
+      bytes += slices[count++]->length;
+    }
+    if (streams_.size() == 1) count = slices.size();
+    LeastLoaded().Post(slices.subspan(0, count));
+    slices.remove_prefix(count);
+  }
+}
+
+ClientStream& TcpRail::LeastLoaded() {
+  return **std::min_element(streams_.begin(), streams_.end(),
+                            [](const auto& a, const auto& b) {
+                              return a->queued_bytes() < b->queued_bytes();
+                            });
+}
+
+Progress TcpRail::Poll() {
+  Progress progress = Progress::kBusy;
+  for (const auto& stream : streams_) {
+    const Progress one = stream->Poll();
+    if (one == Progress::kMoved || progress == Progress::kBusy) progress = one;
+  }
+  return progress;
+}
+
+void TcpRail::BeginPolling() {
+  for (const auto& stream : streams_) stream->BeginPolling();
+}
+
+void TcpRail::EndPolling() {
+  for (const auto& stream : streams_) stream->EndPolling();
+}
+
+void TcpRail::Withdraw(absl::FunctionRef<bool(const Slice&)> matches,
+                       const absl::Status& status) {
+  for (const auto& stream : streams_) stream->Withdraw(matches, status);
+}
+
+void TcpRail::Close(const absl::Status& why) {
+  for (const auto& stream : streams_) stream->Close(why);
+}
+
+absl::Status TcpRail::health() const {
+  MutexLock lock(mutex_);
+  return health_;
+}
+
+void TcpRail::OnStreamBroken(const absl::Status& why) {
+  {
+    MutexLock lock(mutex_);
+    if (!health_.ok()) return;
+    health_ = absl::UnavailableError(
+        absl::StrCat(name_, " has failed: ", why.message()));
+  }
+  for (const auto& stream : streams_) stream->Break(why);
+}
+
+}  // namespace te::tcp

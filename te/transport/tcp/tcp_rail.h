@@ -1,0 +1,57 @@
+#ifndef TE_TRANSPORT_TCP_TCP_RAIL_H_
+#define TE_TRANSPORT_TCP_TCP_RAIL_H_
+
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "absl/base/thread_annotations.h"
+#include "absl/functional/function_ref.h"
+#include "absl/status/status.h"
+#include "absl/types/span.h"
+#include "te/base/mutex.h"
+#include "te/base/unique_fd.h"
+#include "te/transport/tcp/client_stream.h"
+#include "te/transport/tcp/io_loop.h"
+#include "te/transport/transport.h"
+
+namespace te::tcp {
+
+// All streams to one peer. They live and die together, since a slice that comes
+// back from one may be sent again only when nothing of it can still arrive.
+class TcpRail final : public Rail {
+ public:
+  // `sockets` have said their Hello; each is served by one of `loops`, which
+  // outlive the rail.
+  static absl::StatusOr<std::shared_ptr<TcpRail>> Create(
+      const ClientStream::Options& options, std::vector<UniqueFd> sockets,
+      absl::Span<IoLoop* const> loops);
+  ~TcpRail() override;
+
+  void Post(absl::Span<Slice* const> slices) override;
+  Progress Poll() override;
+  void BeginPolling() override;
+  void EndPolling() override;
+  void Withdraw(absl::FunctionRef<bool(const Slice&)> matches,
+                const absl::Status& status) override;
+  void Close(const absl::Status& why) override;
+  absl::Status health() const override;
+  std::string name() const override { return name_; }
+
+ private:
+  explicit TcpRail(std::string name) : name_(std::move(name)) {}
+
+  ClientStream& LeastLoaded();
+  void OnStreamBroken(const absl::Status& why);
+
+  const std::string name_;
+  // Fixed once Create has returned.
+  std::vector<std::shared_ptr<ClientStream>> streams_;
+
+  mutable Mutex mutex_;
+  absl::Status health_ ABSL_GUARDED_BY(mutex_);
+};
+
+}  // namespace te::tcp
+
+#endif  // TE_TRANSPORT_TCP_TCP_RAIL_H_

@@ -1,0 +1,273 @@
+#include "te/transport/tcp/tcp_server.h"
+
+#include <sys/socket.h>
+#include <sys/timerfd.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <cerrno>
+#include <chrono>
+#include <functional>
+#include <utility>
+
+#include "absl/strings/str_cat.h"
+#include "glog/logging.h"
+#include "te/base/errno_status.h"
+#include "te/base/status_macros.h"
+#include "te/transport/tcp/socket.h"
+
+namespace te::tcp {
+namespace {
+
+// How long a connection may stay without a Hello, and a session without a
+// connection.
+constexpr Duration kPatience = std::chrono::seconds(10);
+constexpr time_t kSweepSeconds = 1;
+// Strangers do not take the places of peers that are about to say Hello.
+constexpr size_t kMaxStrangers = 256;
+
+}  // namespace
+
+// Calls a function when a descriptor of the server's own is readable.
+class TcpServer::Doorman final : public IoLoop::Client {
+ public:
+  explicit Doorman(std::function<bool()> on_ready)
+      : on_ready_(std::move(on_ready)) {}
+  bool OnReady(uint32_t events) override { return events != 0 && on_ready_(); }
+
+ private:
+  const std::function<bool()> on_ready_;
+};
+
+absl::StatusOr<std::unique_ptr<TcpServer>> TcpServer::Create(
+    const TcpOptions& options, const Incarnation& self, ExposedMemory& memory,
+    absl::Span<IoLoop* const> loops) {
+  TE_ASSIGN_OR_RETURN(UniqueFd listener, Listen(options));
+  TE_ASSIGN_OR_RETURN(const SocketAddress address,
+                      LocalAddress(listener.get()));
+  UniqueFd timer(timerfd_create(CLOCK_MONOTONIC, TFD_NONBLOCK | TFD_CLOEXEC));
+  if (!timer.valid()) return ErrnoToStatus(errno, "timerfd_create failed");
+  std::unique_ptr<TcpServer> server(new TcpServer(options, self, memory, loops,
+                                                  std::move(listener),
+                                                  std::move(timer), address));
+  TE_RETURN_IF_ERROR(server->StartDoormen());
+  return server;
+}
+
+TcpServer::TcpServer(const TcpOptions& options, const Incarnation& self,
+                     ExposedMemory& memory, absl::Span<IoLoop* const> loops,
+                     UniqueFd listener, UniqueFd timer,
+                     const SocketAddress& address)
+    : options_(options),
+      self_(self),
+      memory_(memory),
+      loops_(loops.begin(), loops.end()),
+      listener_(std::move(listener)),
+      timer_(std::move(timer)),
+      address_(address) {}
+
+absl::Status TcpServer::StartDoormen() {
+  TE_RETURN_IF_ERROR(loops_.front()->Add(timer_.get(), EPOLLIN,
+                                         std::make_shared<Doorman>([this] {
+                                           Sweep();
+                                           return false;
+                                         }),
+                                         timer_id_));
+  return loops_.front()->Add(
+      listener_.get(), EPOLLIN,
+      std::make_shared<Doorman>([this] { return AcceptAll(); }), listener_id_);
+}
+
+TcpServer::~TcpServer() {
+  loops_.front()->Remove(listener_id_, listener_.get());
+  loops_.front()->Remove(timer_id_, timer_.get());
+  DisconnectPeers();
+}
+
+bool TcpServer::AcceptAll() {
+  for (;;) {
+    UniqueFd socket(accept4(listener_.get(), nullptr, nullptr,
+                            SOCK_NONBLOCK | SOCK_CLOEXEC));
+    if (socket.valid()) {
+      Welcome(std::move(socket));
+      continue;
+    }
+    if (errno == EAGAIN) return true;
+    if (errno == EINTR || errno == ECONNABORTED) continue;
+    // Out of descriptors or memory. Leaves the door shut until the next sweep,
+    // instead of being called again at once.
+    LOG(ERROR) << ErrnoToStatus(errno,
+                                "accepting a tcp connection failed; if "
+                                "descriptors are short, see `ulimit -n`");
+    loops_.front()->Modify(listener_id_, listener_.get(), 0);
+    MutexLock lock(mutex_);
+    WakeSweep();
+    return false;
+  }
+}
+
+void TcpServer::Welcome(UniqueFd socket) {
+  if (const absl::Status s = Configure(socket.get(), options_); !s.ok()) {
+    LOG(WARNING) << "refused a tcp connection: " << s;
+    return;
+  }
+  MutexLock lock(mutex_);
+  const auto strangers = static_cast<size_t>(
+      std::count_if(guests_.begin(), guests_.end(),
+                    [](const auto& g) { return !g.second.session; }));
+  if (strangers >= kMaxStrangers) {
+    LOG_EVERY_N(WARNING, 1000) << "refused a tcp connection: " << strangers
+                               << " others have not said who they are yet";
+    return;
+  }
+  IoLoop& loop = *loops_[next_loop_++ % loops_.size()];
+  ServerStream::Host& host = *this;
+  auto stream = std::make_shared<ServerStream>(std::move(socket), self_,
+                                               memory_, loop, host);
+  // In the list before its first callback, which waits for mutex_.
+  guests_[stream.get()] = {.stream = stream,
+                           .session = std::nullopt,
+                           .expiry = RealClock().Now() + kPatience};
+  if (const absl::Status s = stream->Start(); !s.ok()) {
+    LOG(ERROR) << "refused a tcp connection: " << s;
+    guests_.erase(stream.get());
+    return;
+  }
+  WakeSweep();
+}
+
+absl::StatusOr<Incarnation> TcpServer::Admit(const HelloEntry& hello,
+                                             ServerStream& stream) {
+  MutexLock lock(mutex_);
+  const auto found = sessions_.find(hello.session);
+  const auto guest = guests_.find(&stream);
+  if (found == sessions_.end() || guest == guests_.end()) {
+    return absl::UnauthenticatedError("a Hello for no open session");
+  }
+  Session& session = found->second;
+  if (session.streams_joined == session.streams_expected) {
+    return absl::ResourceExhaustedError("more connections than announced");
+  }
+  ++session.streams_joined;
+  guest->second.session = hello.session;
+  return session.client;
+}
+
+void TcpServer::OnEnd(ServerStream& stream, const absl::Status& why) {
+  VLOG(1) << "the tcp connection " << stream.name() << " ends: " << why;
+  stream.Leave();
+  MutexLock lock(mutex_);
+  const auto guest = guests_.find(&stream);
+  if (guest == guests_.end()) return;
+  const std::optional<Incarnation> session = guest->second.session;
+  guests_.erase(guest);
+  if (!session) return;
+  const bool last = std::none_of(
+      guests_.begin(), guests_.end(),
+      [&](const auto& other) { return other.second.session == session; });
+  if (last) sessions_.erase(*session);
+}
+
+TcpServer::Streams TcpServer::TakeStreams(const Incarnation& session) {
+  Streams streams;
+  for (auto guest = guests_.begin(); guest != guests_.end();) {
+    const auto current = guest++;
+    if (current->second.session != session) continue;
+    streams.push_back(std::move(current->second.stream));
+    guests_.erase(current);
+  }
+  sessions_.erase(session);
+  return streams;
+}
+
+absl::StatusOr<Incarnation> TcpServer::OpenSession(const Incarnation& client,
+                                                   uint64_t rail_id,
+                                                   uint32_t streams) {
+  Streams earlier;
+  {
+    MutexLock lock(mutex_);
+    const auto found =
+        std::find_if(sessions_.begin(), sessions_.end(), [&](const auto& s) {
+          return s.second.client == client && s.second.rail_id == rail_id;
+        });
+    if (found != sessions_.end()) {
+      const Incarnation old = found->first;
+      earlier = TakeStreams(old);
+    }
+  }
+  for (const auto& stream : earlier) stream->Close();
+
+  TE_ASSIGN_OR_RETURN(const Incarnation session, Incarnation::Random());
+  MutexLock lock(mutex_);
+  uint64_t promised = streams;
+  for (const auto& [id, other] : sessions_) promised += other.streams_expected;
+  if (promised > static_cast<uint64_t>(options_.max_inbound_streams)) {
+    return absl::ResourceExhaustedError(absl::StrCat(
+        "this engine already serves as many tcp connections as it may (",
+        options_.max_inbound_streams, "); raise max_inbound_streams"));
+  }
+  sessions_[session] = {.client = client,
+                        .rail_id = rail_id,
+                        .streams_expected = streams,
+                        .streams_joined = 0,
+                        .expiry = RealClock().Now() + kPatience};
+  WakeSweep();
+  return session;
+}
+
+void TcpServer::DisconnectPeers() {
+  Streams all;
+  {
+    MutexLock lock(mutex_);
+    for (auto& [stream, guest] : guests_)
+      all.push_back(std::move(guest.stream));
+    guests_.clear();
+    sessions_.clear();
+  }
+  for (const auto& stream : all) stream->Close();
+}
+
+// Cuts off who has not said Hello in time, and forgets sessions that nobody
+// came for. On the first loop's thread, like AcceptAll.
+void TcpServer::Sweep() {
+  uint64_t ticks;
+  if (read(timer_.get(), &ticks, sizeof(ticks)) < 0) return;
+  loops_.front()->Modify(listener_id_, listener_.get(), EPOLLIN);
+  const MonotonicTime now = RealClock().Now();
+  Streams late;
+  {
+    MutexLock lock(mutex_);
+    sweeping_ = false;
+    bool more = false;
+    for (auto guest = guests_.begin(); guest != guests_.end();) {
+      const auto current = guest++;
+      if (current->second.session) continue;
+      if (current->second.expiry > now) {
+        more = true;
+        continue;
+      }
+      late.push_back(std::move(current->second.stream));
+      guests_.erase(current);
+    }
+    for (auto session = sessions_.begin(); session != sessions_.end();) {
+      const auto current = session++;
+      if (current->second.streams_joined > 0) continue;
+      if (current->second.expiry > now) {
+        more = true;
+      } else {
+        sessions_.erase(current);
+      }
+    }
+    if (more) WakeSweep();
+  }
+  for (const auto& stream : late) stream->Close();
+}
+
+void TcpServer::WakeSweep() {
+  if (std::exchange(sweeping_, true)) return;
+  const itimerspec once = {.it_interval = {},
+                           .it_value = {.tv_sec = kSweepSeconds, .tv_nsec = 0}};
+  PCHECK(timerfd_settime(timer_.get(), 0, &once, nullptr) == 0);
+}
+
+}  // namespace te::tcp

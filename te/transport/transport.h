@@ -1,0 +1,101 @@
+#ifndef TE_TRANSPORT_TRANSPORT_H_
+#define TE_TRANSPORT_TRANSPORT_H_
+
+#include <cstdint>
+#include <memory>
+#include <string>
+
+#include "absl/functional/function_ref.h"
+#include "absl/status/status.h"
+#include "absl/status/statusor.h"
+#include "absl/strings/string_view.h"
+#include "absl/types/span.h"
+#include "te/base/clock.h"
+#include "te/base/incarnation.h"
+#include "te/transport/peer_channel.h"
+#include "te/transport/slice.h"
+
+namespace te {
+
+// What a call to Rail::Poll did.
+enum class Progress {
+  kMoved,  // bytes or completions moved: poll again
+  kIdle,   // nothing to do right now
+  kBusy,   // another thread is driving the rail: do not spin, sleep
+};
+
+// One path to one peer, from a local to a remote NIC. Thread-safe.
+//
+// Shut-down: Close, after which the rail only refuses; a failed rail closes
+// itself. The rail must outlive every call into it, and every slice posted has
+// been given back once Close has returned.
+class Rail {
+ public:
+  virtual ~Rail() = default;
+
+  // Takes `slices` over: the sink of each gets it back exactly once. Does not
+  // block. One call per group, so that a group shares system calls or
+  // doorbells.
+  virtual void Post(absl::Span<Slice* const> slices) = 0;
+
+  // Moves whatever can move without blocking. A rail makes progress without
+  // being polled, at the price of waking a thread of the transport's; a caller
+  // that spins here between BeginPolling and EndPolling spares that.
+  virtual Progress Poll() = 0;
+  virtual void BeginPolling() = 0;
+  virtual void EndPolling() = 0;
+
+  // Gives back, with `status`, those posted slices for which `matches` holds
+  // and of which nothing has been sent yet. The others finish, or fail in
+  // Close.
+  virtual void Withdraw(absl::FunctionRef<bool(const Slice&)> matches,
+                        const absl::Status& status) = 0;
+
+  // Cuts the rail. Everything posted is given back with `why` before this
+  // returns. Must not be called from a sink.
+  virtual void Close(const absl::Status& why) = 0;
+
+  // OK, or why this rail does not work any more.
+  virtual absl::Status health() const = 0;
+
+  // For people: "tcp 127.0.0.1:4000 to 127.0.0.1:5000".
+  virtual std::string name() const = 0;
+};
+
+// Whom to connect to.
+struct PeerIdentity {
+  std::string name;
+  Incarnation incarnation;
+};
+
+// One way to move bytes. Thread-safe. Owned by the engine; outlives its rails.
+class Transport {
+ public:
+  virtual ~Transport() = default;
+
+  // As in descriptors, flags and errors: "tcp".
+  virtual absl::string_view name() const = 0;
+
+  // Sets a rail up with the peer, by `deadline`. `rail_id` is chosen by the
+  // caller, once per lasting relation: connecting again under the same id first
+  // makes sure, at the peer, that nothing sent over the earlier rail of that id
+  // can reach memory any more. The earlier rail must be closed.
+  virtual absl::StatusOr<std::shared_ptr<Rail>> Connect(
+      const PeerIdentity& peer, uint64_t rail_id, PeerChannel& channel,
+      MonotonicTime deadline) = 0;
+
+  // The other end of Connect: answers a peer's handshake, whose bytes are not
+  // to be trusted.
+  virtual absl::StatusOr<std::string> Accept(const Incarnation& client,
+                                             absl::string_view request,
+                                             MonotonicTime deadline) = 0;
+
+  // Cuts off every peer, so that no access by one is under way any more when
+  // this returns. They can connect again. For memory that must be given back
+  // although a stalled peer holds it.
+  virtual void DisconnectPeers() = 0;
+};
+
+}  // namespace te
+
+#endif  // TE_TRANSPORT_TRANSPORT_H_
