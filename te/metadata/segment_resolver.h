@@ -1,0 +1,39 @@
+#ifndef TE_METADATA_SEGMENT_RESOLVER_H_
+#define TE_METADATA_SEGMENT_RESOLVER_H_
+
+#include "absl/status/status.h"
+#include "absl/status/statusor.h"
+#include "absl/strings/string_view.h"
+#include "te/base/clock.h"
+#include "te/base/incarnation.h"
+#include "te/metadata/segment_descriptor.h"
+
+namespace te {
+
+// How segments are found by name: in a metadata store, or by asking the peer
+// itself. Implementations are thread-safe, keep no cache, and end every call by
+// its deadline with DEADLINE_EXCEEDED or UNAVAILABLE.
+class SegmentResolver {
+ public:
+  virtual ~SegmentResolver() = default;
+
+  // The descriptor as it is now; NOT_FOUND when nobody publishes that name.
+  virtual absl::StatusOr<SegmentDescriptor> Lookup(absl::string_view name,
+                                                   MonotonicTime deadline) = 0;
+
+  // Makes a descriptor, the caller's own, found under its name. A later version
+  // of the same incarnation replaces an earlier one; an earlier one changes
+  // nothing, so that publishing threads may overtake each other.
+  // ALREADY_EXISTS, saying by whom, while another incarnation holds the name.
+  virtual absl::Status Publish(const SegmentDescriptor& descriptor,
+                               MonotonicTime deadline) = 0;
+
+  // Takes back what this incarnation published under the name, if anything.
+  virtual absl::Status Withdraw(absl::string_view name,
+                                const Incarnation& incarnation,
+                                MonotonicTime deadline) = 0;
+};
+
+}  // namespace te
+
+#endif  // TE_METADATA_SEGMENT_RESOLVER_H_

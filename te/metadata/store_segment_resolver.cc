@@ -1,0 +1,113 @@
+#include "te/metadata/store_segment_resolver.h"
+
+#include <stdint.h>
+
+#include <string>
+#include <utility>
+
+#include "absl/status/status.h"
+#include "absl/status/statusor.h"
+#include "absl/strings/str_cat.h"
+#include "absl/strings/str_join.h"
+#include "absl/strings/string_view.h"
+#include "te/base/clock.h"
+#include "te/base/incarnation.h"
+#include "te/base/status_macros.h"
+#include "te/metadata/metadata_store.h"
+#include "te/metadata/segment_descriptor.h"
+
+namespace te {
+namespace {
+
+static_assert(SegmentDescriptor::kMaxBytes <= MetadataStore::kMaxValueBytes);
+
+std::string KeyOf(absl::string_view name) {
+  return absl::StrCat("te/segment/", name);
+}
+
+absl::Status NameTaken(const SegmentDescriptor& holder) {
+  return absl::AlreadyExistsError(
+      absl::StrCat("segment name '", holder.name, "' is taken by incarnation ",
+                   holder.incarnation.ToString(), ", process ", holder.host.pid,
+                   " at ", absl::StrJoin(holder.control_addresses, ", "),
+                   "; stop that process or choose another name"));
+}
+
+}  // namespace
+
+absl::StatusOr<StoreSegmentResolver::Published> StoreSegmentResolver::Read(
+    absl::string_view name, MonotonicTime deadline) {
+  const std::string key = KeyOf(name);
+  TE_ASSIGN_OR_RETURN(StoredValue stored, store_.Get(key, deadline));
+  absl::StatusOr<SegmentDescriptor> descriptor =
+      SegmentDescriptor::Parse(stored.value);
+  if (absl::IsUnimplemented(descriptor.status())) return descriptor.status();
+  if (!descriptor.ok()) {
+    return absl::DataLossError(absl::StrCat(
+        "metadata key '", key,
+        "' holds no segment descriptor: ", descriptor.status().message(),
+        "; remove the key if nothing else uses it"));
+  }
+  if (descriptor->name != name) {
+    return absl::DataLossError(absl::StrCat(
+        "metadata key '", key, "' holds the descriptor of another segment, '",
+        descriptor->name, "'; remove the key"));
+  }
+  return Published{*std::move(descriptor), stored.version};
+}
+
+absl::StatusOr<SegmentDescriptor> StoreSegmentResolver::Lookup(
+    absl::string_view name, MonotonicTime deadline) {
+  TE_RETURN_IF_ERROR(ValidateSegmentName(name));
+  absl::StatusOr<Published> published = Read(name, deadline);
+  if (absl::IsNotFound(published.status())) {
+    return absl::NotFoundError(absl::StrCat(
+        "segment '", name,
+        "' is not published; check its name and that its process runs with the "
+        "same metadata store"));
+  }
+  if (!published.ok()) return published.status();
+  return std::move(published->descriptor);
+}
+
+absl::Status StoreSegmentResolver::Publish(const SegmentDescriptor& descriptor,
+                                           MonotonicTime deadline) {
+  TE_ASSIGN_OR_RETURN(std::string bytes, descriptor.Serialize());
+  while (true) {
+    absl::StatusOr<Published> current = Read(descriptor.name, deadline);
+    uint64_t expected = MetadataStore::kAbsent;
+    if (current.ok()) {
+      if (current->descriptor.incarnation != descriptor.incarnation) {
+        return NameTaken(current->descriptor);
+      }
+      if (current->descriptor.version >= descriptor.version) {
+        return absl::OkStatus();
+      }
+      expected = current->store_version;
+    } else if (!absl::IsNotFound(current.status())) {
+      return current.status();
+    }
+    absl::Status put =
+        store_.Put(KeyOf(descriptor.name), bytes, expected, deadline).status();
+    // Somebody was faster; each round starts from what he left.
+    if (!absl::IsAborted(put)) return put;
+  }
+}
+
+absl::Status StoreSegmentResolver::Withdraw(absl::string_view name,
+                                            const Incarnation& incarnation,
+                                            MonotonicTime deadline) {
+  TE_RETURN_IF_ERROR(ValidateSegmentName(name));
+  while (true) {
+    absl::StatusOr<Published> current = Read(name, deadline);
+    if (absl::IsNotFound(current.status())) return absl::OkStatus();
+    if (!current.ok()) return current.status();
+    if (current->descriptor.incarnation != incarnation) return absl::OkStatus();
+    absl::Status removed =
+        store_.Remove(KeyOf(name), current->store_version, deadline);
+    if (absl::IsNotFound(removed)) return absl::OkStatus();
+    if (!absl::IsAborted(removed)) return removed;
+  }
+}
+
+}  // namespace te

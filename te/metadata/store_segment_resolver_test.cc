@@ -1,0 +1,137 @@
+#include "te/metadata/store_segment_resolver.h"
+
+#include <optional>
+#include <thread>
+#include <vector>
+
+#include "absl/status/status.h"
+#include "gtest/gtest.h"
+#include "te/base/clock.h"
+#include "te/base/incarnation.h"
+#include "te/base/status_matchers.h"
+#include "te/metadata/in_process_store.h"
+#include "te/metadata/segment_descriptor.h"
+
+namespace te {
+namespace {
+
+using ::testing::AllOf;
+using ::testing::HasSubstr;
+
+SegmentDescriptor Descriptor(uint64_t version = 1) {
+  SegmentDescriptor descriptor;
+  descriptor.name = "a";
+  descriptor.incarnation = *Incarnation::Random();
+  descriptor.version = version;
+  descriptor.host.pid = 4711;
+  descriptor.control_addresses = {"10.0.0.1:9000"};
+  return descriptor;
+}
+
+class StoreSegmentResolverTest : public testing::Test {
+ protected:
+  InProcessStore store_;
+  StoreSegmentResolver resolver_{store_};
+};
+
+TEST_F(StoreSegmentResolverTest, FindsWhatWasPublished) {
+  SegmentDescriptor mine = Descriptor();
+  TE_ASSERT_OK(resolver_.Publish(mine, kNoDeadline));
+  EXPECT_THAT(resolver_.Lookup("a", kNoDeadline), IsOkAndHolds(mine));
+}
+
+TEST_F(StoreSegmentResolverTest, AnUnknownSegmentIsNotFound) {
+  EXPECT_THAT(resolver_.Lookup("a", kNoDeadline),
+              StatusIs(absl::StatusCode::kNotFound,
+                       HasSubstr("segment 'a' is not published")));
+  EXPECT_THAT(resolver_.Lookup("", kNoDeadline),
+              StatusIs(absl::StatusCode::kInvalidArgument));
+}
+
+TEST_F(StoreSegmentResolverTest, LaterVersionsReplaceEarlierOnes) {
+  SegmentDescriptor mine = Descriptor(1);
+  TE_ASSERT_OK(resolver_.Publish(mine, kNoDeadline));
+  mine.version = 3;
+  TE_ASSERT_OK(resolver_.Publish(mine, kNoDeadline));
+  SegmentDescriptor overtaken = mine;
+  overtaken.version = 2;
+  TE_ASSERT_OK(resolver_.Publish(overtaken, kNoDeadline));
+  EXPECT_THAT(resolver_.Lookup("a", kNoDeadline), IsOkAndHolds(mine));
+}
+
+TEST_F(StoreSegmentResolverTest, ASecondIncarnationIsToldWhoHasTheName) {
+  SegmentDescriptor mine = Descriptor();
+  TE_ASSERT_OK(resolver_.Publish(mine, kNoDeadline));
+  EXPECT_THAT(resolver_.Publish(Descriptor(9), kNoDeadline),
+              StatusIs(absl::StatusCode::kAlreadyExists,
+                       AllOf(HasSubstr(mine.incarnation.ToString()),
+                             HasSubstr("4711"), HasSubstr("10.0.0.1:9000"))));
+  EXPECT_THAT(resolver_.Lookup("a", kNoDeadline), IsOkAndHolds(mine));
+}
+
+TEST_F(StoreSegmentResolverTest, WithdrawingFreesTheName) {
+  SegmentDescriptor first = Descriptor();
+  SegmentDescriptor second = Descriptor();
+  TE_ASSERT_OK(resolver_.Publish(first, kNoDeadline));
+  TE_ASSERT_OK(resolver_.Withdraw("a", first.incarnation, kNoDeadline));
+  TE_ASSERT_OK(resolver_.Withdraw("a", first.incarnation, kNoDeadline));
+  TE_ASSERT_OK(resolver_.Publish(second, kNoDeadline));
+  EXPECT_THAT(resolver_.Lookup("a", kNoDeadline), IsOkAndHolds(second));
+}
+
+TEST_F(StoreSegmentResolverTest, WithdrawLeavesAnotherIncarnationAlone) {
+  SegmentDescriptor mine = Descriptor();
+  TE_ASSERT_OK(resolver_.Publish(mine, kNoDeadline));
+  TE_ASSERT_OK(resolver_.Withdraw("a", Descriptor().incarnation, kNoDeadline));
+  EXPECT_THAT(resolver_.Lookup("a", kNoDeadline), IsOkAndHolds(mine));
+}
+
+TEST_F(StoreSegmentResolverTest, ForeignValuesAreReportedAndKept) {
+  TE_ASSERT_OK(store_.Put("te/segment/a", "garbage", std::nullopt, kNoDeadline)
+                   .status());
+  auto is_data_loss =
+      StatusIs(absl::StatusCode::kDataLoss, HasSubstr("te/segment/a"));
+  EXPECT_THAT(resolver_.Lookup("a", kNoDeadline), is_data_loss);
+  EXPECT_THAT(resolver_.Publish(Descriptor(), kNoDeadline), is_data_loss);
+  EXPECT_THAT(resolver_.Withdraw("a", Descriptor().incarnation, kNoDeadline),
+              is_data_loss);
+  EXPECT_EQ(store_.Get("te/segment/a", kNoDeadline)->value, "garbage");
+
+  TE_ASSERT_OK(store_
+                   .Put("te/segment/b", *Descriptor().Serialize(), std::nullopt,
+                        kNoDeadline)
+                   .status());
+  EXPECT_THAT(
+      resolver_.Lookup("b", kNoDeadline),
+      StatusIs(absl::StatusCode::kDataLoss, HasSubstr("another segment")));
+}
+
+TEST_F(StoreSegmentResolverTest, InvalidDescriptorsAreNotPublished) {
+  SegmentDescriptor mine = Descriptor();
+  mine.version = 0;
+  EXPECT_THAT(resolver_.Publish(mine, kNoDeadline),
+              StatusIs(absl::StatusCode::kInvalidArgument));
+}
+
+TEST_F(StoreSegmentResolverTest, OfManyIncarnationsOneGetsTheName) {
+  std::vector<absl::Status> results(8);
+  std::vector<std::thread> threads;
+  for (absl::Status& result : results) {
+    threads.emplace_back([this, &result] {
+      result = resolver_.Publish(Descriptor(), kNoDeadline);
+    });
+  }
+  for (std::thread& thread : threads) thread.join();
+  int winners = 0;
+  for (const absl::Status& result : results) {
+    if (result.ok()) {
+      ++winners;
+    } else {
+      EXPECT_THAT(result, StatusIs(absl::StatusCode::kAlreadyExists));
+    }
+  }
+  EXPECT_EQ(winners, 1);
+}
+
+}  // namespace
+}  // namespace te
