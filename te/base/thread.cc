@@ -81,7 +81,7 @@ absl::StatusOr<Thread> Thread::Start(ThreadOptions options,
                      "; check the limit of threads (ulimit -u, cgroup "
                      "pids.max) and that the CPUs exist and are allowed"));
   }
-  arg.release();  // RunBody owns it now
+  (void)arg.release();  // RunBody owns it now
   return Thread(thread);
 }
 
