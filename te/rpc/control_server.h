@@ -1,0 +1,81 @@
+#ifndef TE_RPC_CONTROL_SERVER_H_
+#define TE_RPC_CONTROL_SERVER_H_
+
+#include <stdint.h>
+
+#include <chrono>
+#include <memory>
+
+#include "absl/base/attributes.h"
+#include "absl/status/status.h"
+#include "absl/status/statusor.h"
+#include "grpcpp/server.h"
+#include "te/base/clock.h"
+#include "te/base/host_port.h"
+#include "te/base/incarnation.h"
+#include "te/base/socket_address.h"
+#include "te/rpc/control_handler.h"
+#include "te/rpc/control_service.h"
+
+namespace te {
+
+struct ControlServerOptions {
+  // The address to listen on; its port is ignored. No other is listened on,
+  // except that 0.0.0.0 and :: both mean every address of both families.
+  SocketAddress address;
+  // The ports to try, in order; 0 lets the system choose.
+  PortRange ports;
+  // The start of the engine that this server speaks for.
+  Incarnation incarnation;
+  // Of one message, either way. Room for the largest descriptor.
+  int max_message_bytes = 17 << 20;
+  // Threads of this server, which bounds the calls in progress. A call beyond
+  // them is refused with RESOURCE_EXHAUSTED. At least 2: gRPC polls with one.
+  int max_threads = 16;
+  // For calls without a deadline, or with a longer one.
+  Duration max_call_time = std::chrono::seconds(30);
+};
+
+// Answers the control plane's requests of one engine, and gRPC's standard
+// health checks (grpc.health.v1). Owned by the engine. Thread-safe.
+//
+// gRPC offers health checks through a switch for the whole process; Create sets
+// it, so other gRPC servers that the program makes later offer them too.
+class ControlServer {
+ public:
+  // Listens when it returns. ALREADY_EXISTS when the port, or every port of the
+  // range, is in use; otherwise the cause from the system. The text names the
+  // address. `handler` is borrowed and outlives the server.
+  static absl::StatusOr<std::unique_ptr<ControlServer>> Create(
+      const ControlServerOptions& options, ControlHandler& handler);
+
+  // Shuts down with a grace of one second.
+  ~ControlServer();
+  ControlServer(const ControlServer&) = delete;
+  ControlServer& operator=(const ControlServer&) = delete;
+
+  // Stops listening, lets calls in progress end until the deadline, cancels the
+  // rest, and returns when no handler runs any more. That can only be later
+  // than the deadline when a handler ignores its own. Does nothing the second
+  // time.
+  void Shutdown(MonotonicTime deadline);
+
+  // With the port that was found.
+  const SocketAddress& bound_address() const ABSL_ATTRIBUTE_LIFETIME_BOUND {
+    return bound_address_;
+  }
+
+ private:
+  ControlServer(const ControlServerOptions& options, ControlHandler& handler);
+
+  // Listens on this port, 0 included. ALREADY_EXISTS when it is in use.
+  absl::Status Listen(const ControlServerOptions& options, uint16_t port);
+
+  ControlService service_;
+  SocketAddress bound_address_;
+  std::unique_ptr<grpc::Server> server_;
+};
+
+}  // namespace te
+
+#endif  // TE_RPC_CONTROL_SERVER_H_

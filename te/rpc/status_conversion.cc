@@ -1,0 +1,85 @@
+#include "te/rpc/status_conversion.h"
+
+#include <stddef.h>
+
+#include <algorithm>
+#include <string>
+
+#include "absl/status/status.h"
+#include "absl/strings/ascii.h"
+#include "absl/strings/str_cat.h"
+#include "absl/strings/string_view.h"
+#include "absl/strings/strip.h"
+#include "google/protobuf/any.pb.h"
+#include "grpcpp/support/status.h"
+#include "te/base/stale_peer.h"
+#include "te/rpc/control.pb.h"
+
+namespace te {
+namespace {
+
+constexpr size_t kMaxMessageBytes = 2048;
+
+bool CarriesStalePeerMark(const std::string& details_bytes) {
+  control::v1::ErrorDetails details;
+  if (!details.ParseFromString(details_bytes)) return false;
+  for (const google::protobuf::Any& any : details.details()) {
+    if (any.type_url() == kStalePeerTypeUrl) return true;
+  }
+  return false;
+}
+
+// A peer's text goes into our logs, where it must not forge lines.
+std::string Printable(absl::string_view text) {
+  std::string printable(text.substr(0, kMaxMessageBytes));
+  std::replace_if(printable.begin(), printable.end(), absl::ascii_iscntrl, '?');
+  return printable;
+}
+
+absl::string_view RemedyFor(absl::StatusCode code) {
+  switch (code) {
+    case absl::StatusCode::kUnavailable:
+      return "; check that the process runs, that it listens on this address, "
+             "and the network between";
+    case absl::StatusCode::kUnimplemented:
+      return "; check that it is a te engine of a compatible version";
+    default:
+      return "";
+  }
+}
+
+}  // namespace
+
+grpc::Status ToGrpcStatus(const absl::Status& status) {
+  if (status.ok()) return grpc::Status::OK;
+  // The codes are the same numbers in both.
+  const auto code = static_cast<grpc::StatusCode>(status.code());
+  const std::string message(status.message().substr(0, kMaxMessageBytes));
+  if (!IsStalePeer(status)) return grpc::Status(code, message);
+  control::v1::ErrorDetails details;
+  details.set_code(static_cast<int>(status.code()));
+  details.set_message(message);
+  details.add_details()->set_type_url(kStalePeerTypeUrl);
+  return grpc::Status(code, message, details.SerializeAsString());
+}
+
+absl::Status FromGrpcStatus(const grpc::Status& status,
+                            absl::string_view peer) {
+  if (status.ok()) return absl::OkStatus();
+  auto code = static_cast<absl::StatusCode>(status.error_code());
+  if (status.error_code() < grpc::StatusCode::CANCELLED ||
+      status.error_code() > grpc::StatusCode::UNAUTHENTICATED) {
+    code = absl::StatusCode::kUnknown;
+  }
+  const std::string message = Printable(status.error_message());
+  if (code == absl::StatusCode::kFailedPrecondition &&
+      CarriesStalePeerMark(status.error_details())) {
+    // StalePeerError writes the prefix anew.
+    return StalePeerError(absl::StrCat(
+        "peer ", peer, ": ", absl::StripPrefix(message, "stale peer: ")));
+  }
+  return absl::Status(
+      code, absl::StrCat("peer ", peer, ": ", message, RemedyFor(code)));
+}
+
+}  // namespace te

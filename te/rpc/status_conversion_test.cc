@@ -1,0 +1,67 @@
+#include "te/rpc/status_conversion.h"
+
+#include <string>
+
+#include "absl/status/status.h"
+#include "grpcpp/support/status.h"
+#include "gtest/gtest.h"
+#include "te/base/stale_peer.h"
+#include "te/base/status_matchers.h"
+
+namespace te {
+namespace {
+
+using ::testing::AllOf;
+using ::testing::HasSubstr;
+using ::testing::StartsWith;
+
+TEST(StatusConversionTest, KeepsCodesAndMessages) {
+  TE_EXPECT_OK(FromGrpcStatus(ToGrpcStatus(absl::OkStatus()), "a:1"));
+  for (int code = 1; code <= 16; ++code) {
+    absl::Status status(static_cast<absl::StatusCode>(code), "why");
+    EXPECT_THAT(FromGrpcStatus(ToGrpcStatus(status), "a:1"),
+                StatusIs(status.code(), StartsWith("peer a:1: why")));
+  }
+}
+
+TEST(StatusConversionTest, CarriesTheMarkOfAStalePeer) {
+  absl::Status carried =
+      FromGrpcStatus(ToGrpcStatus(StalePeerError("expected x")), "a:1");
+  EXPECT_TRUE(IsStalePeer(carried));
+  EXPECT_THAT(carried, StatusIs(absl::StatusCode::kFailedPrecondition,
+                                "stale peer: peer a:1: expected x"));
+  EXPECT_FALSE(IsStalePeer(FromGrpcStatus(
+      ToGrpcStatus(absl::FailedPreconditionError("stale peer: x")), "a:1")));
+}
+
+TEST(StatusConversionTest, MessagesAreBounded) {
+  const std::string huge(100000, 'x');
+  EXPECT_EQ(ToGrpcStatus(absl::InternalError(huge)).error_message().size(),
+            2048u);
+  EXPECT_EQ(FromGrpcStatus(grpc::Status(grpc::INTERNAL, huge), "").message(),
+            "peer : " + huge.substr(0, 2048));
+}
+
+TEST(StatusConversionTest, APeerCannotForgeLogLines) {
+  EXPECT_THAT(FromGrpcStatus(grpc::Status(grpc::INTERNAL, "a\nb\033"), "c:1"),
+              StatusIs(absl::StatusCode::kInternal, "peer c:1: a?b?"));
+}
+
+TEST(StatusConversionTest, SaysWhatToCheckWhenNobodyAnswers) {
+  EXPECT_THAT(FromGrpcStatus(grpc::Status(grpc::UNAVAILABLE, "refused"), "a:1"),
+              StatusIs(absl::StatusCode::kUnavailable,
+                       AllOf(HasSubstr("refused"), HasSubstr("check that"))));
+}
+
+TEST(StatusConversionTest, SurvivesInventedCodesAndDetails) {
+  EXPECT_THAT(
+      FromGrpcStatus(grpc::Status(static_cast<grpc::StatusCode>(99), "x"), "a"),
+      StatusIs(absl::StatusCode::kUnknown));
+  absl::Status status = FromGrpcStatus(
+      grpc::Status(grpc::FAILED_PRECONDITION, "x", "\xff garbage"), "a");
+  EXPECT_FALSE(IsStalePeer(status));
+  EXPECT_THAT(status, StatusIs(absl::StatusCode::kFailedPrecondition));
+}
+
+}  // namespace
+}  // namespace te
