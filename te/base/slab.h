@@ -105,6 +105,12 @@ class Slab {
     return true;
   }
 
+  // The object at an index, lent or not, for scans: the object itself must tell
+  // whether it may be looked at.
+  T& at(size_t index) ABSL_ATTRIBUTE_LIFETIME_BOUND {
+    return places_[index].object;
+  }
+
   size_t capacity() const { return capacity_; }
   // How many are lent now.
   size_t size() const ABSL_LOCKS_EXCLUDED(mutex_) {

@@ -135,7 +135,7 @@ Progress ClientStream::Poll() {
   if (!status.ok()) Break(status);
   if (broken_) {
     Reap();
-    return Progress::kMoved;
+    return Progress::kIdle;
   }
   if (moved || socket_full_) moved |= Send();
   return moved ? Progress::kMoved : Progress::kIdle;

@@ -1,0 +1,324 @@
+#include "te/core/batch_state.h"
+
+#include <sched.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <utility>
+
+#include "absl/strings/str_cat.h"
+#include "glog/logging.h"
+
+namespace te {
+namespace {
+
+// How often a waiter looks whether the thread that drives the rail has gone.
+constexpr int kBusyRounds = 8;
+
+}  // namespace
+
+void BatchState::Reset(Host& host, uint64_t handle, size_t requests,
+                       uint32_t max_slice_attempts, MonotonicTime deadline) {
+  host_ = &host;
+  handle_ = handle;
+  max_slice_attempts_ = max_slice_attempts;
+  deadline_ = deadline;
+  notification_.reset();
+  on_finished_ = nullptr;
+  event_fd_ = -1;
+  size_ = requests;
+  if (requests > capacity_) {
+    requests_ = std::make_unique<RequestState[]>(requests);
+    capacity_ = requests;
+  }
+  for (size_t i = 0; i < requests; ++i) {
+    RequestState& request = requests_[i];
+    request.unfinished_slices = 0;
+    request.bytes = 0;
+    request.finished = false;
+    request.failed = false;
+    request.status = absl::OkStatus();
+    request.buffer = {};
+  }
+  slices_.clear();
+  peers_.clear();
+  // One more than there are: Launch's own, so that the batch cannot finish
+  // before all of it has been posted.
+  unfinished_requests_ = requests + 1;
+  finished_ = false;
+  aborted_ = false;
+  cancelled_ = false;
+  {
+    MutexLock lock(mutex_);
+    abort_status_ = absl::OkStatus();
+    notification_status_ = absl::OkStatus();
+  }
+}
+
+void BatchState::set_options(const SubmitOptions& options) {
+  notification_ = options.notification;
+  on_finished_ = options.on_finished;
+  event_fd_ = options.event_fd;
+}
+
+void BatchState::SetRequest(size_t index, BufferRegistry::LocalPin pin,
+                            size_t peer, uint64_t remote_generation,
+                            size_t count) {
+  RequestState& request = requests_[index];
+  request.remote_generation = remote_generation;
+  request.buffer = pin.id();
+  request.pin = std::move(pin);
+  request.peer = peer;
+  request.unfinished_slices = static_cast<uint32_t>(count);
+}
+
+void BatchState::RejectRequest(size_t index, absl::Status why) {
+  RequestState& request = requests_[index];
+  Fail(request, std::move(why));
+  request.finished = true;
+  FinishRequest();
+}
+
+size_t BatchState::AddPeer(SegmentId segment, std::shared_ptr<Peer> peer,
+                           std::shared_ptr<const Route> route) {
+  peers_.push_back(
+      {.segment = segment, .peer = std::move(peer), .route = std::move(route)});
+  return peers_.size() - 1;
+}
+
+std::optional<size_t> BatchState::FindPeer(SegmentId segment) const {
+  // From the back: consecutive requests mostly have the same one.
+  for (size_t i = peers_.size(); i > 0; --i) {
+    if (peers_[i - 1].segment == segment) return i - 1;
+  }
+  return std::nullopt;
+}
+
+void BatchState::Launch() {
+  references_ = 2;
+  for (size_t peer = 0; peer < peers_.size(); ++peer) {
+    group_.clear();
+    for (Slice& slice : slices_) {
+      if (requests_[slice.request].peer == peer) group_.push_back(&slice);
+    }
+    if (!group_.empty()) peers_[peer].route->rail->Post(group_);
+  }
+  FinishRequest();
+}
+
+void BatchState::Done(Slice& slice, absl::Status status) {
+  RequestState& request = requests_[slice.request];
+  if (status.ok()) {
+    request.bytes += slice.length;
+    return FinishSlice(request);
+  }
+  if (absl::IsUnavailable(status) && !aborted_ && !cancelled_ &&
+      slice.attempts < max_slice_attempts_ - 1) {
+    return peers_[request.peer].peer->Retry(slice, status);
+  }
+  if (aborted_) {
+    MutexLock lock(mutex_);
+    status = abort_status_;
+  }
+  Fail(request, std::move(status));
+  FinishSlice(request);
+}
+
+void BatchState::Fail(RequestState& request, absl::Status status) {
+  if (!request.failed.exchange(true)) request.status = std::move(status);
+}
+
+void BatchState::FinishSlice(RequestState& request) {
+  if (request.unfinished_slices.fetch_sub(1) != 1) return;
+  request.pin.Reset();
+  request.finished = true;
+  if (sleepers_ > 0) WakeSleepers();
+  FinishRequest();
+}
+
+void BatchState::FinishRequest() {
+  if (unfinished_requests_.fetch_sub(1) != 1) return;
+  if (notification_.has_value() && status().ok()) {
+    host_->SendNotification(*this);
+  } else {
+    Finish();
+  }
+}
+
+void BatchState::FinishNotification(absl::Status status) {
+  {
+    MutexLock lock(mutex_);
+    notification_status_ = std::move(status);
+  }
+  Finish();
+}
+
+void BatchState::Finish() {
+  // The handle may be dropped as soon as finished_ is set: the reference of
+  // what was under way goes last.
+  const std::function<void()> on_finished = std::move(on_finished_);
+  finished_ = true;
+  if (sleepers_ > 0) WakeSleepers();
+  if (event_fd_ >= 0) {
+    const uint64_t one = 1;
+    if (write(event_fd_, &one, sizeof(one)) < 0) {
+      PLOG(ERROR) << "cannot signal the eventfd of a batch";
+    }
+  }
+  if (on_finished) on_finished();
+  Unref();
+}
+
+void BatchState::WakeSleepers() {
+  // The lock makes sure that a sleeper has either seen the change or sleeps.
+  MutexLock lock(mutex_);
+  changed_.NotifyAll();
+}
+
+bool BatchState::Wait(absl::FunctionRef<bool()> done, MonotonicTime deadline,
+                      Duration spin) {
+  if (done() || Poll(done, deadline, spin)) return true;
+  ++sleepers_;
+  bool result = false;
+  {
+    MutexLock lock(mutex_);
+    while (!(result = done())) {
+      if (!changed_.WaitUntil(mutex_, deadline)) {
+        result = done();
+        break;
+      }
+    }
+  }
+  --sleepers_;
+  return result;
+}
+
+bool BatchState::Poll(absl::FunctionRef<bool()> done, MonotonicTime deadline,
+                      Duration spin) {
+  MonotonicTime now = RealClock().Now();
+  if (spin == Duration::zero() || now >= deadline) return false;
+  for (const PeerUse& use : peers_) use.route->rail->BeginPolling();
+  MonotonicTime until = std::min(DeadlineAfter(now, spin), deadline);
+  int busy_rounds = 0;
+  bool result = false;
+  while (!(result = done())) {
+    bool busy = false;
+    const bool moved = PollRails(busy);
+    now = RealClock().Now();
+    if (moved) {
+      busy_rounds = 0;
+      until = std::min(DeadlineAfter(now, spin), deadline);
+      if (now < until) continue;
+    }
+    if (now >= until || (busy && ++busy_rounds > kBusyRounds)) {
+      result = done();
+      break;
+    }
+    sched_yield();
+  }
+  for (const PeerUse& use : peers_) use.route->rail->EndPolling();
+  return result;
+}
+
+// `busy`: other threads drive all the rails.
+bool BatchState::PollRails(bool& busy) {
+  bool moved = false;
+  busy = true;
+  for (const PeerUse& use : peers_) {
+    const Progress progress = use.route->rail->Poll();
+    moved |= progress == Progress::kMoved;
+    busy &= progress == Progress::kBusy;
+  }
+  return moved;
+}
+
+RequestResult BatchState::result(size_t index) const {
+  const RequestState& request = requests_[index];
+  if (!request.finished) {
+    return {.status = absl::UnavailableError("the request has not ended yet"),
+            .bytes = request.bytes,
+            .local_reusable = false};
+  }
+  return {
+      .status = request.status, .bytes = request.bytes, .local_reusable = true};
+}
+
+absl::Status BatchState::status() const {
+  for (size_t i = 0; i < size_; ++i) {
+    if (requests_[i].finished && requests_[i].failed) {
+      return requests_[i].status;
+    }
+  }
+  return absl::OkStatus();
+}
+
+absl::Status BatchState::notification_status() const {
+  MutexLock lock(mutex_);
+  return notification_status_;
+}
+
+void BatchState::Cancel() {
+  cancelled_ = true;
+  for (const PeerUse& use : peers_) {
+    use.peer->Withdraw([this](const Slice& s) { return s.sink == this; },
+                       absl::CancelledError("cancelled before it was sent"));
+  }
+}
+
+void BatchState::Abort(const absl::Status& why) {
+  {
+    MutexLock lock(mutex_);
+    if (abort_status_.ok()) abort_status_ = why;
+    aborted_ = true;
+  }
+  for (const PeerUse& use : peers_) {
+    if (unfinished_requests_ == 0) return;
+    use.peer->Withdraw([this](const Slice& s) { return s.sink == this; }, why);
+    if (unfinished_requests_ == 0) return;
+    use.peer->CutOff(absl::UnavailableError(absl::StrCat(
+        "the connection was cut to end a request: ", why.message())));
+  }
+}
+
+absl::Status BatchState::DeadlineError() const {
+  std::string where;
+  for (const PeerUse& use : peers_) {
+    absl::StrAppend(&where, where.empty() ? "" : ", ", use.peer->name());
+    const absl::Status error = use.peer->last_error();
+    if (!error.ok()) absl::StrAppend(&where, " (", error.message(), ")");
+  }
+  return absl::DeadlineExceededError(absl::StrCat(
+      "not all data were acknowledged in time by ", where,
+      "; the peer may be stopped, cut off or overloaded, or the timeout too "
+      "short for the amount of data"));
+}
+
+bool BatchState::Uses(BufferId buffer) const {
+  for (size_t i = 0; i < size_; ++i) {
+    if (!requests_[i].finished && requests_[i].buffer == buffer) return true;
+  }
+  return false;
+}
+
+uint64_t BatchState::Vacate() {
+  for (size_t i = 0; i < size_; ++i) requests_[i].pin.Reset();
+  size_ = 0;
+  slices_.clear();
+  peers_.clear();
+  notification_.reset();
+  return handle_;
+}
+
+bool BatchState::TryRef() {
+  uint32_t references = references_;
+  do {
+    if (references == 0) return false;
+  } while (!references_.compare_exchange_weak(references, references + 1));
+  return true;
+}
+
+void BatchState::Unref() {
+  if (references_.fetch_sub(1) == 1) host_->Recycle(*this);
+}
+
+}  // namespace te

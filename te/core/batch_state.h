@@ -1,0 +1,190 @@
+#ifndef TE_CORE_BATCH_STATE_H_
+#define TE_CORE_BATCH_STATE_H_
+
+#include <atomic>
+#include <cstddef>
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <optional>
+#include <vector>
+
+#include "absl/base/thread_annotations.h"
+#include "absl/functional/function_ref.h"
+#include "absl/status/status.h"
+#include "absl/types/span.h"
+#include "te/base/clock.h"
+#include "te/base/mutex.h"
+#include "te/core/buffer_registry.h"
+#include "te/core/peer.h"
+#include "te/core/request.h"
+#include "te/transport/slice.h"
+#include "te/transport/transport.h"
+
+namespace te {
+
+// A batch under way: its requests, their slices, and who waits for them.
+//
+// Lives in a slab and is used again, keeping its storage. While it is set up it
+// belongs to the submitting thread; from Launch on it is thread-safe. It is
+// finished when every request has ended and the notification, if any, has been
+// dealt with.
+class BatchState final : public CompletionSink {
+ public:
+  // What the engine does for its batches.
+  class Host {
+   public:
+    // All requests ended well: deliver the notification, then call
+    // FinishNotification.
+    virtual void SendNotification(BatchState& batch) = 0;
+    // Nobody uses the batch any more.
+    virtual void Recycle(BatchState& batch) = 0;
+
+   protected:
+    ~Host() = default;
+  };
+
+  // --- Set-up. ---
+
+  // Begins anew with so many requests and no slices.
+  void Reset(Host& host, uint64_t handle, size_t requests,
+             uint32_t max_slice_attempts, MonotonicTime deadline);
+  void set_options(const SubmitOptions& options);
+  // Makes request `index` consist of `count` slices, which AddSlice appends,
+  // for the peer that AddPeer gave that index.
+  void SetRequest(size_t index, BufferRegistry::LocalPin pin, size_t peer,
+                  uint64_t remote_generation, size_t count);
+  // Ends a request before it began.
+  void RejectRequest(size_t index, absl::Status why);
+  size_t AddPeer(SegmentId segment, std::shared_ptr<Peer> peer,
+                 std::shared_ptr<const Route> route);
+  std::optional<size_t> FindPeer(SegmentId segment) const;
+  const Route& route(size_t peer) const { return *peers_[peer].route; }
+  size_t peer_count() const { return peers_.size(); }
+  // To be called once, with the total, before the first AddSlice.
+  void ReserveSlices(size_t count) { slices_.clear(), slices_.reserve(count); }
+  void AddSlice(const Slice& slice) {
+    slices_.push_back(slice);
+    slices_.back().sink = this;
+  }
+  const BufferRegistry::LocalPin& pin(size_t index) const {
+    return requests_[index].pin;
+  }
+  bool rejected(size_t index) const { return requests_[index].failed; }
+  uint64_t remote_generation(size_t index) const {
+    return requests_[index].remote_generation;
+  }
+  // Posts everything. From here on there are two references: the caller's, and
+  // that of what is under way. The batch may be finished when it returns.
+  void Launch();
+
+  // --- From here on thread-safe. ---
+
+  bool finished() const { return finished_.load(); }
+  bool request_finished(size_t index) const {
+    return requests_[index].finished.load();
+  }
+  size_t size() const { return size_; }
+  RequestResult result(size_t index) const;
+  // The first request's that failed, by index.
+  absl::Status status() const;
+  absl::Status notification_status() const;
+
+  // Wait until `done` holds, which is one of the two above; false when
+  // `deadline` has passed first. Moves the data along meanwhile, for at most
+  // `spin` after the last progress.
+  bool Wait(absl::FunctionRef<bool()> done, MonotonicTime deadline,
+            Duration spin);
+
+  // Ends what has not been sent yet with CANCELLED; the rest finishes.
+  void Cancel();
+
+  // Ends everything soon with `why`, by whatever means: called again until the
+  // batch is finished.
+  void Abort(const absl::Status& why);
+  bool aborted() const { return aborted_.load(); }
+  MonotonicTime deadline() const { return deadline_; }
+  // The error of a batch that has passed its deadline.
+  absl::Status DeadlineError() const;
+  bool Uses(BufferId buffer) const;
+
+  const std::optional<Notification>& notification() const {
+    return notification_;
+  }
+  // Where the notification goes: the batch's only peer.
+  Peer& peer() const { return *peers_.front().peer; }
+  void FinishNotification(absl::Status status);
+
+  // Lets go of everything that the batch shares, for the pool; returns the
+  // handle it was given.
+  uint64_t Vacate();
+  size_t slice_count() const { return slices_.size(); }
+
+  // References: the handle's, that of what is under way, and passing ones.
+  // TryRef fails when nobody uses the batch.
+  bool TryRef();
+  void Unref();
+
+  void Done(Slice& slice, absl::Status status) override;
+
+ private:
+  struct RequestState {
+    BufferRegistry::LocalPin pin;
+    // The pinned buffer, for threads other than the one that lets go of the
+    // pin.
+    BufferId buffer;
+    size_t peer = 0;
+    uint64_t remote_generation = 0;
+    std::atomic<uint32_t> unfinished_slices{0};
+    std::atomic<uint64_t> bytes{0};
+    std::atomic<bool> finished{false};
+    // Set by the first slice that fails; read once `finished`.
+    std::atomic<bool> failed{false};
+    absl::Status status;
+  };
+  struct PeerUse {
+    SegmentId segment;
+    std::shared_ptr<Peer> peer;
+    std::shared_ptr<const Route> route;
+  };
+
+  void FinishSlice(RequestState& request);
+  void FinishRequest();
+  void Finish();
+  void Fail(RequestState& request, absl::Status status);
+  void WakeSleepers();
+  bool Poll(absl::FunctionRef<bool()> done, MonotonicTime deadline,
+            Duration spin);
+  bool PollRails(bool& busy);
+
+  Host* host_ = nullptr;
+  uint64_t handle_ = 0;
+  uint32_t max_slice_attempts_ = 0;
+  MonotonicTime deadline_;
+  std::optional<Notification> notification_;
+  std::function<void()> on_finished_;
+  int event_fd_ = -1;
+
+  size_t size_ = 0;
+  size_t capacity_ = 0;
+  std::unique_ptr<RequestState[]> requests_;
+  std::vector<Slice> slices_;
+  std::vector<Slice*> group_;
+  std::vector<PeerUse> peers_;
+
+  std::atomic<uint32_t> references_{0};
+  std::atomic<size_t> unfinished_requests_{0};
+  std::atomic<bool> finished_{false};
+  std::atomic<bool> aborted_{false};
+  std::atomic<bool> cancelled_{false};
+
+  std::atomic<int> sleepers_{0};
+  mutable Mutex mutex_;
+  CondVar changed_;
+  absl::Status abort_status_ ABSL_GUARDED_BY(mutex_);
+  absl::Status notification_status_ ABSL_GUARDED_BY(mutex_);
+};
+
+}  // namespace te
+
+#endif  // TE_CORE_BATCH_STATE_H_

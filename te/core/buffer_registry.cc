@@ -1,0 +1,197 @@
+#include "te/core/buffer_registry.h"
+
+#include <utility>
+
+#include "absl/strings/str_cat.h"
+#include "glog/logging.h"
+#include "te/base/status_macros.h"
+
+namespace te {
+namespace {
+
+constexpr uint64_t kPins = 0x7fffffff;
+constexpr uint64_t kClosing = 0x80000000;
+
+uint32_t GenerationOf(uint64_t state) {
+  return static_cast<uint32_t>(state >> 32);
+}
+// Odd while the slot is in use.
+bool InUse(uint64_t state) { return GenerationOf(state) % 2 == 1; }
+bool IsOpen(uint64_t state) { return InUse(state) && (state & kClosing) == 0; }
+
+uint64_t MakeId(uint32_t generation, uint32_t slot) {
+  return (uint64_t{generation} << 32) | slot;
+}
+
+std::string RangeText(uint64_t address, uint64_t length) {
+  return absl::StrCat("[0x", absl::Hex(address), ", +", length, ")");
+}
+
+}  // namespace
+
+BufferRegistry::BufferRegistry(size_t max_buffers)
+    : max_buffers_(max_buffers), slots_(std::make_unique<Slot[]>(max_buffers)) {
+  CHECK_GT(max_buffers, 0u);
+  CHECK_LE(max_buffers, size_t{UINT32_MAX});
+  MutexLock lock(mutex_);
+  free_.reserve(max_buffers);
+  for (size_t i = max_buffers; i > 0; --i) {
+    free_.push_back(static_cast<uint32_t>(i - 1));
+  }
+}
+
+BufferRegistry::~BufferRegistry() {
+  for (size_t i = 0; i < max_buffers_; ++i) {
+    CHECK_EQ(slots_[i].state & kPins, 0u) << "a buffer is still in use";
+  }
+}
+
+absl::StatusOr<BufferId> BufferRegistry::Register(const MemoryRegion& region) {
+  const auto address = reinterpret_cast<uint64_t>(region.address);
+  if (address == 0 || region.length == 0 ||
+      region.length > UINT64_MAX - address) {
+    return absl::InvalidArgumentError(
+        absl::StrCat("cannot register ", RangeText(address, region.length),
+                     ": null, empty, or beyond the address space"));
+  }
+  MutexLock lock(mutex_);
+  if (free_.empty()) {
+    return absl::ResourceExhaustedError(absl::StrCat(
+        "all ", max_buffers_,
+        " buffers are registered; register fewer, larger ones or raise "
+        "max_buffers"));
+  }
+  const uint32_t index = free_.back();
+  free_.pop_back();
+  Slot& slot = slots_[index];
+  slot.address = address;
+  slot.length = region.length;
+  slot.location = region.location;
+  slot.access = region.access;
+  const uint32_t generation = GenerationOf(slot.state) + 1;
+  slot.state = uint64_t{generation} << 32;
+  by_address_.Insert(address, region.length, index);
+  return BufferId{MakeId(generation, index)};
+}
+
+absl::Status BufferRegistry::Unregister(BufferId id, MonotonicTime deadline) {
+  const uint32_t index = SlotOf(id);
+  const auto generation = static_cast<uint32_t>(id.value >> 32);
+  MutexLock lock(mutex_);
+  if (index >= max_buffers_ || !InUse(slots_[index].state) ||
+      GenerationOf(slots_[index].state) != generation) {
+    return absl::NotFoundError("no such buffer is registered (any more)");
+  }
+  Slot& slot = slots_[index];
+  if ((slot.state.fetch_or(kClosing) & kClosing) == 0) {
+    by_address_.Erase(slot.address, [&](uint32_t s) { return s == index; });
+  }
+  while ((slot.state & kPins) != 0) {
+    if (!drained_.WaitUntil(mutex_, deadline) && (slot.state & kPins) != 0) {
+      return absl::DeadlineExceededError(absl::StrCat(
+          "the buffer ", RangeText(slot.address, slot.length), " is still in ",
+          slot.state & kPins, " transfers; it takes no new ones"));
+    }
+    if (GenerationOf(slot.state) != generation) {
+      return absl::NotFoundError("another caller has unregistered the buffer");
+    }
+  }
+  Free(index);
+  return absl::OkStatus();
+}
+
+void BufferRegistry::Free(uint32_t index) {
+  Slot& slot = slots_[index];
+  slot.state = uint64_t{GenerationOf(slot.state) + 1} << 32;
+  free_.push_back(index);
+}
+
+bool BufferRegistry::TryPin(Slot& slot, uint32_t generation) {
+  uint64_t state = slot.state;
+  do {
+    if (!IsOpen(state) || GenerationOf(state) != generation) return false;
+  } while (!slot.state.compare_exchange_weak(state, state + 1));
+  return true;
+}
+
+void BufferRegistry::Release(uint32_t index) {
+  const uint64_t before = slots_[index].state.fetch_sub(1);
+  if ((before & kClosing) == 0 || (before & kPins) != 1) return;
+  MutexLock lock(mutex_);
+  drained_.NotifyAll();
+}
+
+absl::StatusOr<BufferRegistry::LocalPin> BufferRegistry::PinLocal(
+    const void* address, uint64_t length, const LocalPin& hint) {
+  const auto begin = reinterpret_cast<uint64_t>(address);
+  if (hint.registry_ != nullptr) {
+    Slot& slot = slots_[SlotOf(hint.id_)];
+    // The hint keeps the slot as it is.
+    if (begin >= slot.address && length <= slot.length &&
+        begin - slot.address <= slot.length - length &&
+        TryPin(slot, GenerationOf(slot.state))) {
+      return LocalPin(*this, hint.id_);
+    }
+  }
+  MutexLock lock(mutex_);
+  const uint32_t* found =
+      by_address_.Find(begin, length, [](uint32_t) { return true; });
+  // Whoever closes a buffer holds mutex_, and takes it out of the map.
+  if (found == nullptr) {
+    return absl::InvalidArgumentError(absl::StrCat(
+        "the local range ", RangeText(begin, length),
+        " is not within one registered buffer; register it first"));
+  }
+  const uint32_t generation = GenerationOf(slots_[*found].state);
+  CHECK(TryPin(slots_[*found], generation));
+  return LocalPin(*this, BufferId{MakeId(generation, *found)});
+}
+
+absl::StatusOr<ExposedMemory::Pin> BufferRegistry::Acquire(
+    const RemoteAccess& access) {
+  const auto index = static_cast<uint32_t>(access.generation);
+  const auto generation = static_cast<uint32_t>(access.generation >> 32);
+  if (index >= max_buffers_) return Refuse(access);
+  Slot& slot = slots_[index];
+  if (!TryPin(slot, generation)) return Refuse(access);
+  Pin pin(*this, index, reinterpret_cast<std::byte*>(access.address));
+  if (!Allows(slot.access, access.operation)) {
+    return absl::PermissionDeniedError(
+        absl::StrCat("the buffer ", RangeText(slot.address, slot.length),
+                     " is not registered for remote ",
+                     access.operation == Operation::kRead ? "READ" : "WRITE"));
+  }
+  if (access.address < slot.address || access.length > slot.length ||
+      access.address - slot.address > slot.length - access.length) {
+    return absl::OutOfRangeError(absl::StrCat(
+        RangeText(access.address, access.length), " exceeds the buffer ",
+        RangeText(slot.address, slot.length)));
+  }
+  return pin;
+}
+
+absl::Status BufferRegistry::Refuse(const RemoteAccess& access) const {
+  return absl::NotFoundError(absl::StrCat(
+      "no buffer is registered (any more) for ",
+      RangeText(access.address, access.length),
+      " under the generation that the request names; open the segment again"));
+}
+
+std::vector<BufferDescriptor> BufferRegistry::Describe() const {
+  std::vector<BufferDescriptor> buffers;
+  MutexLock lock(mutex_);
+  for (uint32_t i = 0; i < max_buffers_; ++i) {
+    const Slot& slot = slots_[i];
+    const uint64_t state = slot.state;
+    if (!IsOpen(state) || slot.access == Access::kLocalOnly) continue;
+    buffers.push_back({.address = slot.address,
+                       .length = slot.length,
+                       .location = slot.location,
+                       .remote_read = Allows(slot.access, Operation::kRead),
+                       .remote_write = Allows(slot.access, Operation::kWrite),
+                       .generation = MakeId(GenerationOf(state), i)});
+  }
+  return buffers;
+}
+
+}  // namespace te

@@ -1,0 +1,114 @@
+#ifndef TE_CORE_BUFFER_REGISTRY_H_
+#define TE_CORE_BUFFER_REGISTRY_H_
+
+#include <atomic>
+#include <cstddef>
+#include <cstdint>
+#include <memory>
+#include <utility>
+#include <vector>
+
+#include "absl/base/thread_annotations.h"
+#include "absl/status/status.h"
+#include "absl/status/statusor.h"
+#include "te/base/clock.h"
+#include "te/base/mutex.h"
+#include "te/core/range_map.h"
+#include "te/core/request.h"
+#include "te/metadata/segment_descriptor.h"
+#include "te/transport/exposed_memory.h"
+
+namespace te {
+
+// The registered memory of this process. Whoever moves bytes holds a pin on the
+// buffer meanwhile; unregistering first refuses new pins and then waits for
+// those that there are. Thread-safe. Pins are lock-free where the caller knows
+// the buffer already: peers name it, and requests of a batch mostly share one.
+//
+// Must outlive all pins.
+class BufferRegistry final : public ExposedMemory {
+ public:
+  // One use of a buffer by a request.
+  class LocalPin {
+   public:
+    LocalPin() = default;
+    LocalPin(BufferRegistry& registry, BufferId id)
+        : registry_(&registry), id_(id) {}
+    LocalPin(LocalPin&& other) noexcept { *this = std::move(other); }
+    LocalPin& operator=(LocalPin&& other) noexcept {
+      std::swap(registry_, other.registry_);
+      std::swap(id_, other.id_);
+      return *this;
+    }
+    ~LocalPin() { Reset(); }
+    void Reset() {
+      if (registry_ != nullptr) {
+        std::exchange(registry_, nullptr)->Release(SlotOf(id_));
+      }
+    }
+    // The pinned buffer.
+    BufferId id() const { return id_; }
+
+   private:
+    friend class BufferRegistry;
+    BufferRegistry* registry_ = nullptr;
+    BufferId id_;
+  };
+
+  explicit BufferRegistry(size_t max_buffers);
+  // Every pin must have been released.
+  ~BufferRegistry() override;
+
+  // kInvalidArgument: empty, null or wrapping region; kResourceExhausted: as
+  // many buffers as there may be.
+  absl::StatusOr<BufferId> Register(const MemoryRegion& region);
+
+  // Refuses new pins at once and waits for the last one to go. kNotFound: no
+  // such buffer, or somebody else is removing it; kDeadlineExceeded: still in
+  // use, and still refusing; call again to go on waiting.
+  absl::Status Unregister(BufferId id, MonotonicTime deadline);
+
+  // Pins the buffer that contains the range. `hint` is a pin of the same batch,
+  // or an empty one: a range in the same buffer costs no lock.
+  absl::StatusOr<LocalPin> PinLocal(const void* address, uint64_t length,
+                                    const LocalPin& hint);
+  // For peers; see ExposedMemory.
+  absl::StatusOr<Pin> Acquire(const RemoteAccess& access) override;
+
+  // What peers are told: the buffers that allow them anything.
+  std::vector<BufferDescriptor> Describe() const;
+
+ private:
+  // 64 bytes, so that two buffers do not share a cache line.
+  struct alignas(64) Slot {
+    // Generation (32 bits), closing (1), pins (31). The other fields are
+    // written before the state says open, and read only under a pin or mutex_.
+    std::atomic<uint64_t> state{0};
+    uint64_t address = 0;
+    uint64_t length = 0;
+    MemoryLocation location;
+    Access access = Access::kLocalOnly;
+  };
+
+  static uint32_t SlotOf(BufferId id) {
+    return static_cast<uint32_t>(id.value);
+  }
+  bool TryPin(Slot& slot, uint32_t generation);
+  void Release(uint32_t slot) override;
+  absl::Status Refuse(const RemoteAccess& access) const;
+  void Free(uint32_t index) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+
+  const size_t max_buffers_;
+  const std::unique_ptr<Slot[]> slots_;
+
+  mutable Mutex mutex_;
+  // Told when the last pin of a closing buffer goes.
+  CondVar drained_;
+  std::vector<uint32_t> free_ ABSL_GUARDED_BY(mutex_);
+  // Slots by address, those that are closing excepted.
+  RangeMap<uint32_t> by_address_ ABSL_GUARDED_BY(mutex_);
+};
+
+}  // namespace te
+
+#endif  // TE_CORE_BUFFER_REGISTRY_H_

@@ -1,0 +1,36 @@
+#ifndef TE_CORE_CONTROL_LINK_H_
+#define TE_CORE_CONTROL_LINK_H_
+
+#include <cstdint>
+#include <functional>
+#include <memory>
+
+#include "absl/status/status.h"
+#include "absl/status/statusor.h"
+#include "te/base/clock.h"
+#include "te/core/request.h"
+#include "te/metadata/segment_descriptor.h"
+#include "te/transport/peer_channel.h"
+
+namespace te {
+
+// The control plane to one peer, in one incarnation of it. Thread-safe.
+class ControlLink : public PeerChannel {
+ public:
+  // Puts a notification into the peer's inbox, or finds that it is there
+  // already: `sequence` is unique for the sending engine. Blocks until the peer
+  // has answered. kUnavailable and kResourceExhausted (its inbox is full) are
+  // worth another try.
+  virtual absl::Status Notify(uint64_t sequence,
+                              const Notification& notification,
+                              MonotonicTime deadline) = 0;
+};
+
+// Makes the link to the engine that a descriptor describes; does no I/O.
+using ControlLinkFactory =
+    std::function<absl::StatusOr<std::unique_ptr<ControlLink>>(
+        const SegmentDescriptor&)>;
+
+}  // namespace te
+
+#endif  // TE_CORE_CONTROL_LINK_H_

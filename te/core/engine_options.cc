@@ -1,0 +1,47 @@
+#include "te/core/engine_options.h"
+
+#include "absl/strings/str_cat.h"
+#include "te/base/status_macros.h"
+#include "te/transport/slice.h"
+
+namespace te {
+namespace {
+
+absl::Status Check(absl::string_view name, int64_t value, int64_t low,
+                   int64_t high) {
+  if (value >= low && value <= high) return absl::OkStatus();
+  return absl::InvalidArgumentError(absl::StrCat("engine option ", name, " is ",
+                                                 value, "; it must be from ",
+                                                 low, " to ", high));
+}
+
+absl::Status Check(absl::string_view name, Duration value) {
+  constexpr Duration kLongest = std::chrono::hours(24 * 365);
+  return Check(absl::StrCat(name, " (ns)"), value.count(), 1, kLongest.count());
+}
+
+}  // namespace
+
+absl::Status EngineOptions::Validate() const {
+  TE_RETURN_IF_ERROR(Check("default_timeout", default_timeout));
+  TE_RETURN_IF_ERROR(Check("connect_timeout", connect_timeout));
+  TE_RETURN_IF_ERROR(
+      Check("max_connect_attempts", max_connect_attempts, 1, 1000));
+  TE_RETURN_IF_ERROR(Check("max_slice_attempts", max_slice_attempts, 1, 1000));
+  TE_RETURN_IF_ERROR(Check("spin (ns)", spin.count(), 0, 1'000'000'000));
+  TE_RETURN_IF_ERROR(Check("slice_bytes", slice_bytes, 4096, kMaxSliceBytes));
+  TE_RETURN_IF_ERROR(
+      Check("max_slices", static_cast<int64_t>(max_slices), 1, 1 << 28));
+  TE_RETURN_IF_ERROR(
+      Check("max_batches", static_cast<int64_t>(max_batches), 1, 1 << 20));
+  TE_RETURN_IF_ERROR(
+      Check("max_buffers", static_cast<int64_t>(max_buffers), 1, 1 << 24));
+  TE_RETURN_IF_ERROR(
+      Check("max_segments", static_cast<int64_t>(max_segments), 1, 1 << 24));
+  TE_RETURN_IF_ERROR(Check("max_notifications",
+                           static_cast<int64_t>(max_notifications), 1,
+                           1 << 24));
+  return Check("control_threads", control_threads, 1, 256);
+}
+
+}  // namespace te

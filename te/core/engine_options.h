@@ -1,0 +1,48 @@
+#ifndef TE_CORE_ENGINE_OPTIONS_H_
+#define TE_CORE_ENGINE_OPTIONS_H_
+
+#include <chrono>
+#include <cstddef>
+#include <cstdint>
+
+#include "absl/status/status.h"
+#include "te/base/clock.h"
+
+namespace te {
+
+// Limits and times of an engine. At a limit the caller gets RESOURCE_EXHAUSTED
+// with the option's name.
+struct EngineOptions {
+  // For requests whose batch sets none.
+  Duration default_timeout = std::chrono::seconds(30);
+  // One attempt at setting up a rail with a peer.
+  Duration connect_timeout = std::chrono::seconds(3);
+  // Attempts in a row, with growing pauses, before the requests that wait for a
+  // peer are given up as UNAVAILABLE.
+  int max_connect_attempts = 5;
+  // How often a slice is sent at most.
+  uint32_t max_slice_attempts = 4;
+  // How long Wait polls before it sleeps.
+  Duration spin = std::chrono::microseconds(50);
+
+  // Requests are cut into slices of this many bytes; the last one is up to half
+  // as long again.
+  uint32_t slice_bytes = 256 << 10;
+  // Memory for bookkeeping: per slice about 100 bytes.
+  size_t max_slices = 1 << 20;
+  size_t max_batches = 1024;
+  size_t max_buffers = 16384;
+  size_t max_segments = 4096;
+  // Received and not yet taken by the application; senders are told to wait.
+  size_t max_notifications = 4096;
+  // Threads for reconnecting and notifying: so many dead peers cannot delay the
+  // healing of others.
+  int control_threads = 4;
+
+  // INVALID_ARGUMENT names the option that is out of its range.
+  absl::Status Validate() const;
+};
+
+}  // namespace te
+
+#endif  // TE_CORE_ENGINE_OPTIONS_H_

@@ -1,0 +1,261 @@
+#include "te/core/peer.h"
+
+#include <algorithm>
+#include <chrono>
+#include <random>
+#include <utility>
+
+#include "absl/strings/str_cat.h"
+#include "absl/strings/str_join.h"
+#include "glog/logging.h"
+#include "te/base/stale_peer.h"
+#include "te/base/status_macros.h"
+
+namespace te {
+namespace {
+
+constexpr Duration kFirstPause = std::chrono::milliseconds(10);
+constexpr Duration kLongestPause = std::chrono::seconds(1);
+
+uint64_t RandomId() {
+  std::random_device random;
+  return (uint64_t{random()} << 32) | random();
+}
+
+Duration PauseAfter(int failures) {
+  if (failures == 0) return Duration::zero();
+  return std::min(kFirstPause * (1 << std::min(failures - 1, 10)),
+                  kLongestPause);
+}
+
+// The sink must not send it here again.
+void GiveBackForGood(Slice& slice, const absl::Status& status) {
+  slice.attempts = UINT32_MAX;
+  slice.sink->Done(slice, status);
+}
+
+}  // namespace
+
+Peer::Peer(std::string name, const PeerServices& services)
+    : name_(std::move(name)), services_(services), rail_id_(RandomId()) {}
+
+absl::Status Peer::Open(MonotonicTime deadline) {
+  MutexLock lock(connecting_);
+  if (health().ok()) return absl::OkStatus();
+  absl::Status status = OpenFresh(deadline);
+  // Somebody restarted between the look-up and the handshake, or the directory
+  // did not know yet.
+  if (IsStalePeer(status)) status = OpenFresh(deadline);
+  return status;
+}
+
+absl::Status Peer::Refresh(MonotonicTime deadline) {
+  MutexLock lock(connecting_);
+  const auto route = current();
+  if (route == nullptr) return OpenFresh(deadline);
+  services_.directory.Invalidate(name_, *route->view->descriptor());
+  TE_ASSIGN_OR_RETURN(std::shared_ptr<const SegmentDescriptor> descriptor,
+                      services_.directory.Lookup(name_, deadline));
+  if (descriptor->incarnation != route->view->descriptor()->incarnation) {
+    return Connect(std::move(descriptor), deadline);
+  }
+  auto refreshed = std::make_shared<Route>(*route);
+  refreshed->view = std::make_shared<SegmentView>(std::move(descriptor));
+  MutexLock state(mutex_);
+  if (route_ == route) route_ = std::move(refreshed);
+  return absl::OkStatus();
+}
+
+absl::Status Peer::OpenFresh(MonotonicTime deadline) {
+  if (const auto route = current(); route != nullptr) {
+    services_.directory.Invalidate(name_, *route->view->descriptor());
+  }
+  TE_ASSIGN_OR_RETURN(std::shared_ptr<const SegmentDescriptor> descriptor,
+                      services_.directory.Lookup(name_, deadline));
+  const absl::Status status = Connect(descriptor, deadline);
+  if (IsStalePeer(status)) {
+    services_.directory.Invalidate(name_, *descriptor);
+  }
+  return status;
+}
+
+// Sets up a rail over the first transport that works, in place of what there
+// is.
+absl::Status Peer::Connect(std::shared_ptr<const SegmentDescriptor> descriptor,
+                           MonotonicTime deadline) {
+  // The peer must not hear of the new rail while the old one still sends.
+  CutOff(absl::UnavailableError("reconnecting"));
+  TE_ASSIGN_OR_RETURN(std::shared_ptr<ControlLink> link,
+                      services_.make_link(*descriptor));
+  const PeerIdentity identity = {.name = name_,
+                                 .incarnation = descriptor->incarnation};
+  std::vector<std::string> failures;
+  absl::Status failure;
+  for (const auto& transport : services_.transports) {
+    absl::StatusOr<std::shared_ptr<Rail>> rail =
+        transport->Connect(identity, rail_id_, *link, deadline);
+    if (rail.ok()) {
+      auto route = std::make_shared<Route>();
+      route->view = std::make_shared<SegmentView>(std::move(descriptor));
+      route->link = std::move(link);
+      route->rail = *std::move(rail);
+      MutexLock lock(mutex_);
+      if (closed_) return refusal_;
+      route_ = std::move(route);
+      refusal_ = absl::OkStatus();
+      failed_attempts_ = 0;
+      last_error_ = absl::OkStatus();
+      return absl::OkStatus();
+    }
+    if (IsStalePeer(rail.status())) return rail.status();
+    failure = rail.status();
+    failures.push_back(
+        absl::StrCat(transport->name(), ": ", failure.message()));
+  }
+  return absl::Status(failure.code(),
+                      absl::StrCat("cannot connect to segment ", name_, ": ",
+                                   absl::StrJoin(failures, "; ")));
+}
+
+std::shared_ptr<const Route> Peer::current() const {
+  MutexLock lock(mutex_);
+  return route_;
+}
+
+absl::StatusOr<std::shared_ptr<const Route>> Peer::route() const {
+  MutexLock lock(mutex_);
+  if (!refusal_.ok()) return refusal_;
+  if (route_ == nullptr) {
+    return absl::UnavailableError(
+        absl::StrCat("the segment ", name_, " is not connected"));
+  }
+  return route_;
+}
+
+absl::Status Peer::health() const {
+  TE_ASSIGN_OR_RETURN(const std::shared_ptr<const Route> found, route());
+  return found->rail->health();
+}
+
+absl::Status Peer::last_error() const {
+  MutexLock lock(mutex_);
+  return last_error_;
+}
+
+void Peer::Retry(Slice& slice, const absl::Status& why) {
+  absl::Status refusal;
+  {
+    MutexLock lock(mutex_);
+    if (refusal_.ok()) {
+      parked_.push_back(&slice);
+      last_error_ = why;
+      if (!reconnecting_) ScheduleReconnect();
+      return;
+    }
+    refusal = refusal_;
+  }
+  GiveBackForGood(slice, refusal);
+}
+
+void Peer::ScheduleReconnect() {
+  reconnecting_ = true;
+  services_.tasks.Schedule(
+      DeadlineAfter(RealClock().Now(), PauseAfter(failed_attempts_)),
+      [self = shared_from_this()] { self->Reconnect(); });
+}
+
+void Peer::Reconnect() {
+  const absl::Status status = RestoreRail();
+  if (status.ok()) return SendParked();
+  const bool stale = IsStalePeer(status);
+  {
+    MutexLock lock(mutex_);
+    ++failed_attempts_;
+    last_error_ = status;
+    if (stale && refusal_.ok()) {
+      refusal_ = StalePeerError(absl::StrCat(
+          "the engine behind segment ", name_,
+          " is not the one that was opened; open the segment again"));
+    }
+    if (!stale && !closed_ && !parked_.empty() &&
+        failed_attempts_ < services_.options.max_connect_attempts) {
+      return ScheduleReconnect();
+    }
+  }
+  LOG(WARNING) << "gave up on segment " << name_ << ": " << status;
+  FailParked(status);
+}
+
+absl::Status Peer::RestoreRail() {
+  MutexLock lock(connecting_);
+  TE_ASSIGN_OR_RETURN(const std::shared_ptr<const Route> found, route());
+  if (found->rail->health().ok()) return absl::OkStatus();
+  return Connect(
+      found->view->descriptor(),
+      DeadlineAfter(RealClock().Now(), services_.options.connect_timeout));
+}
+
+Peer::Slices Peer::TakeParked() {
+  reconnecting_ = false;
+  return std::exchange(parked_, {});
+}
+
+void Peer::SendParked() {
+  Slices slices;
+  std::shared_ptr<Rail> rail;
+  {
+    MutexLock lock(mutex_);
+    slices = TakeParked();
+    rail = route_->rail;
+  }
+  if (slices.empty()) return;
+  for (Slice* slice : slices) ++slice->attempts;
+  rail->Post(slices);
+}
+
+void Peer::FailParked(const absl::Status& status) {
+  Slices slices;
+  absl::Status why = status;
+  {
+    MutexLock lock(mutex_);
+    slices = TakeParked();
+    failed_attempts_ = 0;
+    if (!refusal_.ok()) why = refusal_;
+  }
+  for (Slice* slice : slices) GiveBackForGood(*slice, why);
+}
+
+void Peer::Withdraw(absl::FunctionRef<bool(const Slice&)> matches,
+                    const absl::Status& status) {
+  Slices withdrawn;
+  std::shared_ptr<const Route> route;
+  {
+    MutexLock lock(mutex_);
+    const auto kept =
+        std::stable_partition(parked_.begin(), parked_.end(),
+                              [&](Slice* slice) { return !matches(*slice); });
+    withdrawn.assign(kept, parked_.end());
+    parked_.erase(kept, parked_.end());
+    route = route_;
+  }
+  for (Slice* slice : withdrawn) GiveBackForGood(*slice, status);
+  if (route != nullptr) route->rail->Withdraw(matches, status);
+}
+
+void Peer::CutOff(const absl::Status& why) {
+  if (const auto route = current(); route != nullptr) route->rail->Close(why);
+}
+
+void Peer::Close(const absl::Status& why) {
+  {
+    MutexLock lock(mutex_);
+    closed_ = true;
+    refusal_ = why;
+  }
+  CutOff(why);
+  FailParked(why);
+  // A task that was connecting has seen closed_, or will.
+  MutexLock lock(connecting_);
+}
+
+}  // namespace te

@@ -1,0 +1,116 @@
+#ifndef TE_CORE_PEER_H_
+#define TE_CORE_PEER_H_
+
+#include <cstdint>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "absl/base/thread_annotations.h"
+#include "absl/functional/function_ref.h"
+#include "absl/status/status.h"
+#include "absl/status/statusor.h"
+#include "absl/types/span.h"
+#include "te/base/clock.h"
+#include "te/base/mutex.h"
+#include "te/core/control_link.h"
+#include "te/core/engine_options.h"
+#include "te/core/segment_view.h"
+#include "te/core/task_queue.h"
+#include "te/metadata/segment_directory.h"
+#include "te/transport/transport.h"
+
+namespace te {
+
+// What peers use of the engine; it outlives them.
+struct PeerServices {
+  const EngineOptions& options;
+  SegmentDirectory& directory;
+  // Best first; not empty.
+  absl::Span<const std::unique_ptr<Transport>> transports;
+  const ControlLinkFactory& make_link;
+  TaskQueue& tasks;
+};
+
+// How to reach a segment at one moment. Immutable; the rail may have failed.
+struct Route {
+  std::shared_ptr<const SegmentView> view;
+  std::shared_ptr<ControlLink> link;
+  std::shared_ptr<Rail> rail;
+};
+
+// A remote segment and the connection to it. Slices whose rail failed wait here
+// while a task sets the rail up again. Thread-safe.
+//
+// Ends by Close, after which every slice has been given back and no task
+// touches it. Shared by the segment table, batches and its own task.
+class Peer : public std::enable_shared_from_this<Peer> {
+ public:
+  Peer(std::string name, const PeerServices& services);
+
+  const std::string& name() const { return name_; }
+
+  // Makes sure that the peer is connected, by `deadline`: looks the segment up
+  // and connects, unless there is a healthy rail. Heals a stale peer. Blocks.
+  absl::Status Open(MonotonicTime deadline);
+  // Looks the segment up again, for buffers that are new. Blocks.
+  absl::Status Refresh(MonotonicTime deadline);
+
+  // The route for new requests; the error of a peer that is stale or closed.
+  absl::StatusOr<std::shared_ptr<const Route>> route() const;
+
+  // Takes over a slice that came back with `why`, to send it again. Does not
+  // block: may be called from a sink. If it cannot be sent, its sink gets it
+  // with an error that is not to be retried.
+  void Retry(Slice& slice, const absl::Status& why);
+
+  // Gives back, with `status`, the matching slices of which nothing has been
+  // sent.
+  void Withdraw(absl::FunctionRef<bool(const Slice&)> matches,
+                const absl::Status& status);
+  // Cuts the rail, so that all that is under way comes back. The next request
+  // sets it up again.
+  void CutOff(const absl::Status& why);
+  void Close(const absl::Status& why);
+
+  // Why slices have been waiting; OK if nothing has failed lately.
+  absl::Status last_error() const;
+  absl::Status health() const;
+
+ private:
+  using Slices = std::vector<Slice*>;
+
+  absl::Status OpenFresh(MonotonicTime deadline);
+  absl::Status Connect(std::shared_ptr<const SegmentDescriptor> descriptor,
+                       MonotonicTime deadline);
+  std::shared_ptr<const Route> current() const;
+  void ScheduleReconnect() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  void Reconnect();
+  absl::Status RestoreRail();
+  void SendParked();
+  void FailParked(const absl::Status& status);
+  Slices TakeParked() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+
+  const std::string name_;
+  const PeerServices services_;
+  // One per relation, over all reconnections: see Transport::Connect.
+  const uint64_t rail_id_;
+
+  // Held while looking up and connecting, so that it happens once.
+  Mutex connecting_;
+
+  mutable Mutex mutex_ ABSL_ACQUIRED_AFTER(connecting_);
+  std::shared_ptr<const Route> route_ ABSL_GUARDED_BY(mutex_);
+  // Not OK: the peer is stale, or was closed; requests are refused with it.
+  absl::Status refusal_ ABSL_GUARDED_BY(mutex_);
+  bool closed_ ABSL_GUARDED_BY(mutex_) = false;
+  Slices parked_ ABSL_GUARDED_BY(mutex_);
+  // A task is scheduled or running.
+  bool reconnecting_ ABSL_GUARDED_BY(mutex_) = false;
+  int failed_attempts_ ABSL_GUARDED_BY(mutex_) = 0;
+  absl::Status last_error_ ABSL_GUARDED_BY(mutex_);
+};
+
+}  // namespace te
+
+#endif  // TE_CORE_PEER_H_

@@ -1,0 +1,97 @@
+#ifndef TE_CORE_REQUEST_H_
+#define TE_CORE_REQUEST_H_
+
+#include <cstddef>
+#include <cstdint>
+#include <functional>
+#include <optional>
+#include <string>
+
+#include "absl/status/status.h"
+#include "te/base/clock.h"
+#include "te/base/memory_location.h"
+#include "te/transport/slice.h"
+
+namespace te {
+
+// What peers may do with registered memory. The owner may always do both.
+enum class Access : uint8_t {
+  kLocalOnly = 0,
+  kRemoteRead = 1,
+  kRemoteWrite = 2,
+  kRemoteReadWrite = 3,
+};
+
+inline bool Allows(Access access, Operation operation) {
+  const Access needed = operation == Operation::kRead ? Access::kRemoteRead
+                                                      : Access::kRemoteWrite;
+  return (static_cast<uint8_t>(access) & static_cast<uint8_t>(needed)) != 0;
+}
+
+// Memory to register: the caller's, who keeps it mapped until UnregisterMemory
+// has returned. Regions may overlap.
+struct MemoryRegion {
+  void* address = nullptr;
+  size_t length = 0;
+  MemoryLocation location;
+  Access access = Access::kRemoteReadWrite;
+};
+
+// Handles of an engine. The default ones name nothing; those of things that are
+// gone are recognised.
+struct BufferId {
+  uint64_t value = 0;
+  friend bool operator==(BufferId, BufferId) = default;
+};
+struct SegmentId {
+  uint64_t value = 0;
+  friend bool operator==(SegmentId, SegmentId) = default;
+};
+
+// One transfer between registered local memory and a remote segment.
+struct Request {
+  Operation operation = Operation::kRead;
+  void* local = nullptr;
+  SegmentId segment;
+  // In the peer's address space, as its segment's buffers give it.
+  uint64_t remote_address = 0;
+  // Bytes, at least 1.
+  uint64_t length = 0;
+};
+
+// How a request ended. OK means that all its bytes are where they should be.
+struct RequestResult {
+  absl::Status status;
+  // Bytes known to have arrived. Of a request that failed, any of the others
+  // may have arrived as well.
+  uint64_t bytes = 0;
+  // Whether the engine is done with the local memory. False only for a request
+  // that has not ended.
+  bool local_reusable = false;
+};
+
+// A message to the application at the other end. Any bytes.
+struct Notification {
+  std::string name;
+  std::string message;
+};
+
+struct SubmitOptions {
+  // From now until each request has ended, in one way or another; none means
+  // EngineOptions::default_timeout.
+  std::optional<Duration> timeout;
+  // Delivered to the peer of the batch, once, after all its bytes have arrived.
+  // The batch must then have one segment only; if a request fails there is no
+  // notification.
+  std::optional<Notification> notification;
+  // Called once when the batch has finished, on a thread of the engine's or of
+  // some caller's. Must not block, nor destroy the engine.
+  std::function<void()> on_finished;
+  // An eventfd that gets 1 added when the batch has finished; -1 for none.
+  // Stays the caller's, who keeps it open until then.
+  int event_fd = -1;
+};
+
+}  // namespace te
+
+#endif  // TE_CORE_REQUEST_H_

@@ -1,0 +1,23 @@
+#ifndef TE_CORE_SLICER_H_
+#define TE_CORE_SLICER_H_
+
+#include <cstddef>
+#include <cstdint>
+
+namespace te {
+
+// How a request is cut: `count` slices of `size` bytes, the last one of what is
+// left, which is at most half a slice more. A short rest is not worth a slice.
+struct Slicing {
+  size_t count = 0;
+  uint32_t size = 0;
+  uint32_t last = 0;
+};
+
+// `length` at least 1, `slice_bytes` at most kMaxSliceBytes. Slices of very
+// long requests are longer, to bound their number.
+Slicing Cut(uint64_t length, uint32_t slice_bytes);
+
+}  // namespace te
+
+#endif  // TE_CORE_SLICER_H_

@@ -1,0 +1,45 @@
+#ifndef TE_CORE_TASK_QUEUE_H_
+#define TE_CORE_TASK_QUEUE_H_
+
+#include <functional>
+#include <map>
+#include <memory>
+#include <vector>
+
+#include "absl/base/thread_annotations.h"
+#include "absl/status/statusor.h"
+#include "te/base/clock.h"
+#include "te/base/mutex.h"
+#include "te/base/thread.h"
+
+namespace te {
+
+// A few threads for work that may block on the control plane: reconnecting,
+// notifying. A task belongs to something that is bounded itself, and there is
+// at most one per such thing, which bounds the queue. Thread-safe.
+class TaskQueue {
+ public:
+  // `threads` at least 1: so many tasks may block at the same time without
+  // delaying others.
+  static absl::StatusOr<std::unique_ptr<TaskQueue>> Create(int threads);
+  // Waits for the running tasks; the others are dropped.
+  ~TaskQueue();
+
+  // Runs `task` once, not before `due`. Tasks of equal time keep their order.
+  void Schedule(MonotonicTime due, std::function<void()> task);
+
+ private:
+  TaskQueue() = default;
+  void Run();
+
+  Mutex mutex_;
+  CondVar changed_;
+  bool stopping_ ABSL_GUARDED_BY(mutex_) = false;
+  std::multimap<MonotonicTime, std::function<void()>> tasks_
+      ABSL_GUARDED_BY(mutex_);
+  std::vector<Thread> threads_;
+};
+
+}  // namespace te
+
+#endif  // TE_CORE_TASK_QUEUE_H_

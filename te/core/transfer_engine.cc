@@ -1,0 +1,316 @@
+#include "te/core/transfer_engine.h"
+
+#include <sched.h>
+
+#include <algorithm>
+#include <chrono>
+#include <utility>
+
+#include "absl/cleanup/cleanup.h"
+#include "absl/strings/str_cat.h"
+#include "absl/strings/str_join.h"
+#include "glog/logging.h"
+#include "te/base/status_macros.h"
+#include "te/core/submission.h"
+
+namespace te {
+namespace {
+
+constexpr Duration kFirstNotificationPause = std::chrono::milliseconds(10);
+// What an engine that ends grants the metadata store.
+constexpr Duration kFarewell = std::chrono::seconds(2);
+// Within which connections that have been cut let go of memory.
+constexpr Duration kReleaseTime = std::chrono::seconds(10);
+constexpr size_t kMaxRequestsPerBatch = 1 << 20;
+
+MonotonicTime In(Duration timeout) {
+  return DeadlineAfter(RealClock().Now(), timeout);
+}
+
+bool IsWorthAnotherTry(const absl::Status& status) {
+  return absl::IsUnavailable(status) || absl::IsDeadlineExceeded(status) ||
+         absl::IsResourceExhausted(status);
+}
+
+absl::Status Closing() {
+  return absl::CancelledError("the engine is being destroyed");
+}
+
+}  // namespace
+
+absl::StatusOr<std::unique_ptr<TransferEngine>> TransferEngine::Create(
+    const EngineOptions& options, EngineParts parts) {
+  TE_RETURN_IF_ERROR(options.Validate());
+  CHECK(parts.directory != nullptr && parts.make_link != nullptr);
+  std::unique_ptr<TransferEngine> engine(
+      new TransferEngine(options, std::move(parts)));
+  TE_RETURN_IF_ERROR(engine->Start());
+  return engine;
+}
+
+TransferEngine::TransferEngine(const EngineOptions& options, EngineParts parts)
+    : options_(options),
+      parts_(std::move(parts)),
+      buffers_(options.max_buffers),
+      inbox_(options.max_notifications),
+      batches_(std::make_shared<BatchPool>(
+          options.max_batches, options.max_slices,
+          [this](BatchState& batch) { SendNotification(batch); })),
+      segments_(options.max_segments) {}
+
+absl::Status TransferEngine::Start() {
+  if (parts_.transports.empty()) {
+    return absl::InvalidArgumentError("an engine needs at least one transport");
+  }
+  for (const auto& make : parts_.transports) {
+    TE_ASSIGN_OR_RETURN(std::unique_ptr<Transport> transport, make(buffers_));
+    transports_.push_back(std::move(transport));
+  }
+  TE_ASSIGN_OR_RETURN(tasks_, TaskQueue::Create(options_.control_threads));
+  TE_ASSIGN_OR_RETURN(deadlines_, DeadlineKeeper::Create(*batches_));
+  return Publish();
+}
+
+TransferEngine::~TransferEngine() {
+  closing_ = true;
+  for (const std::shared_ptr<Peer>& peer : segments_.All()) {
+    peer->Close(Closing());
+  }
+  DrainBatches();
+  deadlines_.reset();
+  tasks_.reset();
+  MutexLock lock(publishing_);
+  if (!published_) return;
+  const absl::Status status = parts_.directory->Withdraw(
+      parts_.segment_name, parts_.incarnation, In(kFarewell));
+  LOG_IF(WARNING, !status.ok())
+      << "segment " << parts_.segment_name
+      << " could not be withdrawn from the metadata store: " << status;
+}
+
+// All slices are back; what remains is short, or ends at the next look of a
+// notification's task at closing_.
+void TransferEngine::DrainBatches() {
+  bool unfinished = true;
+  while (std::exchange(unfinished, false)) {
+    batches_->ForEach(
+        [&](BatchState& batch) { unfinished |= !batch.finished(); });
+    if (unfinished) sched_yield();
+  }
+}
+
+absl::Status TransferEngine::Publish() {
+  MutexLock lock(publishing_);
+  ++version_;
+  TE_RETURN_IF_ERROR(
+      parts_.directory->Publish(DescribeSelf(), In(options_.connect_timeout)));
+  published_ = true;
+  return absl::OkStatus();
+}
+
+SegmentDescriptor TransferEngine::DescribeSelf() const {
+  SegmentDescriptor descriptor;
+  descriptor.name = parts_.segment_name;
+  descriptor.incarnation = parts_.incarnation;
+  descriptor.version = version_;
+  descriptor.host = parts_.host;
+  descriptor.control_addresses = parts_.control_addresses;
+  descriptor.buffers = buffers_.Describe();
+  for (const auto& transport : transports_) {
+    descriptor.transports[std::string(transport->name())] = "";
+  }
+  return descriptor;
+}
+
+absl::StatusOr<BufferId> TransferEngine::RegisterMemory(
+    const MemoryRegion& region) {
+  TE_ASSIGN_OR_RETURN(const std::vector<BufferId> ids,
+                      RegisterMemory(absl::MakeConstSpan(&region, 1)));
+  return ids.front();
+}
+
+absl::StatusOr<std::vector<BufferId>> TransferEngine::RegisterMemory(
+    absl::Span<const MemoryRegion> regions) {
+  std::vector<BufferId> ids;
+  auto undo = absl::MakeCleanup([&] {
+    for (const BufferId id : ids) {
+      UnregisterMemory(id, Duration::zero()).IgnoreError();
+    }
+  });
+  for (const MemoryRegion& region : regions) {
+    TE_ASSIGN_OR_RETURN(const BufferId id, buffers_.Register(region));
+    ids.push_back(id);
+  }
+  TE_RETURN_IF_ERROR(Publish());
+  std::move(undo).Cancel();
+  return ids;
+}
+
+absl::Status TransferEngine::UnregisterMemory(BufferId id, Duration timeout) {
+  absl::Status status = buffers_.Unregister(id, In(timeout));
+  if (absl::IsDeadlineExceeded(status)) {
+    CutOffUsers(id);
+    status = buffers_.Unregister(id, In(kReleaseTime));
+  }
+  TE_RETURN_IF_ERROR(status);
+  // Peers that do not hear of it are refused by the buffer's generation.
+  if (const absl::Status published = Publish(); !published.ok()) {
+    LOG(WARNING) << "the metadata store still shows a buffer that is gone: "
+                 << published;
+  }
+  return absl::OkStatus();
+}
+
+void TransferEngine::CutOffUsers(BufferId id) {
+  for (const auto& transport : transports_) transport->DisconnectPeers();
+  batches_->ForEach([&](BatchState& batch) {
+    if (batch.finished() || !batch.Uses(id)) return;
+    batch.Abort(absl::CancelledError("its local buffer was unregistered"));
+  });
+  deadlines_->Notice(RealClock().Now());
+}
+
+absl::StatusOr<SegmentId> TransferEngine::OpenSegment(absl::string_view name,
+                                                      Duration timeout) {
+  TE_RETURN_IF_ERROR(ValidateSegmentName(name));
+  TE_ASSIGN_OR_RETURN(const SegmentTable::Entry entry,
+                      segments_.Acquire(name, {.options = options_,
+                                               .directory = *parts_.directory,
+                                               .transports = transports_,
+                                               .make_link = parts_.make_link,
+                                               .tasks = *tasks_}));
+  if (const absl::Status status = entry.peer->Open(In(timeout)); !status.ok()) {
+    CloseSegment(entry.id).IgnoreError();
+    return status;
+  }
+  return entry.id;
+}
+
+absl::Status TransferEngine::CloseSegment(SegmentId id) {
+  TE_ASSIGN_OR_RETURN(const std::shared_ptr<Peer> last, segments_.Release(id));
+  if (last != nullptr) {
+    last->Close(absl::CancelledError("the segment was closed"));
+  }
+  return absl::OkStatus();
+}
+
+absl::Status TransferEngine::RefreshSegment(SegmentId id, Duration timeout) {
+  TE_ASSIGN_OR_RETURN(const std::shared_ptr<Peer> peer, segments_.Find(id));
+  return peer->Refresh(In(timeout));
+}
+
+absl::StatusOr<std::shared_ptr<const SegmentDescriptor>>
+TransferEngine::DescribeSegment(SegmentId id) const {
+  TE_ASSIGN_OR_RETURN(const std::shared_ptr<Peer> peer, segments_.Find(id));
+  TE_ASSIGN_OR_RETURN(const std::shared_ptr<const Route> route, peer->route());
+  return route->view->descriptor();
+}
+
+absl::StatusOr<Batch> TransferEngine::Submit(absl::Span<const Request> requests,
+                                             const SubmitOptions& options) {
+  if (closing_) return Closing();
+  if (requests.empty() || requests.size() > kMaxRequestsPerBatch) {
+    return absl::InvalidArgumentError(
+        absl::StrCat("a batch of ", requests.size(),
+                     " requests; it must have 1 to ", kMaxRequestsPerBatch));
+  }
+  const MonotonicTime deadline =
+      In(options.timeout.value_or(options_.default_timeout));
+  TE_ASSIGN_OR_RETURN(BatchState * state,
+                      batches_->Acquire(requests.size(),
+                                        options_.max_slice_attempts, deadline));
+  state->set_options(options);
+  absl::Status status = Submission(buffers_, segments_, options_.slice_bytes,
+                                   *batches_, *state, requests)
+                            .Prepare();
+  if (status.ok() && options.notification && state->peer_count() > 1) {
+    status = absl::InvalidArgumentError(
+        "a batch with a notification must have one segment only");
+  }
+  if (!status.ok()) {
+    batches_->Return(*state);
+    return status;
+  }
+  state->Launch();
+  deadlines_->Notice(deadline);
+  return Batch(batches_, *state, options_.spin);
+}
+
+void TransferEngine::SendNotification(BatchState& batch) {
+  const uint64_t sequence = next_notification_++;
+  tasks_->Schedule(RealClock().Now(), [this, &batch, sequence] {
+    TryNotification(batch, sequence, 0);
+  });
+}
+
+void TransferEngine::TryNotification(BatchState& batch, uint64_t sequence,
+                                     int failures) {
+  const MonotonicTime now = RealClock().Now();
+  absl::Status status = closing_ ? Closing() : absl::OkStatus();
+  if (status.ok()) {
+    const auto route = batch.peer().route();
+    status = route.ok()
+                 ? (*route)->link->Notify(
+                       sequence, *batch.notification(),
+                       std::min(batch.deadline(),
+                                DeadlineAfter(now, options_.connect_timeout)))
+                 : route.status();
+  }
+  const Duration pause = kFirstNotificationPause * (1 << std::min(failures, 6));
+  if (IsWorthAnotherTry(status) && In(pause) < batch.deadline()) {
+    tasks_->Schedule(In(pause), [this, &batch, sequence, failures] {
+      TryNotification(batch, sequence, failures + 1);
+    });
+    return;
+  }
+  batch.FinishNotification(status);
+}
+
+std::optional<ReceivedNotification> TransferEngine::TakeNotification(
+    MonotonicTime deadline) {
+  return inbox_.Take(deadline);
+}
+
+absl::StatusOr<std::string> TransferEngine::AcceptHandshake(
+    absl::string_view name, const Incarnation& client,
+    absl::string_view request, MonotonicTime deadline) {
+  std::vector<absl::string_view> names;
+  for (const auto& transport : transports_) {
+    if (transport->name() == name) {
+      return transport->Accept(client, request, deadline);
+    }
+    names.push_back(transport->name());
+  }
+  return absl::UnimplementedError(
+      absl::StrCat("segment ", parts_.segment_name, " has no transport ", name,
+                   ", but ", absl::StrJoin(names, ", ")));
+}
+
+absl::Status TransferEngine::AcceptNotification(
+    const Incarnation& sender, uint64_t sequence,
+    ReceivedNotification notification) {
+  return inbox_.Put(sender, sequence, std::move(notification));
+}
+
+EngineStatus TransferEngine::Status() const {
+  EngineStatus status;
+  status.segment_name = parts_.segment_name;
+  status.incarnation = parts_.incarnation;
+  status.control_addresses = parts_.control_addresses;
+  for (const auto& transport : transports_) {
+    status.transports.emplace_back(transport->name());
+  }
+  for (const std::shared_ptr<Peer>& peer : segments_.All()) {
+    const auto route = peer->route();
+    status.segments.push_back(
+        {.name = peer->name(),
+         .rail = route.ok() ? (*route)->rail->name() : std::string(),
+         .health = peer->health()});
+  }
+  status.buffers = buffers_.Describe().size();
+  status.batches_in_use = batches_->batches_in_use();
+  status.slices_in_use = batches_->slices_in_use();
+  return status;
+}
+
+}  // namespace te

@@ -1,0 +1,172 @@
+#ifndef TE_CORE_TRANSFER_ENGINE_H_
+#define TE_CORE_TRANSFER_ENGINE_H_
+
+#include <atomic>
+#include <cstddef>
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "absl/base/thread_annotations.h"
+#include "absl/status/status.h"
+#include "absl/status/statusor.h"
+#include "absl/strings/string_view.h"
+#include "absl/types/span.h"
+#include "te/base/clock.h"
+#include "te/base/incarnation.h"
+#include "te/base/mutex.h"
+#include "te/core/batch.h"
+#include "te/core/batch_pool.h"
+#include "te/core/buffer_registry.h"
+#include "te/core/control_link.h"
+#include "te/core/deadline_keeper.h"
+#include "te/core/engine_options.h"
+#include "te/core/notification_inbox.h"
+#include "te/core/request.h"
+#include "te/core/segment_table.h"
+#include "te/core/task_queue.h"
+#include "te/metadata/host_identity.h"
+#include "te/metadata/segment_descriptor.h"
+#include "te/metadata/segment_directory.h"
+#include "te/transport/exposed_memory.h"
+#include "te/transport/transport.h"
+
+namespace te {
+
+// What an engine is put together from; see te/transfer_engine.h for the usual
+// way.
+struct EngineParts {
+  // As others look it up.
+  std::string segment_name;
+  Incarnation incarnation;
+  HostIdentity host;
+  // Where the control server listens, best first.
+  std::vector<std::string> control_addresses;
+  // Outlives the engine.
+  SegmentDirectory* directory = nullptr;
+  ControlLinkFactory make_link;
+  // Each is called once; the transports are used in this order.
+  std::vector<
+      std::function<absl::StatusOr<std::unique_ptr<Transport>>(ExposedMemory&)>>
+      transports;
+};
+
+// What an engine is doing, for people.
+struct EngineStatus {
+  struct Segment {
+    std::string name;
+    // The rail in use; empty if there is none.
+    std::string rail;
+    absl::Status health;
+  };
+  std::string segment_name;
+  Incarnation incarnation;
+  std::vector<std::string> control_addresses;
+  std::vector<std::string> transports;
+  std::vector<Segment> segments;
+  size_t buffers = 0;
+  size_t batches_in_use = 0;
+  size_t slices_in_use = 0;
+};
+
+// Moves bytes between registered memory of this process and segments of others.
+//
+// Thread-safe. Submit, and everything on a Batch, neither block (but for Wait)
+// nor do control-plane I/O; the other methods may do both and say for how long.
+//
+// Destroying the engine ends what is under way with CANCELLED, lets peers go,
+// withdraws the segment and frees the registered memory for reuse. No other
+// method may be running then, nor peers' requests be handed in.
+class TransferEngine {
+ public:
+  static absl::StatusOr<std::unique_ptr<TransferEngine>> Create(
+      const EngineOptions& options, EngineParts parts);
+  ~TransferEngine();
+
+  // Makes memory usable for requests of this engine, and as `access` says for
+  // peers, who see it when they open or refresh the segment.
+  absl::StatusOr<BufferId> RegisterMemory(const MemoryRegion& region);
+  // All or none, and published at once.
+  absl::StatusOr<std::vector<BufferId>> RegisterMemory(
+      absl::Span<const MemoryRegion> regions);
+
+  // Refuses new uses of the buffer, lets those under way finish, and returns
+  // when there are none. What has not finished within `timeout` is cut off,
+  // with its connections: also then nothing touches the memory after the
+  // return.
+  absl::Status UnregisterMemory(BufferId id, Duration timeout);
+
+  // Finds a segment and connects to it, within `timeout`; without I/O if that
+  // has been done. Opening a segment whose peer has restarted heals it, for
+  // everybody who has it open. Each Open needs a Close.
+  absl::StatusOr<SegmentId> OpenSegment(absl::string_view name,
+                                        Duration timeout);
+  // Requests on the segment that are still under way end with CANCELLED when
+  // the last one closes it.
+  absl::Status CloseSegment(SegmentId id);
+  // Looks again which buffers the segment has.
+  absl::Status RefreshSegment(SegmentId id, Duration timeout);
+  // The segment as it was when it was opened or refreshed last.
+  absl::StatusOr<std::shared_ptr<const SegmentDescriptor>> DescribeSegment(
+      SegmentId id) const;
+
+  // Begins a batch of transfers. An error means that nothing was begun: no
+  // requests, or a limit of the options reached. A request that is wrong in
+  // itself ends at once with its own status, and the others go on.
+  //
+  // Requests of a batch may be done in any order, and in pieces. Local memory
+  // belongs to the engine until the request has ended.
+  absl::StatusOr<Batch> Submit(absl::Span<const Request> requests,
+                               const SubmitOptions& options = {});
+
+  // The oldest notification that has come in; waits for one until `deadline`.
+  std::optional<ReceivedNotification> TakeNotification(MonotonicTime deadline);
+
+  EngineStatus Status() const;
+
+  // --- For the control server: what peers ask. ---
+
+  // The segment as peers may see it now.
+  SegmentDescriptor DescribeSelf() const;
+  absl::StatusOr<std::string> AcceptHandshake(absl::string_view transport,
+                                              const Incarnation& client,
+                                              absl::string_view request,
+                                              MonotonicTime deadline);
+  absl::Status AcceptNotification(const Incarnation& sender, uint64_t sequence,
+                                  ReceivedNotification notification);
+
+ private:
+  TransferEngine(const EngineOptions& options, EngineParts parts);
+
+  absl::Status Start();
+  absl::Status Publish();
+  void SendNotification(BatchState& batch);
+  void TryNotification(BatchState& batch, uint64_t sequence, int failures);
+  void CutOffUsers(BufferId id);
+  void DrainBatches();
+
+  const EngineOptions options_;
+  const EngineParts parts_;
+  std::atomic<bool> closing_{false};
+  std::atomic<uint64_t> next_notification_{1};
+
+  BufferRegistry buffers_;
+  NotificationInbox inbox_;
+  std::vector<std::unique_ptr<Transport>> transports_;
+  std::unique_ptr<TaskQueue> tasks_;
+  const std::shared_ptr<BatchPool> batches_;
+  std::unique_ptr<DeadlineKeeper> deadlines_;
+  SegmentTable segments_;
+
+  // Held while publishing, so that versions appear in order.
+  Mutex publishing_;
+  std::atomic<uint64_t> version_{0};
+  bool published_ ABSL_GUARDED_BY(publishing_) = false;
+};
+
+}  // namespace te
+
+#endif  // TE_CORE_TRANSFER_ENGINE_H_
