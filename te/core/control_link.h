@@ -4,10 +4,12 @@
 #include <cstdint>
 #include <functional>
 #include <memory>
+#include <string>
 
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "te/base/clock.h"
+#include "te/base/incarnation.h"
 #include "te/core/request.h"
 #include "te/metadata/segment_descriptor.h"
 #include "te/transport/peer_channel.h"
@@ -30,6 +32,11 @@ class ControlLink : public PeerChannel {
 using ControlLinkFactory =
     std::function<absl::StatusOr<std::unique_ptr<ControlLink>>(
         const SegmentDescriptor&)>;
+
+// Links of the engine `self`, over te/rpc. `name` is that of its segment, which
+// is read for each notification and outlives the links.
+ControlLinkFactory ControlLinksOf(const Incarnation& self,
+                                  const std::string& name);
 
 }  // namespace te
 

@@ -10,6 +10,7 @@
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
 #include "glog/logging.h"
+#include "te/base/host_port.h"
 #include "te/base/status_macros.h"
 #include "te/core/submission.h"
 
@@ -32,6 +33,10 @@ bool IsWorthAnotherTry(const absl::Status& status) {
          absl::IsResourceExhausted(status);
 }
 
+absl::Status NotServing() {
+  return absl::UnavailableError("the engine is starting or stopping");
+}
+
 absl::Status Closing() {
   return absl::CancelledError("the engine is being destroyed");
 }
@@ -41,16 +46,24 @@ absl::Status Closing() {
 absl::StatusOr<std::unique_ptr<TransferEngine>> TransferEngine::Create(
     const EngineOptions& options, EngineParts parts) {
   TE_RETURN_IF_ERROR(options.Validate());
-  CHECK(parts.directory != nullptr && parts.make_link != nullptr);
+  if (parts.transports.empty()) {
+    return absl::InvalidArgumentError("an engine needs at least one transport");
+  }
+  TE_ASSIGN_OR_RETURN(const Incarnation incarnation, Incarnation::Random());
   std::unique_ptr<TransferEngine> engine(
-      new TransferEngine(options, std::move(parts)));
+      new TransferEngine(options, incarnation, std::move(parts)));
   TE_RETURN_IF_ERROR(engine->Start());
   return engine;
 }
 
-TransferEngine::TransferEngine(const EngineOptions& options, EngineParts parts)
+TransferEngine::TransferEngine(const EngineOptions& options,
+                               const Incarnation& incarnation,
+                               EngineParts parts)
     : options_(options),
+      incarnation_(incarnation),
       parts_(std::move(parts)),
+      directory_(*parts_.resolver),
+      make_link_(ControlLinksOf(incarnation, segment_name_)),
       buffers_(options.max_buffers),
       inbox_(options.max_notifications),
       batches_(std::make_shared<BatchPool>(
@@ -59,20 +72,34 @@ TransferEngine::TransferEngine(const EngineOptions& options, EngineParts parts)
       segments_(options.max_segments) {}
 
 absl::Status TransferEngine::Start() {
-  if (parts_.transports.empty()) {
-    return absl::InvalidArgumentError("an engine needs at least one transport");
-  }
   for (const auto& make : parts_.transports) {
-    TE_ASSIGN_OR_RETURN(std::unique_ptr<Transport> transport, make(buffers_));
+    TE_ASSIGN_OR_RETURN(std::unique_ptr<Transport> transport,
+                        make(incarnation_, buffers_));
     transports_.push_back(std::move(transport));
   }
   TE_ASSIGN_OR_RETURN(tasks_, TaskQueue::Create(options_.control_threads));
   TE_ASSIGN_OR_RETURN(deadlines_, DeadlineKeeper::Create(*batches_));
-  return Publish();
+  TE_RETURN_IF_ERROR(StartControlServer());
+  TE_RETURN_IF_ERROR(Publish());
+  serving_ = true;
+  return absl::OkStatus();
+}
+
+absl::Status TransferEngine::StartControlServer() {
+  ControlServerOptions control = parts_.control;
+  control.incarnation = incarnation_;
+  TE_ASSIGN_OR_RETURN(server_, ControlServer::Create(control, *this));
+  control_address_ =
+      JoinHostPort(parts_.advertised_host, server_->bound_address().port());
+  segment_name_ =
+      parts_.segment_name.empty() ? control_address_ : parts_.segment_name;
+  return ValidateSegmentName(segment_name_);
 }
 
 TransferEngine::~TransferEngine() {
+  serving_ = false;
   closing_ = true;
+  if (server_ != nullptr) server_->Shutdown(In(kFarewell));
   for (const std::shared_ptr<Peer>& peer : segments_.All()) {
     peer->Close(Closing());
   }
@@ -81,10 +108,10 @@ TransferEngine::~TransferEngine() {
   tasks_.reset();
   MutexLock lock(publishing_);
   if (!published_) return;
-  const absl::Status status = parts_.directory->Withdraw(
-      parts_.segment_name, parts_.incarnation, In(kFarewell));
+  const absl::Status status =
+      directory_.Withdraw(segment_name_, incarnation_, In(kFarewell));
   LOG_IF(WARNING, !status.ok())
-      << "segment " << parts_.segment_name
+      << "segment " << segment_name_
       << " could not be withdrawn from the metadata store: " << status;
 }
 
@@ -103,18 +130,18 @@ absl::Status TransferEngine::Publish() {
   MutexLock lock(publishing_);
   ++version_;
   TE_RETURN_IF_ERROR(
-      parts_.directory->Publish(DescribeSelf(), In(options_.connect_timeout)));
+      directory_.Publish(DescribeSelf(), In(options_.connect_timeout)));
   published_ = true;
   return absl::OkStatus();
 }
 
 SegmentDescriptor TransferEngine::DescribeSelf() const {
   SegmentDescriptor descriptor;
-  descriptor.name = parts_.segment_name;
-  descriptor.incarnation = parts_.incarnation;
+  descriptor.name = segment_name_;
+  descriptor.incarnation = incarnation_;
   descriptor.version = version_;
   descriptor.host = parts_.host;
-  descriptor.control_addresses = parts_.control_addresses;
+  descriptor.control_addresses = {control_address_};
   descriptor.buffers = buffers_.Describe();
   for (const auto& transport : transports_) {
     descriptor.transports[std::string(transport->name())] = "";
@@ -175,9 +202,9 @@ absl::StatusOr<SegmentId> TransferEngine::OpenSegment(absl::string_view name,
   TE_RETURN_IF_ERROR(ValidateSegmentName(name));
   TE_ASSIGN_OR_RETURN(const SegmentTable::Entry entry,
                       segments_.Acquire(name, {.options = options_,
-                                               .directory = *parts_.directory,
+                                               .directory = directory_,
                                                .transports = transports_,
-                                               .make_link = parts_.make_link,
+                                               .make_link = make_link_,
                                                .tasks = *tasks_}));
   if (const absl::Status status = entry.peer->Open(In(timeout)); !status.ok()) {
     CloseSegment(entry.id).IgnoreError();
@@ -271,32 +298,41 @@ std::optional<ReceivedNotification> TransferEngine::TakeNotification(
   return inbox_.Take(deadline);
 }
 
-absl::StatusOr<std::string> TransferEngine::AcceptHandshake(
-    absl::string_view name, const Incarnation& client,
-    absl::string_view request, MonotonicTime deadline) {
+absl::StatusOr<SegmentDescriptor> TransferEngine::GetSegment(
+    MonotonicTime /*deadline*/) {
+  if (!serving_) return NotServing();
+  return DescribeSelf();
+}
+
+absl::StatusOr<std::string> TransferEngine::Handshake(
+    const ControlHandshake& handshake, MonotonicTime deadline) {
+  if (!serving_) return NotServing();
   std::vector<absl::string_view> names;
   for (const auto& transport : transports_) {
-    if (transport->name() == name) {
-      return transport->Accept(client, request, deadline);
+    if (transport->name() == handshake.transport) {
+      return transport->Accept(handshake.client, handshake.payload, deadline);
     }
     names.push_back(transport->name());
   }
   return absl::UnimplementedError(
-      absl::StrCat("segment ", parts_.segment_name, " has no transport ", name,
-                   ", but ", absl::StrJoin(names, ", ")));
+      absl::StrCat("segment ", segment_name_, " has no transport ",
+                   handshake.transport, ", but ", absl::StrJoin(names, ", ")));
 }
 
-absl::Status TransferEngine::AcceptNotification(
-    const Incarnation& sender, uint64_t sequence,
-    ReceivedNotification notification) {
-  return inbox_.Put(sender, sequence, std::move(notification));
+absl::Status TransferEngine::Notify(const ControlNotification& notification,
+                                    MonotonicTime /*deadline*/) {
+  if (!serving_) return NotServing();
+  return inbox_.Put(notification.sender, notification.sequence,
+                    {.sender = notification.sender_name,
+                     .notification = {.name = notification.name,
+                                      .message = notification.message}});
 }
 
 EngineStatus TransferEngine::Status() const {
   EngineStatus status;
-  status.segment_name = parts_.segment_name;
-  status.incarnation = parts_.incarnation;
-  status.control_addresses = parts_.control_addresses;
+  status.segment_name = segment_name_;
+  status.incarnation = incarnation_;
+  status.control_address = control_address_;
   for (const auto& transport : transports_) {
     status.transports.emplace_back(transport->name());
   }

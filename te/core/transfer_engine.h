@@ -31,26 +31,28 @@
 #include "te/metadata/host_identity.h"
 #include "te/metadata/segment_descriptor.h"
 #include "te/metadata/segment_directory.h"
+#include "te/metadata/segment_resolver.h"
+#include "te/rpc/control_handler.h"
+#include "te/rpc/control_server.h"
 #include "te/transport/exposed_memory.h"
 #include "te/transport/transport.h"
 
 namespace te {
 
-// What an engine is put together from; see te/transfer_engine.h for the usual
-// way.
+// What an engine is put together from; te/transfer_engine.h does so.
 struct EngineParts {
-  // As others look it up.
+  // How segments are found and published.
+  std::unique_ptr<SegmentResolver> resolver;
+  // Where to listen for peers; the incarnation is the engine's own.
+  ControlServerOptions control;
+  // What peers are told, with the port that was found.
+  std::string advertised_host;
+  // As others look the segment up; empty means advertised host and port.
   std::string segment_name;
-  Incarnation incarnation;
   HostIdentity host;
-  // Where the control server listens, best first.
-  std::vector<std::string> control_addresses;
-  // Outlives the engine.
-  SegmentDirectory* directory = nullptr;
-  ControlLinkFactory make_link;
   // Each is called once; the transports are used in this order.
-  std::vector<
-      std::function<absl::StatusOr<std::unique_ptr<Transport>>(ExposedMemory&)>>
+  std::vector<std::function<absl::StatusOr<std::unique_ptr<Transport>>(
+      const Incarnation&, ExposedMemory&)>>
       transports;
 };
 
@@ -64,7 +66,7 @@ struct EngineStatus {
   };
   std::string segment_name;
   Incarnation incarnation;
-  std::vector<std::string> control_addresses;
+  std::string control_address;
   std::vector<std::string> transports;
   std::vector<Segment> segments;
   size_t buffers = 0;
@@ -79,12 +81,12 @@ struct EngineStatus {
 //
 // Destroying the engine ends what is under way with CANCELLED, lets peers go,
 // withdraws the segment and frees the registered memory for reuse. No other
-// method may be running then, nor peers' requests be handed in.
-class TransferEngine {
+// method may be running then.
+class TransferEngine final : private ControlHandler {
  public:
   static absl::StatusOr<std::unique_ptr<TransferEngine>> Create(
       const EngineOptions& options, EngineParts parts);
-  ~TransferEngine();
+  ~TransferEngine() override;
 
   // Makes memory usable for requests of this engine, and as `access` says for
   // peers, who see it when they open or refresh the segment.
@@ -122,26 +124,28 @@ class TransferEngine {
   absl::StatusOr<Batch> Submit(absl::Span<const Request> requests,
                                const SubmitOptions& options = {});
 
+  // As others open this engine's segment.
+  const std::string& segment_name() const { return segment_name_; }
+
   // The oldest notification that has come in; waits for one until `deadline`.
   std::optional<ReceivedNotification> TakeNotification(MonotonicTime deadline);
 
   EngineStatus Status() const;
 
-  // --- For the control server: what peers ask. ---
-
-  // The segment as peers may see it now.
-  SegmentDescriptor DescribeSelf() const;
-  absl::StatusOr<std::string> AcceptHandshake(absl::string_view transport,
-                                              const Incarnation& client,
-                                              absl::string_view request,
-                                              MonotonicTime deadline);
-  absl::Status AcceptNotification(const Incarnation& sender, uint64_t sequence,
-                                  ReceivedNotification notification);
-
  private:
-  TransferEngine(const EngineOptions& options, EngineParts parts);
+  TransferEngine(const EngineOptions& options, const Incarnation& incarnation,
+                 EngineParts parts);
+
+  // What peers ask of the control server.
+  absl::StatusOr<SegmentDescriptor> GetSegment(MonotonicTime deadline) override;
+  absl::StatusOr<std::string> Handshake(const ControlHandshake& handshake,
+                                        MonotonicTime deadline) override;
+  absl::Status Notify(const ControlNotification& notification,
+                      MonotonicTime deadline) override;
 
   absl::Status Start();
+  absl::Status StartControlServer();
+  SegmentDescriptor DescribeSelf() const;
   absl::Status Publish();
   void SendNotification(BatchState& batch);
   void TryNotification(BatchState& batch, uint64_t sequence, int failures);
@@ -149,10 +153,17 @@ class TransferEngine {
   void DrainBatches();
 
   const EngineOptions options_;
+  const Incarnation incarnation_;
   const EngineParts parts_;
+  // Fixed once Create has returned; peers are served from then on.
+  std::string segment_name_;
+  std::string control_address_;
+  std::atomic<bool> serving_{false};
   std::atomic<bool> closing_{false};
   std::atomic<uint64_t> next_notification_{1};
 
+  SegmentDirectory directory_;
+  const ControlLinkFactory make_link_;
   BufferRegistry buffers_;
   NotificationInbox inbox_;
   std::vector<std::unique_ptr<Transport>> transports_;
@@ -165,6 +176,8 @@ class TransferEngine {
   Mutex publishing_;
   std::atomic<uint64_t> version_{0};
   bool published_ ABSL_GUARDED_BY(publishing_) = false;
+
+  std::unique_ptr<ControlServer> server_;
 };
 
 }  // namespace te

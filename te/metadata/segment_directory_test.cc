@@ -53,8 +53,7 @@ class SpyResolver final : public SegmentResolver {
   std::function<void()> before_lookup_returns;
 
  private:
-  InProcessStore values_;
-  StoreSegmentResolver store_{values_};
+  StoreSegmentResolver store_{std::make_shared<InProcessStore>()};
 };
 
 class SegmentDirectoryTest : public testing::Test {

@@ -38,7 +38,7 @@ absl::Status NameTaken(const SegmentDescriptor& holder) {
 absl::StatusOr<StoreSegmentResolver::Published> StoreSegmentResolver::Read(
     absl::string_view name, MonotonicTime deadline) {
   const std::string key = KeyOf(name);
-  TE_ASSIGN_OR_RETURN(StoredValue stored, store_.Get(key, deadline));
+  TE_ASSIGN_OR_RETURN(StoredValue stored, store_->Get(key, deadline));
   absl::StatusOr<SegmentDescriptor> descriptor =
       SegmentDescriptor::Parse(stored.value);
   if (absl::IsUnimplemented(descriptor.status())) return descriptor.status();
@@ -88,7 +88,7 @@ absl::Status StoreSegmentResolver::Publish(const SegmentDescriptor& descriptor,
       return current.status();
     }
     absl::Status put =
-        store_.Put(KeyOf(descriptor.name), bytes, expected, deadline).status();
+        store_->Put(KeyOf(descriptor.name), bytes, expected, deadline).status();
     // Somebody was faster; each round starts from what he left.
     if (!absl::IsAborted(put)) return put;
   }
@@ -104,7 +104,7 @@ absl::Status StoreSegmentResolver::Withdraw(absl::string_view name,
     if (!current.ok()) return current.status();
     if (current->descriptor.incarnation != incarnation) return absl::OkStatus();
     absl::Status removed =
-        store_.Remove(KeyOf(name), current->store_version, deadline);
+        store_->Remove(KeyOf(name), current->store_version, deadline);
     if (absl::IsNotFound(removed)) return absl::OkStatus();
     if (!absl::IsAborted(removed)) return removed;
   }

@@ -3,6 +3,9 @@
 
 #include <stdint.h>
 
+#include <memory>
+#include <utility>
+
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "absl/strings/string_view.h"
@@ -21,8 +24,8 @@ namespace te {
 // it is never overwritten, since it may belong to something else.
 class StoreSegmentResolver final : public SegmentResolver {
  public:
-  // `store` is borrowed.
-  explicit StoreSegmentResolver(MetadataStore& store) : store_(store) {}
+  explicit StoreSegmentResolver(std::shared_ptr<MetadataStore> store)
+      : store_(std::move(store)) {}
 
   absl::StatusOr<SegmentDescriptor> Lookup(absl::string_view name,
                                            MonotonicTime deadline) override;
@@ -40,7 +43,7 @@ class StoreSegmentResolver final : public SegmentResolver {
   absl::StatusOr<Published> Read(absl::string_view name,
                                  MonotonicTime deadline);
 
-  MetadataStore& store_;
+  const std::shared_ptr<MetadataStore> store_;
 };
 
 }  // namespace te

@@ -30,7 +30,8 @@ SegmentDescriptor Descriptor(uint64_t version = 1) {
 
 class StoreSegmentResolverTest : public testing::Test {
  protected:
-  InProcessStore store_;
+  const std::shared_ptr<InProcessStore> store_ =
+      std::make_shared<InProcessStore>();
   StoreSegmentResolver resolver_{store_};
 };
 
@@ -87,7 +88,7 @@ TEST_F(StoreSegmentResolverTest, WithdrawLeavesAnotherIncarnationAlone) {
 }
 
 TEST_F(StoreSegmentResolverTest, ForeignValuesAreReportedAndKept) {
-  TE_ASSERT_OK(store_.Put("te/segment/a", "garbage", std::nullopt, kNoDeadline)
+  TE_ASSERT_OK(store_->Put("te/segment/a", "garbage", std::nullopt, kNoDeadline)
                    .status());
   auto is_data_loss =
       StatusIs(absl::StatusCode::kDataLoss, HasSubstr("te/segment/a"));
@@ -95,11 +96,11 @@ TEST_F(StoreSegmentResolverTest, ForeignValuesAreReportedAndKept) {
   EXPECT_THAT(resolver_.Publish(Descriptor(), kNoDeadline), is_data_loss);
   EXPECT_THAT(resolver_.Withdraw("a", Descriptor().incarnation, kNoDeadline),
               is_data_loss);
-  EXPECT_EQ(store_.Get("te/segment/a", kNoDeadline)->value, "garbage");
+  EXPECT_EQ(store_->Get("te/segment/a", kNoDeadline)->value, "garbage");
 
   TE_ASSERT_OK(store_
-                   .Put("te/segment/b", *Descriptor().Serialize(), std::nullopt,
-                        kNoDeadline)
+                   ->Put("te/segment/b", *Descriptor().Serialize(),
+                         std::nullopt, kNoDeadline)
                    .status());
   EXPECT_THAT(
       resolver_.Lookup("b", kNoDeadline),

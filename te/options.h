@@ -1,0 +1,39 @@
+#ifndef TE_OPTIONS_H_
+#define TE_OPTIONS_H_
+
+#include <memory>
+#include <string>
+
+#include "te/core/engine_options.h"
+#include "te/metadata/metadata_store.h"
+#include "te/transport/tcp/tcp_options.h"
+
+namespace te {
+
+// All settings of an engine. Nothing else is read: no flags, no environment.
+struct Options {
+  // Where this engine listens, and what its peers are told: "host:port",
+  // "host:first-last" (the first free port), or "host" (any free port), where
+  // host is an address of this host, a name that resolves to one, or the name
+  // of an interface; IPv6 addresses with a port stand in brackets. Empty takes
+  // the address that suits peers on other hosts best.
+  std::string local_server_name;
+
+  // How segments are found. "p2p": by the peer's own "host:port", without any
+  // service. Ignored if there is a metadata_store.
+  std::string metadata_server = "p2p";
+  // A store that this process provides, for example an InProcessStore that
+  // several engines share; segments are then named by their local_server_name.
+  std::shared_ptr<MetadataStore> metadata_store;
+
+  // Which transports to use: "auto" or "tcp".
+  std::string protocol = "auto";
+  // `listen_ip` is ignored: data go where control goes.
+  TcpOptions tcp;
+
+  EngineOptions engine;
+};
+
+}  // namespace te
+
+#endif  // TE_OPTIONS_H_

@@ -1,0 +1,139 @@
+#include "te/transfer_engine.h"
+
+#include <algorithm>
+#include <chrono>
+#include <cstddef>
+#include <cstdint>
+#include <memory>
+#include <numeric>
+#include <string>
+#include <vector>
+
+#include "absl/status/status.h"
+#include "gmock/gmock.h"
+#include "gtest/gtest.h"
+#include "te/base/clock.h"
+#include "te/base/status_matchers.h"
+
+namespace te {
+namespace {
+
+using std::chrono::seconds;
+using testing::HasSubstr;
+
+constexpr Duration kEnough = seconds(30);
+
+MonotonicTime Soon() { return DeadlineAfter(RealClock().Now(), kEnough); }
+
+std::vector<std::byte> Pattern(size_t size, uint32_t seed) {
+  std::vector<std::byte> bytes(size);
+  uint32_t x = seed * 2654435761u + 1;
+  for (std::byte& b : bytes) {
+    x = x * 1664525u + 1013904223u;
+    b = static_cast<std::byte>(x >> 24);
+  }
+  return bytes;
+}
+
+// Two engines that find each other without a metadata service.
+class TransferEngineTest : public testing::TestWithParam<std::string> {
+ protected:
+  void SetUp() override {
+    Options options;
+    options.local_server_name = GetParam();
+    TE_ASSERT_OK_AND_ASSIGN(target_, CreateTransferEngine(options));
+    TE_ASSERT_OK_AND_ASSIGN(initiator_, CreateTransferEngine(options));
+  }
+
+  void Expose(std::vector<std::byte>& memory,
+              Access access = Access::kRemoteReadWrite) {
+    TE_ASSERT_OK(target_->RegisterMemory(MemoryRegion{
+        .address = memory.data(), .length = memory.size(), .access = access}));
+  }
+  void UseLocally(std::vector<std::byte>& memory) {
+    TE_ASSERT_OK(
+        initiator_->RegisterMemory(MemoryRegion{.address = memory.data(),
+                                                .length = memory.size(),
+                                                .access = Access::kLocalOnly}));
+  }
+  SegmentId Open() {
+    auto id = initiator_->OpenSegment(target_->segment_name(), kEnough);
+    TE_EXPECT_OK(id);
+    return id.value_or(SegmentId{});
+  }
+
+  std::unique_ptr<TransferEngine> target_;
+  std::unique_ptr<TransferEngine> initiator_;
+};
+
+INSTANTIATE_TEST_SUITE_P(Families, TransferEngineTest,
+                         testing::Values("127.0.0.1", "[::1]"),
+                         [](const auto& info) {
+                           return info.param == "127.0.0.1" ? "IPv4" : "IPv6";
+                         });
+
+TEST_P(TransferEngineTest, WritesAndReadsBack) {
+  constexpr size_t kSize = 5'000'001;
+  std::vector<std::byte> remote(kSize);
+  std::vector<std::byte> local = Pattern(kSize, 1);
+  std::vector<std::byte> back(kSize);
+  Expose(remote);
+  UseLocally(local);
+  UseLocally(back);
+  const SegmentId segment = Open();
+  const auto address = reinterpret_cast<uint64_t>(remote.data());
+
+  const Request write = {.operation = Operation::kWrite,
+                         .local = local.data(),
+                         .segment = segment,
+                         .remote_address = address,
+                         .length = kSize};
+  TE_ASSERT_OK_AND_ASSIGN(Batch batch, initiator_->Submit({&write, 1}));
+  ASSERT_TRUE(batch.Wait(Soon()));
+  TE_EXPECT_OK(batch.status());
+  EXPECT_EQ(batch.result(0).bytes, kSize);
+  EXPECT_TRUE(batch.result(0).local_reusable);
+  EXPECT_EQ(remote, local);
+
+  const Request read = {.operation = Operation::kRead,
+                        .local = back.data(),
+                        .segment = segment,
+                        .remote_address = address,
+                        .length = kSize};
+  TE_ASSERT_OK_AND_ASSIGN(batch, initiator_->Submit({&read, 1}));
+  ASSERT_TRUE(batch.Wait(Soon()));
+  TE_EXPECT_OK(batch.status());
+  EXPECT_EQ(back, local);
+}
+
+TEST_P(TransferEngineTest, ManySmallRequestsInOneBatch) {
+  constexpr size_t kCount = 1000;
+  constexpr size_t kSize = 4096;
+  std::vector<std::byte> remote(kCount * kSize);
+  std::vector<std::byte> local = Pattern(kCount * kSize, 2);
+  Expose(remote);
+  UseLocally(local);
+  const SegmentId segment = Open();
+  std::vector<Request> requests;
+  for (size_t i = 0; i < kCount; ++i) {
+    requests.push_back(
+        {.operation = Operation::kWrite,
+         .local = local.data() + i * kSize,
+         .segment = segment,
+         .remote_address = reinterpret_cast<uint64_t>(remote.data()) +
+                           (kCount - 1 - i) * kSize,
+         .length = kSize});
+  }
+  TE_ASSERT_OK_AND_ASSIGN(Batch batch, initiator_->Submit(requests));
+  ASSERT_TRUE(batch.Wait(Soon()));
+  TE_ASSERT_OK(batch.status());
+  for (size_t i = 0; i < kCount; ++i) {
+    ASSERT_TRUE(std::equal(local.begin() + i * kSize,
+                           local.begin() + (i + 1) * kSize,
+                           remote.begin() + (kCount - 1 - i) * kSize))
+        << "block " << i;
+  }
+}
+
+}  // namespace
+}  // namespace te
