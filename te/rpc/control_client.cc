@@ -5,10 +5,12 @@
 #include <memory>
 #include <string>
 #include <utility>
+#include <vector>
 
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "absl/strings/str_cat.h"
+#include "absl/strings/str_join.h"
 #include "absl/strings/str_replace.h"
 #include "absl/strings/string_view.h"
 #include "grpc/grpc.h"
@@ -36,16 +38,25 @@ namespace {
 // Between attempts of one call's connection, while its deadline lasts.
 constexpr int kMaxReconnectBackoffMs = 1'000;
 
-// The peer in gRPC's URI syntax. Literals name their scheme: the default one is
-// DNS, which does not take an IPv6 scope.
-std::string GrpcTarget(const HostPort& peer) {
-  absl::StatusOr<SocketAddress> literal =
-      SocketAddress::FromIp(peer.host, *peer.port);
-  if (!literal.ok()) return absl::StrCat("dns:///", peer.ToString());
-  if (literal->family() == AF_INET)
-    return absl::StrCat("ipv4:", peer.ToString());
-  return absl::StrCat("ipv6:",
-                      absl::StrReplaceAll(peer.ToString(), {{"%", "%25"}}));
+// One target of gRPC has addresses of one family, so IPv4 goes as IPv4-mapped
+// IPv6, which gRPC turns back where there is no IPv6.
+std::string Ipv6Form(const SocketAddress& address) {
+  const std::string ip = address.family() == AF_INET
+                             ? absl::StrCat("::ffff:", address.ip())
+                             : address.ip();
+  // In a URI, the scope's '%' is escaped.
+  return JoinHostPort(absl::StrReplaceAll(ip, {{"%", "%25"}}), address.port());
+}
+
+// The addresses of a peer in gRPC's syntax. gRPC's own resolver was rejected:
+// it would not see all that the data path's sees (nsswitch.conf), and takes no
+// IPv6 scopes.
+std::string GrpcTarget(const std::vector<SocketAddress>& addresses) {
+  std::vector<std::string> forms;
+  for (const SocketAddress& address : addresses) {
+    forms.push_back(Ipv6Form(address));
+  }
+  return absl::StrCat("ipv6:", absl::StrJoin(forms, ","));
 }
 
 std::shared_ptr<grpc::Channel> MakeChannel(
@@ -82,29 +93,44 @@ absl::StatusOr<std::unique_ptr<ControlClient>> ControlClient::Create(
     return absl::InvalidArgumentError(absl::StrCat(
         "control server address '", peer, "' has no port; write host:port"));
   }
-  return std::unique_ptr<ControlClient>(
-      new ControlClient(parsed.ToString(), GrpcTarget(parsed), options));
+  return std::unique_ptr<ControlClient>(new ControlClient(parsed, options));
 }
 
-std::unique_ptr<control::v1::Control::Stub> ControlClient::Stub() {
-  MutexLock lock(mutex_);
-  // A channel that failed to connect fails its calls until it has connected
-  // again, in its own time. A new one tries now, and says why it failed.
-  if (channel_ == nullptr ||
-      channel_->GetState(false) == GRPC_CHANNEL_TRANSIENT_FAILURE) {
-    channel_ = MakeChannel(grpc_target_, options_);
+absl::StatusOr<std::unique_ptr<ControlClient::Stub>> ControlClient::GetStub(
+    MonotonicTime deadline) {
+  {
+    MutexLock lock(mutex_);
+    // A channel that failed to connect fails its calls until it has connected
+    // again, in its own time. A new one tries now, and says why it failed.
+    if (channel_ != nullptr &&
+        channel_->GetState(false) != GRPC_CHANNEL_TRANSIENT_FAILURE) {
+      return control::v1::Control::NewStub(channel_);
+    }
   }
-  return control::v1::Control::NewStub(channel_);
+  absl::StatusOr<std::vector<SocketAddress>> addresses =
+      SocketAddress::Resolve(address_.host, *address_.port, deadline);
+  if (!addresses.ok()) {
+    return absl::Status(
+        addresses.status().code(),
+        absl::StrCat("peer ", peer_, ": ", addresses.status().message()));
+  }
+  // Several threads may get here; each uses its own channel, and the last one's
+  // is kept.
+  auto channel = MakeChannel(GrpcTarget(*addresses), options_);
+  MutexLock lock(mutex_);
+  channel_ = channel;
+  return control::v1::Control::NewStub(channel);
 }
 
 absl::StatusOr<SegmentDescriptor> ControlClient::GetSegment(
     MonotonicTime deadline) {
+  TE_ASSIGN_OR_RETURN(std::unique_ptr<Stub> stub, GetStub(deadline));
   grpc::ClientContext context;
   SetDeadline(context, deadline);
   control::v1::GetSegmentRequest request;
   control::v1::GetSegmentResponse response;
   TE_RETURN_IF_ERROR(
-      FromGrpcStatus(Stub()->GetSegment(&context, request, &response), peer_));
+      FromGrpcStatus(stub->GetSegment(&context, request, &response), peer_));
   absl::StatusOr<SegmentDescriptor> descriptor =
       SegmentDescriptor::Parse(response.segment());
   if (!descriptor.ok()) {
@@ -118,6 +144,7 @@ absl::StatusOr<SegmentDescriptor> ControlClient::GetSegment(
 absl::StatusOr<std::string> ControlClient::Handshake(
     const Incarnation& target, const ControlHandshake& handshake,
     MonotonicTime deadline) {
+  TE_ASSIGN_OR_RETURN(std::unique_ptr<Stub> stub, GetStub(deadline));
   grpc::ClientContext context;
   SetDeadline(context, deadline);
   control::v1::HandshakeRequest request;
@@ -127,13 +154,14 @@ absl::StatusOr<std::string> ControlClient::Handshake(
   request.set_payload(handshake.payload);
   control::v1::HandshakeResponse response;
   TE_RETURN_IF_ERROR(
-      FromGrpcStatus(Stub()->Handshake(&context, request, &response), peer_));
+      FromGrpcStatus(stub->Handshake(&context, request, &response), peer_));
   return std::move(*response.mutable_payload());
 }
 
 absl::Status ControlClient::Notify(const Incarnation& target,
                                    const ControlNotification& notification,
                                    MonotonicTime deadline) {
+  TE_ASSIGN_OR_RETURN(std::unique_ptr<Stub> stub, GetStub(deadline));
   grpc::ClientContext context;
   SetDeadline(context, deadline);
   control::v1::NotifyRequest request;
@@ -144,7 +172,7 @@ absl::Status ControlClient::Notify(const Incarnation& target,
   request.set_name(notification.name);
   request.set_message(notification.message);
   control::v1::NotifyResponse response;
-  return FromGrpcStatus(Stub()->Notify(&context, request, &response), peer_);
+  return FromGrpcStatus(stub->Notify(&context, request, &response), peer_);
 }
 
 }  // namespace te

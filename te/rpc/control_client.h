@@ -3,7 +3,6 @@
 
 #include <memory>
 #include <string>
-#include <utility>
 
 #include "absl/base/attributes.h"
 #include "absl/base/thread_annotations.h"
@@ -12,6 +11,7 @@
 #include "absl/strings/string_view.h"
 #include "grpcpp/channel.h"
 #include "te/base/clock.h"
+#include "te/base/host_port.h"
 #include "te/base/incarnation.h"
 #include "te/base/mutex.h"
 #include "te/metadata/segment_descriptor.h"
@@ -27,16 +27,19 @@ struct ControlClientOptions {
 
 // Asks the control server of one peer. It keeps one connection, made by the
 // first call and again after a failure: a call never fails for an earlier
-// failure's sake, so a peer that came back is found at once. Thread-safe.
+// failure's sake, so a peer that came back, with another address under its name
+// even, is found at once. Thread-safe.
 //
 // Every call ends by its deadline. Errors keep the peer's code and text,
 // prefixed with its address; IsStalePeer tells that it is not the incarnation
-// that was asked for. UNAVAILABLE: nobody answers there. DEADLINE_EXCEEDED: no
-// answer yet, and the peer may or may not have acted.
+// that was asked for. UNAVAILABLE: nobody answers there. NOT_FOUND from the
+// resolver: no such host. DEADLINE_EXCEEDED: no answer yet, and the peer may or
+// may not have acted.
 class ControlClient {
  public:
-  // `peer` is "host:port", a literal or a name that gRPC resolves at the first
-  // call. No I/O. INVALID_ARGUMENT for a malformed address or one without port.
+  // `peer` is "host:port", a literal or a name, which is resolved when a
+  // connection is made. No I/O. INVALID_ARGUMENT for a malformed address or one
+  // without port.
   static absl::StatusOr<std::unique_ptr<ControlClient>> Create(
       absl::string_view peer, const ControlClientOptions& options = {});
 
@@ -58,17 +61,17 @@ class ControlClient {
   }
 
  private:
-  ControlClient(std::string peer, std::string grpc_target,
-                const ControlClientOptions& options)
-      : peer_(std::move(peer)),
-        grpc_target_(std::move(grpc_target)),
-        options_(options) {}
+  using Stub = control::v1::Control::Stub;
 
-  std::unique_ptr<control::v1::Control::Stub> Stub()
+  ControlClient(const HostPort& address, const ControlClientOptions& options)
+      : address_(address), peer_(address.ToString()), options_(options) {}
+
+  // On the connection as it is, or on a new one.
+  absl::StatusOr<std::unique_ptr<Stub>> GetStub(MonotonicTime deadline)
       ABSL_LOCKS_EXCLUDED(mutex_);
 
+  const HostPort address_;  // with a port
   const std::string peer_;
-  const std::string grpc_target_;
   const ControlClientOptions options_;
   Mutex mutex_;
   std::shared_ptr<grpc::Channel> channel_ ABSL_GUARDED_BY(mutex_);

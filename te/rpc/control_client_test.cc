@@ -6,7 +6,9 @@
 #include <chrono>
 #include <memory>
 #include <string>
+#include <thread>
 #include <utility>
+#include <vector>
 
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
@@ -83,6 +85,23 @@ TEST_F(ControlClientTest, ReachesAHostByName) {
   auto client = *ControlClient::Create(
       JoinHostPort("localhost", server_->bound_address().port()));
   TE_EXPECT_OK(client->GetSegment(Soon()));
+}
+
+TEST_F(ControlClientTest, AnUnknownHostIsNamed) {
+  auto client = *ControlClient::Create("nonesuch.invalid:1");
+  EXPECT_THAT(client->GetSegment(Soon()),
+              StatusIs(AnyOf(absl::StatusCode::kNotFound,
+                             absl::StatusCode::kUnavailable),
+                       HasSubstr("peer nonesuch.invalid:1: ")));
+}
+
+TEST_F(ControlClientTest, ThreadsShareAClient) {
+  Start();
+  std::vector<std::thread> threads;
+  for (int i = 0; i < 8; ++i) {
+    threads.emplace_back([this] { TE_EXPECT_OK(client_->GetSegment(Soon())); });
+  }
+  for (std::thread& thread : threads) thread.join();
 }
 
 TEST_F(ControlClientTest, HandshakeCarriesBytesBothWays) {

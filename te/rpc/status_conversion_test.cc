@@ -55,7 +55,7 @@ TEST(StatusConversionTest, SaysWhatToCheckWhenNobodyAnswers) {
 
 TEST(StatusConversionTest, SurvivesInventedCodesAndDetails) {
   EXPECT_THAT(
-      FromGrpcStatus(grpc::Status(static_cast<grpc::StatusCode>(99), "x"), "a"),
+      FromGrpcStatus(grpc::Status(static_cast<grpc::StatusCode>(20), "x"), "a"),
       StatusIs(absl::StatusCode::kUnknown));
   absl::Status status = FromGrpcStatus(
       grpc::Status(grpc::FAILED_PRECONDITION, "x", "\xff garbage"), "a");
