@@ -1,0 +1,92 @@
+// A target for tests that kill, stop and restart one:
+//
+//   target LOCAL_SERVER_NAME BYTES [ACCESS]
+//
+// prints "SEGMENT ADDRESS" and then answers each line of its standard input
+// with one line; it ends with its input.
+//
+//   crc OFFSET LENGTH     the CRC32C of that part of its memory
+//   unregister            "ok", when its memory is unregistered
+//   notification          "NAME MESSAGE" of the next one
+#include <chrono>
+#include <cstddef>
+#include <cstdint>
+#include <iostream>
+#include <memory>
+#include <optional>
+#include <sstream>
+#include <string>
+#include <vector>
+
+#include "absl/status/statusor.h"
+#include "absl/strings/numbers.h"
+#include "absl/strings/str_cat.h"
+#include "te/base/clock.h"
+#include "te/base/crc32c.h"
+#include "te/transfer_engine.h"
+
+namespace te {
+namespace {
+
+constexpr Duration kPatience = std::chrono::seconds(60);
+
+std::string Answer(const std::string& line, TransferEngine& engine,
+                   BufferId buffer, const std::vector<std::byte>& memory) {
+  std::istringstream words(line);
+  std::string command;
+  words >> command;
+  if (command == "crc") {
+    size_t offset = 0;
+    size_t length = 0;
+    words >> offset >> length;
+    return absl::StrCat(ExtendCrc32c(0, memory.data() + offset, length));
+  }
+  if (command == "unregister") {
+    const absl::Status status = engine.UnregisterMemory(buffer, kPatience);
+    return status.ok() ? "ok" : status.ToString();
+  }
+  if (command == "notification") {
+    const std::optional<ReceivedNotification> received =
+        engine.TakeNotification(DeadlineAfter(RealClock().Now(), kPatience));
+    return received ? absl::StrCat(received->notification.name, " ",
+                                   received->notification.message)
+                    : "none";
+  }
+  return "unknown command";
+}
+
+int Run(const std::string& name, size_t bytes, Access access) {
+  Options options;
+  options.local_server_name = name;
+  const auto engine = CreateTransferEngine(options);
+  if (!engine.ok()) {
+    std::cout << engine.status() << std::endl;
+    return 1;
+  }
+  std::vector<std::byte> memory(bytes);
+  const auto buffer = (*engine)->RegisterMemory(MemoryRegion{
+      .address = memory.data(), .length = bytes, .access = access});
+  if (!buffer.ok()) {
+    std::cout << buffer.status() << std::endl;
+    return 1;
+  }
+  std::cout << (*engine)->segment_name() << " "
+            << reinterpret_cast<uint64_t>(memory.data()) << std::endl;
+  std::string line;
+  while (std::getline(std::cin, line)) {
+    std::cout << Answer(line, **engine, *buffer, memory) << std::endl;
+  }
+  return 0;
+}
+
+}  // namespace
+}  // namespace te
+
+int main(int argc, char** argv) {
+  size_t bytes = 0;
+  if (argc < 3 || !absl::SimpleAtoi(argv[2], &bytes)) return 2;
+  const bool read_only = argc > 3 && std::string(argv[3]) == "read_only";
+  return te::Run(
+      argv[1], bytes,
+      read_only ? te::Access::kRemoteRead : te::Access::kRemoteReadWrite);
+}
