@@ -28,11 +28,11 @@ absl::Status ProtocolError(absl::string_view what) {
 
 }  // namespace
 
-ClientStream::ClientStream(Options options, UniqueFd socket, IoLoop& loop,
-                           OnBroken on_broken)
+ClientStream::ClientStream(Options options, UniqueFd socket,
+                           std::shared_ptr<IoLoop> loop, OnBroken on_broken)
     : options_(std::move(options)),
       socket_(std::move(socket)),
-      loop_(loop),
+      loop_(std::move(loop)),
       on_broken_(std::move(on_broken)),
       window_(options_.window_bytes) {
   answers_.reserve(kMaxEntries);
@@ -45,8 +45,8 @@ ClientStream::~ClientStream() {
 
 absl::Status ClientStream::Start() {
   // While nothing is under way, only the peer's end matters.
-  return loop_.Add(socket_.get(), EPOLLRDHUP | EPOLLONESHOT, shared_from_this(),
-                   loop_id_);
+  return loop_->Add(socket_.get(), EPOLLRDHUP | EPOLLONESHOT,
+                    shared_from_this(), loop_id_);
 }
 
 void ClientStream::Post(absl::Span<Slice* const> slices) {
@@ -249,7 +249,7 @@ void ClientStream::Finish(Slice& slice, absl::Status status) {
 void ClientStream::BeginPolling() {
   // The loop must not be woken for what the poller is about to fetch.
   if (pollers_++ == 0) {
-    loop_.Modify(loop_id_, socket_.get(), EPOLLRDHUP | EPOLLONESHOT);
+    loop_->Modify(loop_id_, socket_.get(), EPOLLRDHUP | EPOLLONESHOT);
   }
 }
 
@@ -263,7 +263,7 @@ void ClientStream::EndPolling() {
 void ClientStream::Arm() {
   uint32_t events = EPOLLIN | EPOLLRDHUP | EPOLLONESHOT;
   if (socket_full_) events |= EPOLLOUT;
-  loop_.Modify(loop_id_, socket_.get(), events);
+  loop_->Modify(loop_id_, socket_.get(), events);
 }
 
 bool ClientStream::OnReady(uint32_t events) {
@@ -328,7 +328,7 @@ void ClientStream::Reap() {
 
 void ClientStream::Close(const absl::Status& why) {
   Break(why);
-  loop_.Remove(loop_id_, socket_.get());
+  loop_->Remove(loop_id_, socket_.get());
   while (unfinished_ > 0) {
     Reap();
     sched_yield();

@@ -58,9 +58,9 @@ class ClientStream final : public IoLoop::Client,
   // Called on any thread, from within any method; must not call back.
   using OnBroken = std::function<void(const absl::Status&)>;
 
-  // `socket` is connected, non-blocking and past its Hello. `loop` must outlive
-  // the stream.
-  ClientStream(Options options, UniqueFd socket, IoLoop& loop,
+  // `socket` is connected, non-blocking and past its Hello. The loop is shared
+  // because rails may outlive the transport, in the handles of old batches.
+  ClientStream(Options options, UniqueFd socket, std::shared_ptr<IoLoop> loop,
                OnBroken on_broken);
   // Close must have been called.
   ~ClientStream() override;
@@ -111,7 +111,7 @@ class ClientStream final : public IoLoop::Client,
 
   const Options options_;
   const UniqueFd socket_;
-  IoLoop& loop_;
+  const std::shared_ptr<IoLoop> loop_;
   const OnBroken on_broken_;
   IoLoop::Id loop_id_ = 0;
 

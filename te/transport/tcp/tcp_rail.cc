@@ -17,7 +17,7 @@ constexpr uint64_t kRunBytes = 256 << 10;
 
 absl::StatusOr<std::shared_ptr<TcpRail>> TcpRail::Create(
     const ClientStream::Options& options, std::vector<UniqueFd> sockets,
-    absl::Span<IoLoop* const> loops) {
+    absl::Span<const std::shared_ptr<IoLoop>> loops) {
   std::shared_ptr<TcpRail> rail(new TcpRail(
       absl::StrCat(options.name, " (", DescribeSocket(sockets.front().get()),
                    sockets.size() > 1 ? " and more)" : ")")));
@@ -27,7 +27,7 @@ absl::StatusOr<std::shared_ptr<TcpRail>> TcpRail::Create(
         absl::StrCat(options.name, " (", DescribeSocket(sockets[i].get()), ")");
     rail->streams_.push_back(std::make_shared<ClientStream>(
         std::move(stream_options), std::move(sockets[i]),
-        *loops[i % loops.size()], [rail = rail.get()](const absl::Status& why) {
+        loops[i % loops.size()], [rail = rail.get()](const absl::Status& why) {
           rail->OnStreamBroken(why);
         }));
   }

@@ -21,11 +21,10 @@ namespace te::tcp {
 // back from one may be sent again only when nothing of it can still arrive.
 class TcpRail final : public Rail {
  public:
-  // `sockets` have said their Hello; each is served by one of `loops`, which
-  // outlive the rail.
+  // `sockets` have said their Hello; each is served by one of `loops`.
   static absl::StatusOr<std::shared_ptr<TcpRail>> Create(
       const ClientStream::Options& options, std::vector<UniqueFd> sockets,
-      absl::Span<IoLoop* const> loops);
+      absl::Span<const std::shared_ptr<IoLoop>> loops);
   ~TcpRail() override;
 
   void Post(absl::Span<Slice* const> slices) override;

@@ -41,7 +41,7 @@ class TcpServer::Doorman final : public IoLoop::Client {
 
 absl::StatusOr<std::unique_ptr<TcpServer>> TcpServer::Create(
     const TcpOptions& options, const Incarnation& self, ExposedMemory& memory,
-    absl::Span<IoLoop* const> loops) {
+    absl::Span<const std::shared_ptr<IoLoop>> loops) {
   TE_ASSIGN_OR_RETURN(UniqueFd listener, Listen(options));
   TE_ASSIGN_OR_RETURN(const SocketAddress address,
                       LocalAddress(listener.get()));
@@ -55,7 +55,8 @@ absl::StatusOr<std::unique_ptr<TcpServer>> TcpServer::Create(
 }
 
 TcpServer::TcpServer(const TcpOptions& options, const Incarnation& self,
-                     ExposedMemory& memory, absl::Span<IoLoop* const> loops,
+                     ExposedMemory& memory,
+                     absl::Span<const std::shared_ptr<IoLoop>> loops,
                      UniqueFd listener, UniqueFd timer,
                      const SocketAddress& address)
     : options_(options),

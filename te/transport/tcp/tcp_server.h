@@ -34,10 +34,10 @@ namespace te::tcp {
 // had under way.
 class TcpServer final : private ServerStream::Host {
  public:
-  // `memory` and `loops` must outlive the server.
+  // `memory` must outlive the server.
   static absl::StatusOr<std::unique_ptr<TcpServer>> Create(
       const TcpOptions& options, const Incarnation& self, ExposedMemory& memory,
-      absl::Span<IoLoop* const> loops);
+      absl::Span<const std::shared_ptr<IoLoop>> loops);
   ~TcpServer();
 
   // Returns what the client must say in its Hellos. When it returns, nothing
@@ -71,8 +71,9 @@ class TcpServer final : private ServerStream::Host {
   using Streams = std::vector<std::shared_ptr<ServerStream>>;
 
   TcpServer(const TcpOptions& options, const Incarnation& self,
-            ExposedMemory& memory, absl::Span<IoLoop* const> loops,
-            UniqueFd listener, UniqueFd timer, const SocketAddress& address);
+            ExposedMemory& memory,
+            absl::Span<const std::shared_ptr<IoLoop>> loops, UniqueFd listener,
+            UniqueFd timer, const SocketAddress& address);
 
   absl::StatusOr<Incarnation> Admit(const HelloEntry& hello,
                                     ServerStream& stream) override;
@@ -89,7 +90,7 @@ class TcpServer final : private ServerStream::Host {
   const TcpOptions options_;
   const Incarnation self_;
   ExposedMemory& memory_;
-  const std::vector<IoLoop*> loops_;
+  const std::vector<std::shared_ptr<IoLoop>> loops_;
   const UniqueFd listener_;
   // Wakes Sweep while there is something that may expire.
   const UniqueFd timer_;

@@ -67,7 +67,7 @@ class TcpTransport final : public Transport {
     }
     TE_ASSIGN_OR_RETURN(
         transport->server_,
-        TcpServer::Create(options, self, memory, transport->loops()));
+        TcpServer::Create(options, self, memory, transport->loops_));
     return transport;
   }
 
@@ -110,7 +110,7 @@ class TcpTransport final : public Transport {
                             .name = absl::StrCat("tcp to ", peer.name),
                             .window_bytes = options_.window_bytes,
                             .checksum = options_.checksum},
-                           std::move(sockets), loops());
+                           std::move(sockets), loops_);
   }
 
   absl::StatusOr<std::string> Accept(const Incarnation& client,
@@ -147,12 +147,6 @@ class TcpTransport final : public Transport {
   TcpTransport(const TcpOptions& options, const Incarnation& self)
       : options_(options), self_(self) {}
 
-  std::vector<IoLoop*> loops() const {
-    std::vector<IoLoop*> loops;
-    for (const auto& loop : loops_) loops.push_back(loop.get());
-    return loops;
-  }
-
   // Introduces a new connection, and makes sure that the right engine answers.
   absl::Status SayHello(int fd, const PeerIdentity& peer,
                         const Incarnation& session, uint32_t stream,
@@ -176,8 +170,7 @@ class TcpTransport final : public Transport {
 
   const TcpOptions options_;
   const Incarnation self_;
-  // Threads last longest.
-  std::vector<std::unique_ptr<IoLoop>> loops_;
+  std::vector<std::shared_ptr<IoLoop>> loops_;
   std::unique_ptr<TcpServer> server_;
 };
 
