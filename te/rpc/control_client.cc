@@ -98,6 +98,13 @@ absl::StatusOr<std::unique_ptr<ControlClient>> ControlClient::Create(
 
 absl::StatusOr<std::unique_ptr<ControlClient::Stub>> ControlClient::GetStub(
     MonotonicTime deadline) {
+  // gRPC would only notice later, with the request perhaps sent already.
+  if (RealClock().Now() >= deadline) {
+    return absl::DeadlineExceededError(
+        absl::StrCat("peer ", peer_,
+                     ": the deadline passed before the call, nothing was sent; "
+                     "allow more time"));
+  }
   {
     MutexLock lock(mutex_);
     // A channel that failed to connect fails its calls until it has connected

@@ -33,6 +33,11 @@ namespace {
 // say nothing do not pile up. gRPC's default is two minutes.
 constexpr int kServerHandshakeTimeoutMs = 10'000;
 
+// How often the ports are tried. When two sockets begin to listen on one port
+// at the same moment, Linux refuses both (each announces itself before it is
+// checked, see inet_csk_listen_start), so a port that was refused may be free.
+constexpr int kPasses = 5;
+
 absl::Status Validate(const ControlServerOptions& options) {
   if (options.incarnation.IsZero()) {
     return absl::InvalidArgumentError("control server: no incarnation given");
@@ -98,16 +103,17 @@ absl::StatusOr<std::unique_ptr<ControlServer>> ControlServer::Create(
     const ControlServerOptions& options, ControlHandler& handler) {
   TE_RETURN_IF_ERROR(Validate(options));
   std::unique_ptr<ControlServer> server(new ControlServer(options, handler));
-  // In 32 bits, so that a range up to 65535 ends.
-  for (uint32_t port = options.ports.first; port <= options.ports.last;
-       ++port) {
-    absl::Status listening =
-        server->Listen(options, static_cast<uint16_t>(port));
-    if (listening.ok()) return server;
-    if (!absl::IsAlreadyExists(listening) || options.ports.size() == 1) {
-      return listening;
+  absl::Status listening;
+  for (int pass = 0; pass < kPasses; ++pass) {
+    // In 32 bits, so that a range up to 65535 ends.
+    for (uint32_t port = options.ports.first; port <= options.ports.last;
+         ++port) {
+      listening = server->Listen(options, static_cast<uint16_t>(port));
+      if (listening.ok()) return server;
+      if (!absl::IsAlreadyExists(listening)) return listening;
     }
   }
+  if (options.ports.size() == 1) return listening;
   return absl::AlreadyExistsError(
       absl::StrCat("listen on ", options.address.ip(), ": every port of ",
                    options.ports.ToString(),

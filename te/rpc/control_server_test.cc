@@ -157,11 +157,16 @@ TEST_F(ControlServerTest, RefusesOptionsThatMakeNoSense) {
   EXPECT_THAT(create([](auto& o) { o.ports = {2, 1}; }), is_invalid);
 }
 
-// Finds `count` consecutive ports that are free now. Others may take them
-// before the test does, so tests using it allow for that.
+// Finds `count` consecutive ports that are free now, beginning the search
+// anywhere, so that tests at the same time on one host keep apart.
 uint16_t FreeRange(int count) {
-  // Below the range that the system hands out for port 0.
-  for (int first = 20000; first + count < 32000; first += count) {
+  // Below the ports that the system hands out for port 0.
+  constexpr int kFirst = 10000;
+  constexpr int kPorts = 20000;
+  const auto random = Incarnation::Random()->bytes();
+  const int start = (random[0] * 256 + random[1]) % kPorts;
+  for (int offset = 0; offset < kPorts; offset += count) {
+    const int first = kFirst + (start + offset) % kPorts;
     bool free = true;
     for (int port = first; free && port < first + count; ++port) {
       free = Occupied("127.0.0.1", static_cast<uint16_t>(port)).ok();
