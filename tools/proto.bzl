@@ -13,14 +13,19 @@ def te_proto_library(name, src, grpc = False, visibility = None):
       visibility: as for cc_library.
     """
     stem = src[:-len(".proto")]
+
+    # Where this repository stands, also as a dependency of another one.
+    repository = native.repository_name()[len("@"):]
+    root = "external/" + repository if repository else "."
     hdrs = [stem + ".pb.h"]
     srcs = [stem + ".pb.cc"]
-    command = "protoc --proto_path=. --cpp_out=$(GENDIR)"
+    command = "protoc --proto_path=%s --cpp_out=$(GENDIR)/%s" % (root, root)
     deps = ["//third_party/protobuf"]
     if grpc:
         hdrs.append(stem + ".grpc.pb.h")
         srcs.append(stem + ".grpc.pb.cc")
-        command += " --grpc_out=$(GENDIR) --plugin=protoc-gen-grpc=$$(command -v grpc_cpp_plugin)"
+        command += " --grpc_out=$(GENDIR)/" + root
+        command += " --plugin=protoc-gen-grpc=$$(command -v grpc_cpp_plugin)"
         deps.append("//third_party/grpc:grpc++")
     native.genrule(
         name = name + "_generate",
