@@ -27,7 +27,6 @@ namespace {
 
 using std::chrono::milliseconds;
 using std::chrono::seconds;
-using testing::AnyOf;
 using testing::HasSubstr;
 
 // Far more than anything here takes, also under a sanitizer.
