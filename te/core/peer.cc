@@ -72,7 +72,7 @@ absl::Status Peer::OpenFresh(MonotonicTime deadline) {
   }
   TE_ASSIGN_OR_RETURN(std::shared_ptr<const SegmentDescriptor> descriptor,
                       services_.directory.Lookup(name_, deadline));
-  const absl::Status status = Connect(descriptor, deadline);
+  absl::Status status = Connect(descriptor, deadline);
   if (IsStalePeer(status)) {
     services_.directory.Invalidate(name_, *descriptor);
   }
