@@ -182,7 +182,6 @@ void Peer::Reconnect() {
       return ScheduleReconnect();
     }
   }
-  LOG(WARNING) << "gave up on segment " << name_ << ": " << status;
   FailParked(status);
 }
 
@@ -222,6 +221,9 @@ void Peer::FailParked(const absl::Status& status) {
     failed_attempts_ = 0;
     if (!refusal_.ok()) why = refusal_;
   }
+  if (slices.empty()) return;
+  LOG(WARNING) << "gave up " << slices.size() << " slices for segment " << name_
+               << ": " << why;
   for (Slice* slice : slices) GiveBackForGood(*slice, why);
 }
 
