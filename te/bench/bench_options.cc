@@ -1,0 +1,337 @@
+#include "te/bench/bench_options.h"
+
+#include <algorithm>
+#include <chrono>
+#include <cmath>
+#include <limits>
+#include <utility>
+
+#include "absl/status/status.h"
+#include "absl/strings/numbers.h"
+#include "absl/strings/str_cat.h"
+#include "absl/strings/str_split.h"
+#include "absl/strings/string_view.h"
+#include "te/base/host_port.h"
+#include "te/base/status_macros.h"
+#include "te/bench/size_text.h"
+
+namespace te::bench {
+namespace {
+
+constexpr int64_t kMaxThreads = 1024;  // EngineOptions::max_batches
+constexpr int64_t kMaxBatch = 65536;
+constexpr double kMaxSeconds = 1e6;
+
+// In loopback mode, where no flag says otherwise.
+constexpr char kLoopbackBlockSizes[] = "4K,16K,64K,256K,1M,4M,16M";
+constexpr uint64_t kLoopbackBatchBytes = 16 << 20;
+constexpr int64_t kLoopbackMaxBatch = 128;
+constexpr int64_t kLoopbackMinBatch = 4;
+constexpr int64_t kLoopbackThreads = 1;
+constexpr double kLoopbackSeconds = 1;
+constexpr uint64_t kLoopbackBufferSize = 64 << 20;
+
+absl::Status Bad(absl::string_view flag, absl::string_view why) {
+  return absl::InvalidArgumentError(absl::StrCat("--", flag, ": ", why));
+}
+
+absl::Status WithFlag(absl::string_view flag, const absl::Status& status) {
+  return status.ok() ? status : Bad(flag, status.message());
+}
+
+absl::Status CheckRange(absl::string_view flag, double value, double low,
+                        double high) {
+  if (value >= low && value <= high) return absl::OkStatus();
+  return Bad(flag, absl::StrCat(value, " is out of range; it must be from ",
+                                low, " to ", high));
+}
+
+absl::StatusOr<uint64_t> Size(absl::string_view flag, absl::string_view text,
+                              uint64_t low, uint64_t high) {
+  const absl::StatusOr<uint64_t> size = ParseSize(text);
+  if (!size.ok()) return WithFlag(flag, size.status());
+  if (*size < low || *size > high) {
+    return Bad(flag, absl::StrCat(text, " is out of range; it must be from ",
+                                  low, " to ", high, " bytes"));
+  }
+  return size;
+}
+
+absl::StatusOr<Duration> SecondsFlag(absl::string_view flag, double seconds) {
+  constexpr double kLeast = 1e-3;
+  TE_RETURN_IF_ERROR(CheckRange(flag, seconds, kLeast, kMaxSeconds));
+  return std::chrono::duration_cast<Duration>(
+      std::chrono::duration<double>(seconds));
+}
+
+absl::StatusOr<Mode> ChooseMode(const FlagValues& flags) {
+  if (flags.mode == "target") return Mode::kTarget;
+  if (flags.mode == "initiator") return Mode::kInitiator;
+  if (flags.mode == "loopback") return Mode::kLoopback;
+  if (flags.mode.empty()) {
+    return flags.segment_id.empty() ? Mode::kLoopback : Mode::kInitiator;
+  }
+  return Bad("mode", absl::StrCat("\"", flags.mode,
+                                  "\" is no mode; there are "
+                                  "target|initiator|loopback"));
+}
+
+absl::Status CheckSegment(const FlagValues& flags, Mode mode) {
+  if (mode == Mode::kLoopback && !flags.segment_id.empty()) {
+    return Bad("segment_id",
+               "names the target of an initiator; loopback has its own");
+  }
+  if (mode != Mode::kInitiator) return absl::OkStatus();
+  if (flags.segment_id.empty()) {
+    return Bad("segment_id",
+               "an initiator needs it; a target prints it when it starts");
+  }
+  const absl::StatusOr<HostPort> address = HostPort::Parse(flags.segment_id);
+  TE_RETURN_IF_ERROR(WithFlag("segment_id", address.status()));
+  if (!address->port.has_value()) {
+    return Bad("segment_id", absl::StrCat("\"", flags.segment_id,
+                                          "\" lacks the port; a target prints "
+                                          "host:port when it starts"));
+  }
+  return absl::OkStatus();
+}
+
+absl::Status CheckProtocol(const std::string& protocol) {
+  for (absl::string_view known : {"auto", "tcp", "shm", "rdma"}) {
+    if (protocol == known) return absl::OkStatus();
+  }
+  return Bad("protocol", absl::StrCat("\"", protocol,
+                                      "\" is no protocol; there are "
+                                      "auto|tcp|shm|rdma"));
+}
+
+absl::StatusOr<std::vector<Traffic>> ChooseTraffic(const FlagValues& flags,
+                                                   Mode mode) {
+  if (mode == Mode::kLoopback && !flags.Given("operation")) {
+    return std::vector<Traffic>{Traffic::kRead, Traffic::kWrite};
+  }
+  for (Traffic traffic : {Traffic::kRead, Traffic::kWrite, Traffic::kMix}) {
+    if (flags.operation == TrafficName(traffic)) {
+      return std::vector<Traffic>{traffic};
+    }
+  }
+  return Bad("operation",
+             absl::StrCat("\"", flags.operation,
+                          "\" is no operation; there are read|write|mix"));
+}
+
+absl::Status NotBoth(const FlagValues& flags, const char* one,
+                     const char* many) {
+  if (!flags.Given(one) || !flags.Given(many)) return absl::OkStatus();
+  return Bad(one, absl::StrCat("has no meaning together with --", many));
+}
+
+absl::StatusOr<std::vector<uint64_t>> BlockSizes(const FlagValues& flags,
+                                                 Mode mode) {
+  TE_RETURN_IF_ERROR(NotBoth(flags, "block_size", "block_sizes"));
+  // Times the most threads and requests, still 64 bits.
+  constexpr uint64_t kMaxBlock = uint64_t{1} << 37;
+  absl::string_view flag = "block_size";
+  std::string list = flags.block_size;
+  if (flags.Given("block_sizes")) {
+    flag = "block_sizes";
+    list = flags.block_sizes;
+  } else if (mode == Mode::kLoopback && !flags.Given("block_size")) {
+    list = kLoopbackBlockSizes;
+  }
+  std::vector<uint64_t> sizes;
+  for (absl::string_view text : absl::StrSplit(list, ',')) {
+    TE_ASSIGN_OR_RETURN(sizes.emplace_back(), Size(flag, text, 1, kMaxBlock));
+  }
+  return sizes;
+}
+
+// The numbers of --`many` if it is given, else that of --`one`.
+absl::StatusOr<std::vector<int>> Counts(const FlagValues& flags,
+                                        const char* one, int64_t value,
+                                        const char* many,
+                                        const std::string& list, int64_t high) {
+  TE_RETURN_IF_ERROR(NotBoth(flags, one, many));
+  std::vector<int> counts;
+  if (!flags.Given(many)) {
+    TE_RETURN_IF_ERROR(CheckRange(one, static_cast<double>(value), 1,
+                                  static_cast<double>(high)));
+    counts.push_back(static_cast<int>(value));
+    return counts;
+  }
+  for (absl::string_view text : absl::StrSplit(list, ',')) {
+    int64_t count = 0;
+    if (!absl::SimpleAtoi(text, &count)) {
+      return Bad(many, absl::StrCat("\"", text, "\" is no number"));
+    }
+    TE_RETURN_IF_ERROR(CheckRange(many, static_cast<double>(count), 1,
+                                  static_cast<double>(high)));
+    counts.push_back(static_cast<int>(count));
+  }
+  return counts;
+}
+
+int DefaultLoopbackBatch(uint64_t block_size) {
+  return static_cast<int>(std::clamp<int64_t>(
+      kLoopbackBatchBytes / block_size, kLoopbackMinBatch, kLoopbackMaxBatch));
+}
+
+// All combinations, by operation and then by size.
+absl::StatusOr<std::vector<Workload>> MakeWorkloads(const FlagValues& flags,
+                                                    Mode mode) {
+  const bool loopback = mode == Mode::kLoopback;
+  TE_ASSIGN_OR_RETURN(const std::vector<Traffic> traffics,
+                      ChooseTraffic(flags, mode));
+  TE_ASSIGN_OR_RETURN(const std::vector<uint64_t> blocks,
+                      BlockSizes(flags, mode));
+  TE_ASSIGN_OR_RETURN(const std::vector<int> batches,
+                      Counts(flags, "batch_size", flags.batch_size,
+                             "batch_sizes", flags.batch_sizes, kMaxBatch));
+  TE_ASSIGN_OR_RETURN(
+      const std::vector<int> threads,
+      Counts(flags, "threads",
+             loopback && !flags.Given("threads") ? kLoopbackThreads
+                                                 : flags.threads,
+             "thread_counts", flags.thread_counts, kMaxThreads));
+  const bool choose_batch =
+      loopback && !flags.Given("batch_size") && !flags.Given("batch_sizes");
+  std::vector<Workload> workloads;
+  for (Traffic traffic : traffics) {
+    for (int thread_count : threads) {
+      for (int batch : batches) {
+        for (uint64_t block : blocks) {
+          workloads.push_back(
+              {.traffic = traffic,
+               .block_size = block,
+               .batch_size = choose_batch ? DefaultLoopbackBatch(block) : batch,
+               .threads = thread_count});
+        }
+      }
+    }
+  }
+  return workloads;
+}
+
+// What the largest workload needs must fit into the buffer.
+absl::StatusOr<uint64_t> ChooseBufferSize(const FlagValues& flags, Mode mode,
+                                          absl::Span<const Workload> loads) {
+  constexpr uint64_t kMaxBuffer = uint64_t{1} << 46;
+  TE_ASSIGN_OR_RETURN(uint64_t size,
+                      Size("buffer_size", flags.buffer_size, 1, kMaxBuffer));
+  const bool small = mode == Mode::kLoopback && !flags.Given("buffer_size");
+  uint64_t needed = kLoopbackBufferSize;
+  for (const Workload& load : loads) {
+    if (load.block_size > size) {
+      return Bad("block_size",
+                 absl::StrCat(FormatSize(load.block_size),
+                              " is more than the buffer has (--buffer_size=",
+                              FormatSize(size), ")"));
+    }
+    if (load.Footprint() > size) {
+      return Bad("buffer_size",
+                 absl::StrCat(FormatSize(size), " is too small for ",
+                              load.threads, " threads x ", load.batch_size,
+                              " requests x ", FormatSize(load.block_size),
+                              ", which need ", FormatSize(load.Footprint())));
+    }
+    needed = std::max(needed, load.Footprint());
+  }
+  return small ? needed : size;
+}
+
+absl::Status SetEngineOptions(const FlagValues& flags, Options& options) {
+  options.metadata_server =
+      flags.metadata_server == "P2PHANDSHAKE" ? "p2p" : flags.metadata_server;
+  options.local_server_name = flags.local_server_name;
+  options.protocol = flags.protocol;
+
+  EngineOptions& engine = options.engine;
+  constexpr uint64_t kMaxInt = std::numeric_limits<int>::max();
+  TE_ASSIGN_OR_RETURN(const uint64_t slice,
+                      Size("slice_size", flags.slice_size, 4096, 64 << 20));
+  engine.slice_bytes = static_cast<uint32_t>(slice);
+  TE_RETURN_IF_ERROR(CheckRange(
+      "max_attempts", static_cast<double>(flags.max_attempts), 1, 1000));
+  engine.max_slice_attempts = static_cast<uint32_t>(flags.max_attempts);
+  TE_ASSIGN_OR_RETURN(engine.default_timeout,
+                      SecondsFlag("request_timeout", flags.request_timeout));
+  TE_ASSIGN_OR_RETURN(engine.connect_timeout,
+                      SecondsFlag("connect_timeout", flags.connect_timeout));
+  TE_RETURN_IF_ERROR(CheckRange("spin_us", flags.spin_us, 0, 1e6));
+  engine.spin = Duration(static_cast<int64_t>(flags.spin_us * 1e3));
+
+  TcpOptions& tcp = options.tcp;
+  tcp.spin = engine.spin;
+  tcp.checksum = flags.checksum;
+  TE_RETURN_IF_ERROR(
+      CheckRange("tcp_streams", static_cast<double>(flags.tcp_streams), 1, 64));
+  tcp.streams_per_peer = static_cast<int>(flags.tcp_streams);
+  TE_RETURN_IF_ERROR(CheckRange(
+      "tcp_io_threads", static_cast<double>(flags.tcp_io_threads), 1, 64));
+  tcp.io_threads = static_cast<int>(flags.tcp_io_threads);
+  TE_ASSIGN_OR_RETURN(tcp.window_bytes, Size("tcp_window", flags.tcp_window, 1,
+                                             uint64_t{1} << 40));
+  TE_ASSIGN_OR_RETURN(
+      const uint64_t socket_buffer,
+      Size("tcp_socket_buffer", flags.tcp_socket_buffer, 0, kMaxInt));
+  tcp.socket_buffer_bytes = static_cast<int>(socket_buffer);
+  TE_ASSIGN_OR_RETURN(tcp.peer_timeout,
+                      SecondsFlag("peer_timeout", flags.peer_timeout));
+  return absl::OkStatus();
+}
+
+absl::Status SetReporting(const FlagValues& flags, BenchOptions& options) {
+  if (flags.format != "text" && flags.format != "json") {
+    return Bad("format", absl::StrCat("\"", flags.format,
+                                      "\" is no format; there are text|json"));
+  }
+  options.json = flags.format == "json";
+  absl::StatusOr<RateUnit> unit = RateUnit::Parse(flags.report_unit);
+  if (!unit.ok()) return WithFlag("report_unit", unit.status());
+  options.unit = *std::move(unit);
+  TE_RETURN_IF_ERROR(CheckRange(
+      "report_precision", static_cast<double>(flags.report_precision), 0, 9));
+  options.precision = static_cast<int>(flags.report_precision);
+  return absl::OkStatus();
+}
+
+absl::StatusOr<int> Fd(const char* flag, int64_t value) {
+  TE_RETURN_IF_ERROR(CheckRange(flag, static_cast<double>(value), -1,
+                                std::numeric_limits<int>::max()));
+  return static_cast<int>(value);
+}
+
+Verify ChooseVerify(const FlagValues& flags, Mode mode) {
+  if (flags.verify) return Verify::kEveryBatch;
+  return mode == Mode::kLoopback && !flags.Given("verify") ? Verify::kSpot
+                                                           : Verify::kOff;
+}
+
+}  // namespace
+
+absl::StatusOr<BenchOptions> MakeBenchOptions(const FlagValues& flags) {
+  BenchOptions options;
+  TE_ASSIGN_OR_RETURN(options.mode, ChooseMode(flags));
+  TE_RETURN_IF_ERROR(CheckSegment(flags, options.mode));
+  options.segment = flags.segment_id;
+  TE_RETURN_IF_ERROR(CheckProtocol(flags.protocol));
+  TE_RETURN_IF_ERROR(SetEngineOptions(flags, options.engine));
+  TE_RETURN_IF_ERROR(SetReporting(flags, options));
+  if (options.mode != Mode::kTarget) {
+    TE_ASSIGN_OR_RETURN(options.workloads, MakeWorkloads(flags, options.mode));
+  }
+  TE_ASSIGN_OR_RETURN(options.buffer_size,
+                      ChooseBufferSize(flags, options.mode, options.workloads));
+  TE_ASSIGN_OR_RETURN(options.duration,
+                      SecondsFlag("duration", options.mode == Mode::kLoopback &&
+                                                      !flags.Given("duration")
+                                                  ? kLoopbackSeconds
+                                                  : flags.duration));
+  options.verify = ChooseVerify(flags, options.mode);
+  TE_ASSIGN_OR_RETURN(options.ready_fd, Fd("ready_fd", flags.ready_fd));
+  TE_ASSIGN_OR_RETURN(options.lifeline_fd,
+                      Fd("lifeline_fd", flags.lifeline_fd));
+  return options;
+}
+
+}  // namespace te::bench

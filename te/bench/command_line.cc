@@ -1,0 +1,85 @@
+#include "te/bench/command_line.h"
+
+#include <cstddef>
+#include <optional>
+
+#include "absl/strings/match.h"
+#include "absl/strings/str_cat.h"
+#include "absl/strings/strip.h"
+#include "gflags/gflags.h"
+#include "te/base/status_macros.h"
+
+namespace te::bench {
+namespace {
+
+struct Argument {
+  std::string name;
+  std::optional<std::string> value;
+};
+
+bool IsBool(const gflags::CommandLineFlagInfo& info) {
+  return info.type == "bool";
+}
+
+// The flag that an argument names, with the value if that is in it.
+absl::StatusOr<Argument> ParseArgument(absl::string_view text) {
+  absl::string_view rest = text;
+  if (!absl::ConsumePrefix(&rest, "--") && !absl::ConsumePrefix(&rest, "-")) {
+    return absl::InvalidArgumentError(
+        absl::StrCat("\"", text, "\" is no flag; see --help"));
+  }
+  Argument argument;
+  const size_t equals = rest.find('=');
+  argument.name = std::string(rest.substr(0, equals));
+  if (equals != absl::string_view::npos) {
+    argument.value = std::string(rest.substr(equals + 1));
+  }
+  gflags::CommandLineFlagInfo info;
+  if (gflags::GetCommandLineFlagInfo(argument.name.c_str(), &info)) {
+    if (IsBool(info) && !argument.value.has_value()) argument.value = "true";
+    return argument;
+  }
+  if (absl::StartsWith(argument.name, "no") && !argument.value.has_value()) {
+    const std::string name = argument.name.substr(2);
+    if (gflags::GetCommandLineFlagInfo(name.c_str(), &info) && IsBool(info)) {
+      return Argument{.name = name, .value = "false"};
+    }
+  }
+  return absl::InvalidArgumentError(
+      absl::StrCat("unknown flag \"", text, "\"; see --help"));
+}
+
+}  // namespace
+
+absl::Status SetFlag(const std::string& name, const std::string& value) {
+  gflags::CommandLineFlagInfo info;
+  if (!gflags::GetCommandLineFlagInfo(name.c_str(), &info)) {
+    return absl::InvalidArgumentError(
+        absl::StrCat("unknown flag --", name, "; see --help"));
+  }
+  if (gflags::SetCommandLineOption(name.c_str(), value.c_str()).empty()) {
+    return absl::InvalidArgumentError(
+        absl::StrCat("--", name, ": \"", value, "\" is no ", info.type));
+  }
+  return absl::OkStatus();
+}
+
+absl::StatusOr<std::set<std::string>> ParseCommandLine(
+    absl::Span<char* const> arguments) {
+  std::set<std::string> given;
+  for (size_t i = 0; i < arguments.size(); ++i) {
+    TE_ASSIGN_OR_RETURN(Argument argument, ParseArgument(arguments[i]));
+    if (!argument.value.has_value()) {
+      if (++i == arguments.size()) {
+        return absl::InvalidArgumentError(
+            absl::StrCat("--", argument.name, " needs a value"));
+      }
+      argument.value = arguments[i];
+    }
+    TE_RETURN_IF_ERROR(SetFlag(argument.name, *argument.value));
+    given.insert(argument.name);
+  }
+  return given;
+}
+
+}  // namespace te::bench

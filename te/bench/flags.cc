@@ -1,0 +1,150 @@
+// The program's flags. HelpText of te/bench/help.cc puts them in order.
+
+#include "te/bench/flags.h"
+
+#include <utility>
+
+#include "gflags/gflags.h"
+
+namespace te::bench {
+namespace {
+
+const FlagValues& Defaults() {
+  static const FlagValues defaults;
+  return defaults;
+}
+
+}  // namespace
+}  // namespace te::bench
+
+using te::bench::Defaults;
+
+DEFINE_string(mode, Defaults().mode,
+              "target, initiator or loopback; without it an initiator if there "
+              "is a --segment_id, else loopback");
+DEFINE_string(metadata_server, Defaults().metadata_server,
+              "how segments are found; p2p (or P2PHANDSHAKE): by the target's "
+              "own address");
+DEFINE_string(
+    local_server_name, Defaults().local_server_name,
+    "where to listen: host:port, host:first-last, host, or the name "
+    "of an interface; IPv6 in brackets. Empty: the address that suits "
+    "other hosts best, any port. Loopback: 127.0.0.1");
+DEFINE_string(segment_id, Defaults().segment_id,
+              "the target's segment, as the target prints it");
+DEFINE_string(device_name, Defaults().device_name,
+              "RDMA devices; tcp takes the address of --local_server_name");
+DEFINE_bool(auto_discovery, true,
+            "look for interfaces and NUMA nodes, which is always done");
+DEFINE_string(protocol, Defaults().protocol, "auto, tcp, shm or rdma");
+DEFINE_string(operation, Defaults().operation,
+              "read, write, or mix, which alternates. Loopback: read, then "
+              "write");
+DEFINE_string(block_size, Defaults().block_size,
+              "bytes of a request: 65536, 64K. Loopback: a sweep from 4K to "
+              "16M");
+DEFINE_string(block_sizes, Defaults().block_sizes,
+              "a sweep in place of --block_size: 4K,64K,1M");
+DEFINE_int64(batch_size, Defaults().batch_size,
+             "requests of a batch. Loopback: 16 MiB a batch, 4 to 128 "
+             "requests");
+DEFINE_string(batch_sizes, Defaults().batch_sizes,
+              "a sweep in place of --batch_size: 1,16,128");
+DEFINE_int64(threads, Defaults().threads,
+             "threads that submit, each to a part of the buffers of its own. "
+             "Loopback: 1");
+DEFINE_string(thread_counts, Defaults().thread_counts,
+              "a sweep in place of --threads: 1,2,4");
+DEFINE_double(duration, Defaults().duration,
+              "seconds to measure, for each row. Loopback: 1");
+DEFINE_string(buffer_size, Defaults().buffer_size,
+              "bytes of the buffer on each NUMA node. Loopback: 64M, or what "
+              "the requests need");
+DEFINE_bool(verify, Defaults().verify,
+            "check the data of every batch; the time that takes is left out of "
+            "the figures. Loopback: without the flag one batch before and one "
+            "after the measuring are checked, --noverify checks none");
+DEFINE_string(format, Defaults().format,
+              "text; or json, one object per row on stdout and nothing else "
+              "there");
+DEFINE_string(report_unit, Defaults().report_unit,
+              "of throughput in text: GB|GiB|Gb|MB|MiB|Mb|KB|KiB|Kb");
+DEFINE_int64(report_precision, Defaults().report_precision,
+             "decimals of throughput in text");
+
+DEFINE_string(slice_size, Defaults().slice_size,
+              "bytes of the pieces that requests are cut into");
+DEFINE_int64(max_attempts, Defaults().max_attempts,
+             "how often a piece is sent at most");
+DEFINE_double(request_timeout, Defaults().request_timeout,
+              "seconds until a request that has not finished fails");
+DEFINE_double(connect_timeout, Defaults().connect_timeout,
+              "seconds for one attempt at connecting");
+DEFINE_double(spin_us, Defaults().spin_us,
+              "microseconds that waiting threads look before they sleep");
+DEFINE_int64(tcp_streams, Defaults().tcp_streams,
+             "TCP connections to each peer");
+DEFINE_int64(tcp_io_threads, Defaults().tcp_io_threads,
+             "threads that serve TCP connections");
+DEFINE_string(tcp_window, Defaults().tcp_window,
+              "bytes under way on one TCP connection at most");
+DEFINE_string(tcp_socket_buffer, Defaults().tcp_socket_buffer,
+              "SO_SNDBUF and SO_RCVBUF; 0: as the kernel sees fit");
+DEFINE_bool(checksum, Defaults().checksum,
+            "add a CRC32C to all data on TCP and check it");
+DEFINE_double(peer_timeout, Defaults().peer_timeout,
+              "seconds after which a silent TCP peer is taken for dead");
+
+DEFINE_int64(ready_fd, Defaults().ready_fd,
+             "for scripts: when a target is ready, it writes its segment's "
+             "name and a newline to this file descriptor");
+DEFINE_int64(lifeline_fd, Defaults().lifeline_fd,
+             "for scripts: a target ends when this pipe is closed at its other "
+             "end, however that comes about");
+
+// gflags defines it.
+DECLARE_bool(help);
+
+namespace te::bench {
+
+FlagValues ReadFlags(std::set<std::string> given) {
+  return {
+      .mode = FLAGS_mode,
+      .metadata_server = FLAGS_metadata_server,
+      .local_server_name = FLAGS_local_server_name,
+      .segment_id = FLAGS_segment_id,
+      .device_name = FLAGS_device_name,
+      .protocol = FLAGS_protocol,
+      .operation = FLAGS_operation,
+      .block_size = FLAGS_block_size,
+      .block_sizes = FLAGS_block_sizes,
+      .batch_size = FLAGS_batch_size,
+      .batch_sizes = FLAGS_batch_sizes,
+      .threads = FLAGS_threads,
+      .thread_counts = FLAGS_thread_counts,
+      .duration = FLAGS_duration,
+      .buffer_size = FLAGS_buffer_size,
+      .verify = FLAGS_verify,
+      .format = FLAGS_format,
+      .report_unit = FLAGS_report_unit,
+      .report_precision = FLAGS_report_precision,
+      .slice_size = FLAGS_slice_size,
+      .max_attempts = FLAGS_max_attempts,
+      .request_timeout = FLAGS_request_timeout,
+      .connect_timeout = FLAGS_connect_timeout,
+      .spin_us = FLAGS_spin_us,
+      .tcp_streams = FLAGS_tcp_streams,
+      .tcp_io_threads = FLAGS_tcp_io_threads,
+      .tcp_window = FLAGS_tcp_window,
+      .tcp_socket_buffer = FLAGS_tcp_socket_buffer,
+      .checksum = FLAGS_checksum,
+      .peer_timeout = FLAGS_peer_timeout,
+      .ready_fd = FLAGS_ready_fd,
+      .lifeline_fd = FLAGS_lifeline_fd,
+      .given = std::move(given),
+  };
+}
+
+bool HelpWanted() { return FLAGS_help; }
+
+}  // namespace te::bench

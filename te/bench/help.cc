@@ -1,0 +1,112 @@
+#include "te/bench/help.h"
+
+#include <cstddef>
+#include <vector>
+
+#include "absl/strings/str_cat.h"
+#include "absl/strings/str_split.h"
+#include "absl/strings/string_view.h"
+#include "gflags/gflags.h"
+#include "te/bench/environment.h"
+
+namespace te::bench {
+namespace {
+
+constexpr absl::string_view kIntroduction =
+    R"(transfer_bench measures what te can do between two processes.
+
+  transfer_bench
+      Loopback: starts a target process of its own, reads from it and writes to
+      it with blocks of many sizes, checks the data, and prints a table.
+
+Two hosts, or two terminals:
+
+  transfer_bench --mode=target --local_server_name=10.0.0.1:9000
+      Offers memory until Ctrl-C. It prints the command line for the other end.
+  transfer_bench --segment_id=10.0.0.1:9000 --operation=write --verify
+      Measures against that target. --segment_id makes it an initiator.
+
+More:
+
+  transfer_bench --block_size=4K --batch_size=1     latency of one request
+  transfer_bench --block_sizes=4K,1M --thread_counts=1,2,4
+  transfer_bench --duration=3 --format=json > rows.json
+
+A batch is submitted at once, and the thread waits until all its requests are
+done: iterations and latency are those of batches. Each thread has one batch
+under way at a time. Sizes may be written 65536, 64K or 64KiB.
+
+Exit status: 0, all went well; 1, something failed, and stderr says what; 2, a
+flag is wrong.
+)";
+
+struct Group {
+  absl::string_view title;
+  std::vector<const char*> flags;
+};
+
+const std::vector<Group>& Groups() {
+  static const std::vector<Group> groups = {
+      {"Who",
+       {"mode", "segment_id", "local_server_name", "metadata_server",
+        "protocol", "device_name", "auto_discovery"}},
+      {"What",
+       {"operation", "block_size", "block_sizes", "batch_size", "batch_sizes",
+        "threads", "thread_counts", "duration", "buffer_size", "verify"}},
+      {"Output",
+       {"format", "report_unit", "report_precision", "minloglevel", "v",
+        "log_dir"}},
+      {"Engine",
+       {"request_timeout", "connect_timeout", "peer_timeout", "max_attempts",
+        "slice_size", "spin_us"}},
+      {"TCP",
+       {"tcp_streams", "tcp_io_threads", "tcp_window", "tcp_socket_buffer",
+        "checksum"}},
+      {"Scripts", {"ready_fd", "lifeline_fd"}},
+  };
+  return groups;
+}
+
+// Words in lines of at most 80 columns, after an indentation.
+std::string Wrap(absl::string_view text) {
+  constexpr size_t kWidth = 80;
+  constexpr absl::string_view kIndent = "      ";
+  std::string result;
+  std::string line(kIndent);
+  for (absl::string_view word : absl::StrSplit(text, ' ')) {
+    if (line.size() + 1 + word.size() > kWidth) {
+      absl::StrAppend(&result, line, "\n");
+      line = std::string(kIndent);
+    }
+    absl::StrAppend(&line, line.size() > kIndent.size() ? " " : "", word);
+  }
+  return absl::StrCat(result, line, "\n");
+}
+
+std::string DescribeFlag(const char* name) {
+  gflags::CommandLineFlagInfo info;
+  if (!gflags::GetCommandLineFlagInfo(name, &info)) return "";
+  return absl::StrCat(
+      "  --", info.name,
+      info.default_value.empty() ? "" : absl::StrCat("=", info.default_value),
+      "\n", Wrap(info.description));
+}
+
+}  // namespace
+
+std::string HelpText() {
+  std::string text(kIntroduction);
+  for (const Group& group : Groups()) {
+    absl::StrAppend(&text, "\n", group.title, ":\n");
+    for (const char* flag : group.flags) {
+      absl::StrAppend(&text, DescribeFlag(flag));
+    }
+  }
+  absl::StrAppend(&text,
+                  "\nEnvironment variables that set a flag which is not given; "
+                  "others that begin\nwith MC_ get a warning:\n",
+                  DescribeEnvironment());
+  return text;
+}
+
+}  // namespace te::bench

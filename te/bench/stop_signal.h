@@ -1,0 +1,29 @@
+#ifndef TE_BENCH_STOP_SIGNAL_H_
+#define TE_BENCH_STOP_SIGNAL_H_
+
+#include "absl/status/statusor.h"
+#include "te/base/unique_fd.h"
+
+namespace te::bench {
+
+// SIGINT and SIGTERM as a file descriptor, in place of what they otherwise do.
+// To be made while the process has one thread: later ones inherit that the
+// signals are blocked.
+class StopSignal {
+ public:
+  static absl::StatusOr<StopSignal> Create();
+
+  // Readable once a signal has come.
+  int fd() const { return fd_.get(); }
+  // The signal's number, or 0 if none has come since the last call.
+  int Take();
+
+ private:
+  explicit StopSignal(UniqueFd fd) : fd_(std::move(fd)) {}
+
+  UniqueFd fd_;
+};
+
+}  // namespace te::bench
+
+#endif  // TE_BENCH_STOP_SIGNAL_H_

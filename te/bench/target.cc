@@ -1,0 +1,101 @@
+#include "te/bench/target.h"
+
+#include <poll.h>
+#include <unistd.h>
+
+#include <cerrno>
+#include <chrono>
+#include <memory>
+#include <utility>
+#include <vector>
+
+#include "absl/status/statusor.h"
+#include "absl/strings/str_cat.h"
+#include "glog/logging.h"
+#include "te/base/errno_status.h"
+#include "te/base/status_macros.h"
+#include "te/bench/bench_memory.h"
+#include "te/bench/pattern.h"
+#include "te/bench/startup_log.h"
+#include "te/transfer_engine.h"
+
+namespace te::bench {
+namespace {
+
+absl::Status TellReady(int fd, const std::string& segment) {
+  const std::string line = segment + "\n";
+  if (write(fd, line.data(), line.size()) !=
+      static_cast<ssize_t>(line.size())) {
+    return ErrnoToStatus(errno, "write the segment's name to --ready_fd");
+  }
+  close(fd);
+  return absl::OkStatus();
+}
+
+// Until a signal comes or nobody holds the other end of the lifeline.
+absl::Status WaitForEnd(StopSignal& stop, int lifeline) {
+  pollfd fds[] = {{.fd = stop.fd(), .events = POLLIN, .revents = 0},
+                  {.fd = lifeline, .events = POLLIN, .revents = 0}};
+  while (true) {
+    if (poll(fds, std::size(fds), -1) < 0 && errno != EINTR) {
+      return ErrnoToStatus(errno, "poll for the end");
+    }
+    if (const int signal = stop.Take(); signal != 0) {
+      LOG(INFO) << "Received signal " << signal
+                << ", stopping target server...";
+      return absl::OkStatus();
+    }
+    char byte;
+    if (fds[1].revents != 0 && read(lifeline, &byte, 1) <= 0) {
+      LOG(INFO) << "The lifeline has ended, stopping target server...";
+      return absl::OkStatus();
+    }
+  }
+}
+
+}  // namespace
+
+std::string InitiatorCommand(const std::string& program,
+                             const BenchOptions& options,
+                             const std::string& segment) {
+  std::string command =
+      absl::StrCat(program, " --mode=initiator --metadata_server=",
+                   options.engine.metadata_server, " --segment_id=", segment);
+  if (options.engine.protocol != Options().protocol) {
+    absl::StrAppend(&command, " --protocol=", options.engine.protocol);
+  }
+  constexpr uint64_t kInitiatorsDefault = uint64_t{1} << 30;
+  if (options.buffer_size != kInitiatorsDefault) {
+    absl::StrAppend(&command, " --buffer_size=", options.buffer_size);
+  }
+  return command;
+}
+
+absl::Status RunTarget(const BenchOptions& options, const std::string& program,
+                       StopSignal& stop, std::ostream& out) {
+  TE_ASSIGN_OR_RETURN(const std::unique_ptr<TransferEngine> engine,
+                      CreateTransferEngine(options.engine));
+  const std::vector<NumaNode> nodes = FindNodes();
+  LogMachine(nodes);
+  TE_ASSIGN_OR_RETURN(const BenchMemory memory,
+                      BenchMemory::Map(nodes, options.buffer_size));
+  for (const BenchMemory::Buffer& buffer : memory.buffers()) {
+    FillPattern(buffer.bytes, kTargetSeed, 0);
+  }
+  TE_ASSIGN_OR_RETURN(
+      const std::vector<BufferId> ids,
+      engine->RegisterMemory(memory.Regions(Access::kRemoteReadWrite)));
+  out << "Target is ready. At the other end: "
+      << InitiatorCommand(program, options, engine->segment_name())
+      << std::endl;
+  if (options.ready_fd >= 0) {
+    TE_RETURN_IF_ERROR(TellReady(options.ready_fd, engine->segment_name()));
+  }
+  TE_RETURN_IF_ERROR(WaitForEnd(stop, options.lifeline_fd));
+  for (BufferId id : ids) {
+    TE_RETURN_IF_ERROR(engine->UnregisterMemory(id, std::chrono::seconds(1)));
+  }
+  return absl::OkStatus();
+}
+
+}  // namespace te::bench
