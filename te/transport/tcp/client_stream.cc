@@ -261,9 +261,15 @@ void ClientStream::EndPolling() {
 // BeginPolling: then the loop is woken once for nothing, or a poller is there,
 // who arms when he leaves.
 void ClientStream::Arm() {
-  uint32_t events = EPOLLIN | EPOLLRDHUP | EPOLLONESHOT;
-  if (socket_full_) events |= EPOLLOUT;
-  loop_->Modify(loop_id_, socket_.get(), events);
+  bool full;
+  do {
+    full = socket_full_;
+    uint32_t events = EPOLLIN | EPOLLRDHUP | EPOLLONESHOT;
+    if (full) events |= EPOLLOUT;
+    loop_->Modify(loop_id_, socket_.get(), events);
+    // Another thread may have filled the socket meanwhile, and have asked for
+    // room in it before this call took that back.
+  } while (full != socket_full_);
 }
 
 bool ClientStream::OnReady(uint32_t events) {
@@ -274,6 +280,12 @@ bool ClientStream::OnReady(uint32_t events) {
 }
 
 void ClientStream::OnRest() {
+  if (broken_) return;
+  if (pollers_ == 0 && unfinished_ > 0) return Arm();
+  // The event that woke the loop was the last one otherwise, and nobody would
+  // notice that the peer of an idle connection is gone.
+  loop_->Modify(loop_id_, socket_.get(), EPOLLRDHUP | EPOLLONESHOT);
+  // That may have undone what somebody has armed meanwhile.
   if (pollers_ == 0 && unfinished_ > 0) Arm();
 }
 
@@ -294,6 +306,9 @@ void ClientStream::Withdraw(absl::FunctionRef<bool(const Slice&)> matches,
 }
 
 void ClientStream::Break(const absl::Status& why) {
+  // First of all: whoever gets a slice back must find the rail unhealthy, or he
+  // would send it over the same one again.
+  if (!broken_) on_broken_(why);
   {
     MutexLock lock(mutex_);
     if (broken_) return;
@@ -303,7 +318,6 @@ void ClientStream::Break(const absl::Status& why) {
   }
   // Wakes the loop, and ends a transfer that another thread is about to begin.
   shutdown(socket_.get(), SHUT_RDWR);
-  on_broken_(why);
   Reap();
 }
 

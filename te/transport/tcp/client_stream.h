@@ -39,7 +39,7 @@ namespace te::tcp {
 // sequentially consistent.
 //
 // Ends by Close, or by itself when the socket or the peer fails; then the owner
-// hears of it through `on_broken`, once.
+// hears of it through `on_broken`, before any slice comes back for it.
 class ClientStream final : public IoLoop::Client,
                            public std::enable_shared_from_this<ClientStream>,
                            private FrameReader::Handler,
@@ -55,7 +55,8 @@ class ClientStream final : public IoLoop::Client,
     // Ask for and send checksums of all data.
     bool checksum = false;
   };
-  // Called on any thread, from within any method; must not call back.
+  // Called on any thread, from within any method, and maybe by several at once;
+  // may call nothing here but Break.
   using OnBroken = std::function<void(const absl::Status&)>;
 
   // `socket` is connected, non-blocking and past its Hello. The loop is shared

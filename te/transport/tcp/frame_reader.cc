@@ -101,6 +101,9 @@ absl::Status FrameReader::ConsumeControl(Handler& handler) {
   control_need_ = kFrameStartBytes;
   TE_RETURN_IF_ERROR(
       handler.OnFrame(header, control_.data() + kHeaderBytes, payload_));
+  // A system call with empty pieces alone looks like the end of the stream.
+  std::erase_if(payload_,
+                [](const iovec& piece) { return piece.iov_len == 0; });
   if (const size_t planned = TotalBytes(payload_);
       planned != header.payload_bytes) {
     return absl::DataLossError(absl::StrCat(

@@ -18,6 +18,8 @@ void OutgoingFrame::Begin(FrameKind kind, const Incarnation& target) {
 }
 
 void OutgoingFrame::AddPayload(std::byte* data, size_t bytes) {
+  // A piece that no byte goes out of would never count as sent.
+  if (bytes == 0) return;
   pieces_.push_back({.iov_base = data, .iov_len = bytes});
   header_.payload_bytes += bytes;
 }

@@ -1,0 +1,119 @@
+#ifndef TE_TRANSPORT_FAKE_TRANSPORT_H_
+#define TE_TRANSPORT_FAKE_TRANSPORT_H_
+
+#include <cstddef>
+#include <cstdint>
+#include <functional>
+#include <map>
+#include <memory>
+#include <string>
+#include <utility>
+
+#include "absl/base/thread_annotations.h"
+#include "absl/status/status.h"
+#include "absl/status/statusor.h"
+#include "absl/strings/string_view.h"
+#include "te/base/clock.h"
+#include "te/base/incarnation.h"
+#include "te/base/mutex.h"
+#include "te/transport/exposed_memory.h"
+#include "te/transport/slice.h"
+#include "te/transport/transport.h"
+
+namespace te {
+
+class FakeTransport;
+
+// Where fake transports of one test meet. Outlives them. Thread-safe.
+class FakeNetwork {
+ public:
+  // The i-th slice that any rail carries, from 0, ends with what this returns,
+  // unless it is OK: then it is done. Called on the posting thread.
+  using Script = std::function<absl::Status(uint64_t index, const Slice&)>;
+
+  void set_script(Script script) {
+    MutexLock lock(mutex_);
+    script_ = std::make_shared<const Script>(std::move(script));
+  }
+  // The next `count` calls of Connect fail with `status`.
+  void FailConnects(int count, absl::Status status) {
+    MutexLock lock(mutex_);
+    connects_to_fail_ = count;
+    connect_error_ = std::move(status);
+  }
+  // From now on slices stay, unsent, with the rail they are posted to.
+  void Hold() {
+    MutexLock lock(mutex_);
+    holding_ = true;
+  }
+  // Lets them go when the rail is next polled or posted to.
+  void Release() {
+    MutexLock lock(mutex_);
+    holding_ = false;
+  }
+
+  // How often slices were carried and Connect was called.
+  uint64_t slices() const {
+    MutexLock lock(mutex_);
+    return slices_;
+  }
+  int connects() const {
+    MutexLock lock(mutex_);
+    return connects_;
+  }
+
+ private:
+  friend class FakeRail;
+  friend class FakeTransport;
+
+  bool holding() const {
+    MutexLock lock(mutex_);
+    return holding_;
+  }
+  absl::Status NextConnect();
+  absl::Status NextSlice(const Slice& slice);
+
+  mutable Mutex mutex_;
+  std::shared_ptr<const Script> script_ ABSL_GUARDED_BY(mutex_);
+  int connects_to_fail_ ABSL_GUARDED_BY(mutex_) = 0;
+  absl::Status connect_error_ ABSL_GUARDED_BY(mutex_);
+  bool holding_ ABSL_GUARDED_BY(mutex_) = false;
+  uint64_t slices_ ABSL_GUARDED_BY(mutex_) = 0;
+  int connects_ ABSL_GUARDED_BY(mutex_) = 0;
+  // The transport that accepted each session.
+  std::map<uint64_t, FakeTransport*> sessions_ ABSL_GUARDED_BY(mutex_);
+  uint64_t next_session_ ABSL_GUARDED_BY(mutex_) = 1;
+};
+
+// A transport within one process, for tests of what stands above transports:
+// copies on the posting thread, as the network's script says. Destroy the rails
+// of its peers, or disconnect them, before the transport. Thread-safe.
+class FakeTransport final : public Transport {
+ public:
+  FakeTransport(std::shared_ptr<FakeNetwork> network, const Incarnation& self,
+                ExposedMemory& memory)
+      : network_(std::move(network)), self_(self), memory_(memory) {}
+  ~FakeTransport() override { DisconnectPeers(); }
+
+  absl::string_view name() const override { return "fake"; }
+  absl::StatusOr<std::shared_ptr<Rail>> Connect(
+      const PeerIdentity& peer, uint64_t rail_id, PeerChannel& channel,
+      MonotonicTime deadline) override;
+  absl::StatusOr<std::string> Accept(const Incarnation& client,
+                                     absl::string_view request,
+                                     MonotonicTime deadline) override;
+  void DisconnectPeers() override;
+
+ private:
+  friend class FakeRail;
+
+  const std::shared_ptr<FakeNetwork> network_;
+  const Incarnation self_;
+  ExposedMemory& memory_;
+  // By client and rail. Guarded by the network's mutex.
+  std::map<std::string, uint64_t> accepted_;
+};
+
+}  // namespace te
+
+#endif  // TE_TRANSPORT_FAKE_TRANSPORT_H_

@@ -1,0 +1,110 @@
+// What every transport promises, as tests. A transport's own test registers:
+//
+//   INSTANTIATE_TEST_SUITE_P(
+//       Tcp, TransportConformance,
+//       testing::Values(TransportParam{"OneStream", [](auto& self, auto&
+//       memory)
+//                                      { return …; }}),
+//       testing::PrintToStringParamName());
+
+#ifndef TE_TRANSPORT_TRANSPORT_CONFORMANCE_H_
+#define TE_TRANSPORT_TRANSPORT_CONFORMANCE_H_
+
+#include <array>
+#include <chrono>
+#include <cstddef>
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <ostream>
+#include <string>
+#include <vector>
+
+#include "absl/status/status.h"
+#include "absl/status/statusor.h"
+#include "absl/strings/string_view.h"
+#include "absl/types/span.h"
+#include "gtest/gtest.h"
+#include "te/base/clock.h"
+#include "te/base/incarnation.h"
+#include "te/transport/exposed_memory.h"
+#include "te/transport/peer_channel.h"
+#include "te/transport/recording_sink.h"
+#include "te/transport/slice.h"
+#include "te/transport/test_memory.h"
+#include "te/transport/transport.h"
+
+namespace te {
+
+// Leads from one transport's Connect to another's Accept.
+class LoopbackChannel final : public PeerChannel {
+ public:
+  // `server` outlives the channel.
+  LoopbackChannel(const Incarnation& client, Transport& server)
+      : client_(client), server_(server) {}
+  absl::StatusOr<std::string> Exchange(absl::string_view /*transport*/,
+                                       absl::string_view request,
+                                       MonotonicTime deadline) override {
+    return server_.Accept(client_, request, deadline);
+  }
+
+ private:
+  const Incarnation client_;
+  Transport& server_;
+};
+
+struct TransportParam {
+  std::string name;
+  std::function<absl::StatusOr<std::unique_ptr<Transport>>(
+      const Incarnation& self, ExposedMemory& memory)>
+      make;
+  friend void PrintTo(const TransportParam& param, std::ostream* os) {
+    *os << param.name;
+  }
+};
+
+// A client, a server with memory, and a rail between them.
+class TransportConformance : public testing::TestWithParam<TransportParam> {
+ protected:
+  static constexpr uint64_t kRailId = 7;
+  static constexpr size_t kBytes = 8 << 20;
+
+  void SetUp() override;
+  void TearDown() override;
+
+  MonotonicTime Soon() const {
+    return DeadlineAfter(RealClock().Now(), std::chrono::seconds(60));
+  }
+  absl::StatusOr<std::shared_ptr<Rail>> Connect(uint64_t rail_id);
+
+  // A slice between the same offsets of local_ and remote_.
+  Slice MakeSlice(Operation operation, size_t offset, uint32_t length,
+                  RecordingSink& sink, uint32_t index = 0);
+  // `count` slices of `length` bytes one after the other.
+  std::vector<Slice> MakeSlices(Operation operation, size_t count,
+                                uint32_t length, RecordingSink& sink);
+  static std::vector<Slice*> Pointers(std::vector<Slice>& slices);
+  // Posts one slice of a sink of its own and waits; polls if told to.
+  absl::Status Transfer(Operation operation, size_t offset, uint32_t length,
+                        bool poll = false);
+  // Polls until all slices of the sink are back.
+  void PollUntilDone(RecordingSink& sink, size_t slices);
+  // Bytes that tell where they are, and `salt` from each other.
+  static void Fill(absl::Span<std::byte> bytes, uint32_t salt);
+
+  Incarnation client_id_ = Incarnation({1});
+  Incarnation server_id_ = Incarnation({2});
+  TestMemory client_memory_;
+  TestMemory server_memory_;
+  std::vector<std::byte> local_ = std::vector<std::byte>(kBytes);
+  std::vector<std::byte> remote_ = std::vector<std::byte>(kBytes);
+  uint64_t generation_ = 0;
+  std::unique_ptr<Transport> client_;
+  std::unique_ptr<Transport> server_;
+  std::unique_ptr<LoopbackChannel> channel_;
+  std::shared_ptr<Rail> rail_;
+};
+
+}  // namespace te
+
+#endif  // TE_TRANSPORT_TRANSPORT_CONFORMANCE_H_
