@@ -3,6 +3,7 @@
 #include <cstddef>
 #include <vector>
 
+#include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_split.h"
 #include "absl/strings/string_view.h"
@@ -86,10 +87,13 @@ std::string Wrap(absl::string_view text) {
 std::string DescribeFlag(const char* name) {
   gflags::CommandLineFlagInfo info;
   if (!gflags::GetCommandLineFlagInfo(name, &info)) return "";
-  return absl::StrCat(
-      "  --", info.name,
-      info.default_value.empty() ? "" : absl::StrCat("=", info.default_value),
-      "\n", Wrap(info.description));
+  // glog takes some of its defaults from the environment.
+  const bool ours = absl::EndsWith(info.filename, "te/bench/flags.cc");
+  return absl::StrCat("  --", info.name,
+                      ours && !info.default_value.empty()
+                          ? absl::StrCat("=", info.default_value)
+                          : "",
+                      "\n", Wrap(info.description));
 }
 
 }  // namespace

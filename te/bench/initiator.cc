@@ -31,12 +31,14 @@ absl::Status Failure(const std::string& segment, const WorkloadRun& run) {
   for (size_t i = 0; i < run.workers().size(); ++i) {
     const Worker& worker = *run.workers()[i];
     errors += worker.errors();
+    uint64_t told = 0;
     for (const RequestFailure& failure : worker.failures()) {
       absl::StrAppend(&lines, "\n  worker ", i, ": ", failure.ToString());
+      told += failure.requests;
     }
-    if (worker.errors() > worker.failures().size()) {
+    if (worker.errors() > told) {
       absl::StrAppend(&lines, "\n  worker ", i, ": and ",
-                      worker.errors() - worker.failures().size(), " more");
+                      worker.errors() - told, " more");
     }
   }
   return absl::AbortedError(

@@ -45,7 +45,8 @@ absl::StatusOr<std::vector<std::string>> ApplyEnvironment(
 // The log goes to stderr. In loopback mode, which people start to see a table,
 // it has no more than warnings unless they want it.
 void StartLogging(const char* program, const FlagValues& flags, Mode mode) {
-  FLAGS_logtostderr = FLAGS_log_dir.empty();
+  // Not FLAGS_log_dir.empty(): glog sets that from the environment.
+  FLAGS_logtostderr = !flags.Given("log_dir");
   if (mode == Mode::kLoopback && flags.mode.empty() &&
       !flags.Given("minloglevel") && !flags.Given("v")) {
     FLAGS_minloglevel = google::GLOG_WARNING;

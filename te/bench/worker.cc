@@ -1,11 +1,12 @@
 #include "te/bench/worker.h"
 
+#include <algorithm>
 #include <optional>
 #include <utility>
 
 #include "absl/status/statusor.h"
 #include "absl/strings/str_cat.h"
-#include "absl/strings/str_format.h"
+#include "absl/strings/str_join.h"
 #include "glog/logging.h"
 #include "te/core/batch.h"
 
@@ -13,6 +14,7 @@ namespace te::bench {
 namespace {
 
 constexpr size_t kFailuresKept = 3;
+constexpr size_t kOffsetsKept = 3;
 
 std::vector<uint64_t> OffsetsOf(const Workload& workload, int thread) {
   std::vector<uint64_t> offsets;
@@ -25,9 +27,11 @@ std::vector<uint64_t> OffsetsOf(const Workload& workload, int thread) {
 }  // namespace
 
 std::string RequestFailure::ToString() const {
-  return absl::StrFormat("%s of %d bytes at offset %d: %s",
-                         operation == Operation::kRead ? "READ" : "WRITE",
-                         length, offset, status.ToString());
+  const uint64_t more = requests - offsets.size();
+  return absl::StrCat(operation == Operation::kRead ? "READ" : "WRITE", " of ",
+                      length, " bytes at offset ", absl::StrJoin(offsets, ", "),
+                      more > 0 ? absl::StrCat(" and ", more, " more") : "",
+                      ": ", status.ToString());
 }
 
 Worker::Worker(TransferEngine& engine, const WorkerPlace& place,
@@ -86,7 +90,7 @@ void Worker::Prepare() {
 void Worker::Measure(MonotonicTime deadline, const std::atomic<bool>& stop) {
   const uint64_t batch_bytes = workload_.block_size * requests_.size();
   MonotonicTime now = RealClock().Now();
-  while (now < deadline && errors_ == 0 && !stop.load()) {
+  while (errors_ == 0 && !stop.load() && (batches_ == 0 || now < deadline)) {
     ChooseOperations();
     const MonotonicTime start = now;
     Duration transfer_time;
@@ -190,11 +194,20 @@ void Worker::Compare(size_t index) {
 
 void Worker::Fail(const Request& request, absl::Status status) {
   ++errors_;
-  if (failures_.size() == kFailuresKept) return;
-  failures_.push_back({.operation = request.operation,
-                       .offset = request.remote_address - place_.remote,
-                       .length = request.length,
-                       .status = std::move(status)});
+  auto failure =
+      std::find_if(failures_.begin(), failures_.end(), [&](const auto& known) {
+        return known.operation == request.operation && known.status == status;
+      });
+  if (failure == failures_.end()) {
+    if (failures_.size() == kFailuresKept) return;
+    failure = failures_.insert(failure, {.operation = request.operation,
+                                         .length = request.length,
+                                         .status = std::move(status)});
+  }
+  ++failure->requests;
+  if (failure->offsets.size() < kOffsetsKept) {
+    failure->offsets.push_back(request.remote_address - place_.remote);
+  }
 }
 
 }  // namespace te::bench

@@ -26,15 +26,16 @@ struct WorkerPlace {
   uint64_t remote = 0;
 };
 
-// What went wrong with one request.
+// What went wrong with requests, which is often the same for many of them.
 struct RequestFailure {
   Operation operation = Operation::kRead;
-  // In the target's buffer.
-  uint64_t offset = 0;
   uint64_t length = 0;
   absl::Status status;
+  uint64_t requests = 0;
+  // Of the first few, in the target's buffer.
+  std::vector<uint64_t> offsets;
 
-  // "READ of 65536 bytes at offset 131072: UNAVAILABLE: ..."
+  // "READ of 65536 bytes at offset 0, 131072 and 14 more: UNAVAILABLE: ..."
   std::string ToString() const;
 };
 
@@ -54,8 +55,8 @@ class Worker {
   // Seeds the local memory and does one batch, so that what is measured does
   // not include the first touch of anything.
   void Prepare();
-  // Measures until `deadline`, until `stop`, or until something fails. Does not
-  // allocate memory unless something fails.
+  // Measures until `stop`, until something fails, or until `deadline`, but for
+  // one batch at least. Does not allocate memory unless something fails.
   void Measure(MonotonicTime deadline, const std::atomic<bool>& stop);
   // Verifies one batch more if wanted, and puts things back.
   void Finish();
@@ -68,8 +69,9 @@ class Worker {
   // The part of the measured time that went into looking at data.
   Duration checking() const { return checking_; }
   uint64_t verified_bytes() const { return verified_bytes_; }
-  // Requests that failed, or whose data were wrong, and the first few of them.
+  // Requests that failed, or whose data were wrong.
   uint64_t errors() const { return errors_; }
+  // The first few different ones.
   const std::vector<RequestFailure>& failures() const { return failures_; }
 
  private:

@@ -1,0 +1,152 @@
+#include "te/bench/worker.h"
+
+#include <atomic>
+#include <chrono>
+#include <cstddef>
+#include <cstdint>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "absl/status/status.h"
+#include "gmock/gmock.h"
+#include "gtest/gtest.h"
+#include "te/base/status_matchers.h"
+#include "te/bench/pattern.h"
+#include "te/transfer_engine.h"
+
+namespace te::bench {
+namespace {
+
+using std::chrono::milliseconds;
+using std::chrono::seconds;
+using testing::HasSubstr;
+
+constexpr size_t kSize = 1 << 20;
+
+class WorkerTest : public testing::Test {
+ protected:
+  void SetUp() override {
+    Options options;
+    options.local_server_name = "127.0.0.1";
+    options.engine.default_timeout = seconds(10);
+    TE_ASSERT_OK_AND_ASSIGN(target_, CreateTransferEngine(options));
+    TE_ASSERT_OK_AND_ASSIGN(initiator_, CreateTransferEngine(options));
+    FillPattern(absl::MakeSpan(remote_), kTargetSeed, 0);
+    TE_ASSERT_OK(target_->RegisterMemory(
+        MemoryRegion{.address = remote_.data(), .length = kSize}));
+    TE_ASSERT_OK(initiator_->RegisterMemory(
+        MemoryRegion{.address = local_.data(), .length = kSize}));
+    TE_ASSERT_OK_AND_ASSIGN(
+        segment_,
+        initiator_->OpenSegment(target_->segment_name(), seconds(10)));
+  }
+
+  std::unique_ptr<Worker> Make(Traffic traffic, Verify verify) {
+    const Workload workload{
+        .traffic = traffic, .block_size = 5000, .batch_size = 7, .threads = 3};
+    const WorkerPlace place{
+        .segment = segment_,
+        .local = local_.data(),
+        .remote = reinterpret_cast<uint64_t>(remote_.data())};
+    return std::make_unique<Worker>(*initiator_, place, workload, 2, verify);
+  }
+
+  void Run(Worker& worker) {
+    worker.Prepare();
+    worker.Measure(DeadlineAfter(RealClock().Now(), milliseconds(20)), stop_);
+    worker.Finish();
+  }
+
+  bool TargetIsSeeded() const {
+    return !FindMismatch(remote_, kTargetSeed, 0).has_value();
+  }
+
+  std::vector<std::byte> remote_{kSize};
+  std::vector<std::byte> local_{kSize};
+  std::unique_ptr<TransferEngine> target_;
+  std::unique_ptr<TransferEngine> initiator_;
+  SegmentId segment_;
+  std::atomic<bool> stop_{false};
+};
+
+TEST_F(WorkerTest, MeasuresAndLeavesTheTargetAsItWas) {
+  for (Traffic traffic : {Traffic::kRead, Traffic::kWrite, Traffic::kMix}) {
+    for (Verify verify : {Verify::kOff, Verify::kSpot, Verify::kEveryBatch}) {
+      SCOPED_TRACE(std::string(TrafficName(traffic)) + " verify " +
+                   std::to_string(static_cast<int>(verify)));
+      const auto worker = Make(traffic, verify);
+      Run(*worker);
+      EXPECT_EQ(worker->errors(), 0u);
+      EXPECT_GT(worker->batches(), 0u);
+      EXPECT_EQ(worker->latency().count(), worker->batches());
+      EXPECT_EQ(worker->bytes(), worker->batches() * 7 * 5000);
+      EXPECT_EQ(
+          worker->verified_bytes(),
+          verify == Verify::kOff
+              ? 0
+              : 7 * 5000 *
+                    (verify == Verify::kSpot ? 2 : worker->batches() + 2));
+      EXPECT_TRUE(TargetIsSeeded());
+    }
+  }
+}
+
+TEST_F(WorkerTest, StopsWhenItIsTold) {
+  const auto worker = Make(Traffic::kRead, Verify::kOff);
+  worker->Prepare();
+  stop_.store(true);
+  worker->Measure(kNoDeadline, stop_);
+  EXPECT_EQ(worker->batches(), 0u);
+}
+
+TEST_F(WorkerTest, SeedsAnewWhatAnEarlierRunLeft) {
+  FillPattern(absl::MakeSpan(remote_), 77, 0);
+  const auto worker = Make(Traffic::kRead, Verify::kEveryBatch);
+  Run(*worker);
+  EXPECT_EQ(worker->errors(), 0u);
+  EXPECT_GT(worker->verified_bytes(), 0u);
+}
+
+TEST_F(WorkerTest, FindsWrongData) {
+  const auto worker = Make(Traffic::kRead, Verify::kSpot);
+  worker->Prepare();
+  // The second block of thread 2 of 3.
+  constexpr size_t kWrong = (1 * 3 + 2) * 5000 + 8;
+  remote_[kWrong] ^= std::byte{0xff};
+  worker->Finish();
+  EXPECT_EQ(worker->errors(), 1u);
+  ASSERT_EQ(worker->failures().size(), 1u);
+  EXPECT_THAT(worker->failures()[0].ToString(),
+              HasSubstr("READ of 5000 bytes at offset 25000: DATA_LOSS: wrong "
+                        "data at offset 25008 of the target's buffer: "
+                        "expected"));
+}
+
+TEST_F(WorkerTest, TellsWhichRequestsFailed) {
+  const auto worker = Make(Traffic::kWrite, Verify::kOff);
+  worker->Prepare();
+  ASSERT_EQ(worker->errors(), 0u);
+  target_.reset();
+  worker->Measure(DeadlineAfter(RealClock().Now(), seconds(30)), stop_);
+  EXPECT_EQ(worker->errors(), 7u);
+  ASSERT_FALSE(worker->failures().empty());
+  const RequestFailure& failure = worker->failures()[0];
+  EXPECT_EQ(failure.operation, Operation::kWrite);
+  EXPECT_EQ(failure.length, 5000u);
+  EXPECT_FALSE(failure.status.ok());
+}
+
+TEST(RequestFailureTest, SumsUp) {
+  const RequestFailure failure = {.operation = Operation::kWrite,
+                                  .length = 4096,
+                                  .status = absl::UnavailableError("gone"),
+                                  .requests = 16,
+                                  .offsets = {0, 4096, 8192}};
+  EXPECT_EQ(failure.ToString(),
+            "WRITE of 4096 bytes at offset 0, 4096, 8192 and 13 more: "
+            "UNAVAILABLE: gone");
+}
+
+}  // namespace
+}  // namespace te::bench
