@@ -45,9 +45,11 @@ class Batch {
   bool finished(size_t index) const { return state_->request_finished(index); }
 
   // Wait for that, and move the data along meanwhile; false when `deadline` has
-  // passed first, which changes nothing: a batch ends by its own timeout.
+  // passed first, which changes nothing: a batch ends by its own timeout. After
+  // the wait for a batch its eventfd has been written to, and its on_finished
+  // has returned.
   bool Wait(MonotonicTime deadline = kNoDeadline) {
-    return state_->Wait([this] { return finished(); }, deadline, spin_);
+    return state_->Wait([this] { return state_->settled(); }, deadline, spin_);
   }
   bool Wait(size_t index, MonotonicTime deadline) {
     return state_->Wait([this, index] { return finished(index); }, deadline,

@@ -28,14 +28,18 @@ absl::StatusOr<BatchState*> BatchPool::Acquire(size_t requests,
 }
 
 absl::Status BatchPool::ReserveSlices(BatchState& batch, size_t count) {
-  const size_t before = slices_.fetch_add(count);
-  if (before + count > max_slices_) {
-    slices_ -= count;
-    return absl::ResourceExhaustedError(absl::StrCat(
-        "the batch needs ", count, " slices, and ", before, " of ", max_slices_,
-        " are in use; wait for other batches, or raise max_slices or "
-        "slice_bytes"));
-  }
+  // Never more than there are, not even for a moment: another batch that does
+  // fit would be refused.
+  size_t before = slices_;
+  do {
+    if (count > max_slices_ - before) {
+      return absl::ResourceExhaustedError(absl::StrCat(
+          "the batch needs ", count, " slices, and ", before, " of ",
+          max_slices_,
+          " are in use; wait for other batches, or raise max_slices or "
+          "slice_bytes"));
+    }
+  } while (!slices_.compare_exchange_weak(before, before + count));
   batch.ReserveSlices(count);
   return absl::OkStatus();
 }

@@ -46,6 +46,7 @@ void BatchState::Reset(Host& host, uint64_t handle, size_t requests,
   // before all of it has been posted.
   unfinished_requests_ = requests + 1;
   finished_ = false;
+  settled_ = false;
   aborted_ = false;
   cancelled_ = false;
   {
@@ -158,7 +159,6 @@ void BatchState::Finish() {
   // what was under way goes last.
   const std::function<void()> on_finished = std::move(on_finished_);
   finished_ = true;
-  if (sleepers_ > 0) WakeSleepers();
   if (event_fd_ >= 0) {
     const uint64_t one = 1;
     if (write(event_fd_, &one, sizeof(one)) < 0) {
@@ -166,6 +166,8 @@ void BatchState::Finish() {
     }
   }
   if (on_finished) on_finished();
+  settled_ = true;
+  if (sleepers_ > 0) WakeSleepers();
   Unref();
 }
 

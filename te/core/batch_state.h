@@ -81,6 +81,9 @@ class BatchState final : public CompletionSink {
   // --- From here on thread-safe. ---
 
   bool finished() const { return finished_.load(); }
+  // Whether, besides, all who asked for it have been told: from here on nothing
+  // of the caller's is used any more.
+  bool settled() const { return settled_.load(); }
   bool request_finished(size_t index) const {
     return requests_[index].finished.load();
   }
@@ -90,7 +93,7 @@ class BatchState final : public CompletionSink {
   absl::Status status() const;
   absl::Status notification_status() const;
 
-  // Wait until `done` holds, which is one of the two above; false when
+  // Wait until `done` holds, which is one of those above; false when
   // `deadline` has passed first. Moves the data along meanwhile, for at most
   // `spin` after the last progress.
   bool Wait(absl::FunctionRef<bool()> done, MonotonicTime deadline,
@@ -175,6 +178,7 @@ class BatchState final : public CompletionSink {
   std::atomic<uint32_t> references_{0};
   std::atomic<size_t> unfinished_requests_{0};
   std::atomic<bool> finished_{false};
+  std::atomic<bool> settled_{false};
   std::atomic<bool> aborted_{false};
   std::atomic<bool> cancelled_{false};
 

@@ -26,7 +26,7 @@ struct EngineOptions {
   Duration spin = std::chrono::microseconds(50);
 
   // Requests are cut into slices of this many bytes; the last one is up to half
-  // as long again.
+  // as long again. 4 KiB to 32 MiB.
   uint32_t slice_bytes = 256 << 10;
   // Memory for bookkeeping: per slice about 100 bytes.
   size_t max_slices = 1 << 20;

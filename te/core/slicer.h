@@ -14,7 +14,7 @@ struct Slicing {
   uint32_t last = 0;
 };
 
-// `length` at least 1, `slice_bytes` at most kMaxSliceBytes. Slices of very
+// `length` at least 1, `slice_bytes` at most kMaxSliceBytes / 2. Slices of very
 // long requests are longer, to bound their number.
 Slicing Cut(uint64_t length, uint32_t slice_bytes);
 

@@ -13,16 +13,16 @@ namespace {
 
 // Both transports of each test are made by the same parameter, and meet in its
 // network.
-INSTANTIATE_TEST_SUITE_P(
-    Fake, TransportConformance,
-    testing::Values(TransportParam{
-        "Fake",
-        [network = std::make_shared<FakeNetwork>()](const Incarnation& self,
-                                                    ExposedMemory& memory)
-            -> absl::StatusOr<std::unique_ptr<Transport>> {
-          return std::make_unique<FakeTransport>(network, self, memory);
-        }}),
-    [](const auto& info) { return info.param.name; });
+INSTANTIATE_TEST_SUITE_P(Fake, TransportConformance,
+                         testing::Values(TransportParam{
+                             "Fake",
+                             [network = std::make_shared<FakeNetwork>()](
+                                 const Incarnation& self, ExposedMemory& memory)
+                                 -> absl::StatusOr<std::unique_ptr<Transport>> {
+                               return std::make_unique<FakeTransport>(
+                                   network, self, memory);
+                             }}),
+                         [](const auto& info) { return info.param.name; });
 
 }  // namespace
 }  // namespace te

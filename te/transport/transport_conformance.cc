@@ -308,7 +308,7 @@ TEST_P(TransportConformance, CloseGivesEverythingBack) {
     rail_->Close(Gone());
     ASSERT_EQ(sink.done(), kSlices);
     for (size_t i = 0; i < kSlices; ++i) {
-      const absl::Status& status = *sink.outcome(i);
+      const absl::Status status = *sink.outcome(i);
       ASSERT_TRUE(status.ok() || absl::IsUnavailable(status)) << status;
     }
     EXPECT_FALSE(rail_->health().ok());

@@ -1,0 +1,219 @@
+#include "te/core/buffer_registry.h"
+
+#include <array>
+#include <atomic>
+#include <chrono>
+#include <cstddef>
+#include <cstdint>
+#include <memory>
+#include <optional>
+#include <thread>
+#include <utility>
+#include <vector>
+
+#include "absl/status/status.h"
+#include "gmock/gmock.h"
+#include "gtest/gtest.h"
+#include "te/base/clock.h"
+#include "te/base/status_matchers.h"
+#include "te/core/request.h"
+#include "te/metadata/segment_descriptor.h"
+#include "te/transport/exposed_memory.h"
+#include "te/transport/slice.h"
+
+namespace te {
+namespace {
+
+using std::chrono::milliseconds;
+using testing::HasSubstr;
+
+MonotonicTime In(Duration duration) {
+  return DeadlineAfter(RealClock().Now(), duration);
+}
+MonotonicTime Soon() { return In(std::chrono::seconds(60)); }
+
+class BufferRegistryTest : public testing::Test {
+ protected:
+  BufferId Register(Access access = Access::kRemoteReadWrite) {
+    auto id = registry_.Register({.address = memory_.data(),
+                                  .length = memory_.size(),
+                                  .access = access});
+    TE_EXPECT_OK(id);
+    return id.value_or(BufferId{});
+  }
+  RemoteAccess At(size_t offset, uint64_t length, BufferId id,
+                  Operation operation = Operation::kRead) {
+    return {.operation = operation,
+            .address = reinterpret_cast<uint64_t>(memory_.data()) + offset,
+            .length = length,
+            .generation = id.value};
+  }
+
+  std::array<std::byte, 1000> memory_;
+  BufferRegistry registry_{4};
+};
+
+TEST_F(BufferRegistryTest, ChecksEveryAccessOfAPeer) {
+  const BufferId id = Register();
+  EXPECT_EQ(registry_.Acquire(At(10, 990, id))->data(), memory_.data() + 10);
+  for (const auto& [offset, length] :
+       std::vector<std::pair<size_t, uint64_t>>{{10, 991},
+                                                {1000, 1},
+                                                {size_t(-1), 2},
+                                                {0, UINT64_MAX},
+                                                {10, UINT64_MAX - 5}}) {
+    EXPECT_THAT(registry_.Acquire(At(offset, length, id)),
+                StatusIs(absl::StatusCode::kOutOfRange));
+  }
+  for (const uint64_t other : {uint64_t{0}, id.value + 1, UINT64_MAX,
+                               id.value + (uint64_t{1} << 32)}) {
+    EXPECT_THAT(registry_.Acquire(At(0, 1, BufferId{other})),
+                StatusIs(absl::StatusCode::kNotFound));
+  }
+  TE_EXPECT_OK(registry_.Unregister(id, Soon()));
+}
+
+TEST_F(BufferRegistryTest, ChecksAccessRights) {
+  for (const Access access : {Access::kLocalOnly, Access::kRemoteRead,
+                              Access::kRemoteWrite, Access::kRemoteReadWrite}) {
+    const BufferId id = Register(access);
+    for (const Operation operation : {Operation::kRead, Operation::kWrite}) {
+      EXPECT_THAT(registry_.Acquire(At(0, 1, id, operation)),
+                  StatusIs(Allows(access, operation)
+                               ? absl::StatusCode::kOk
+                               : absl::StatusCode::kPermissionDenied));
+    }
+    EXPECT_EQ(registry_.Describe().size(),
+              access == Access::kLocalOnly ? 0u : 1u);
+    TE_EXPECT_OK(registry_.PinLocal(memory_.data(), 1, {}));
+    TE_EXPECT_OK(registry_.Unregister(id, Soon()));
+  }
+}
+
+TEST_F(BufferRegistryTest, AnEarlierRegistrationIsRecognised) {
+  const BufferId old = Register();
+  TE_ASSERT_OK(registry_.Unregister(old, Soon()));
+  EXPECT_THAT(registry_.Acquire(At(0, 1, old)),
+              StatusIs(absl::StatusCode::kNotFound));
+  const BufferId fresh = Register();
+  EXPECT_NE(old, fresh);
+  EXPECT_THAT(registry_.Acquire(At(0, 1, old)),
+              StatusIs(absl::StatusCode::kNotFound));
+  EXPECT_THAT(registry_.Unregister(old, Soon()),
+              StatusIs(absl::StatusCode::kNotFound));
+  TE_EXPECT_OK(registry_.Acquire(At(0, 1, fresh)));
+}
+
+TEST_F(BufferRegistryTest, RegionsMayOverlap) {
+  const BufferId whole = Register();
+  TE_ASSERT_OK_AND_ASSIGN(
+      const BufferId part,
+      registry_.Register({.address = memory_.data() + 100, .length = 50}));
+  TE_EXPECT_OK(registry_.PinLocal(memory_.data() + 90, 30, {}));
+  TE_EXPECT_OK(registry_.Unregister(whole, Soon()));
+  TE_EXPECT_OK(registry_.PinLocal(memory_.data() + 110, 40, {}));
+  EXPECT_THAT(
+      registry_.PinLocal(memory_.data() + 90, 30, {}),
+      StatusIs(absl::StatusCode::kInvalidArgument, HasSubstr("register")));
+  TE_EXPECT_OK(registry_.Acquire(At(100, 50, part)));
+}
+
+TEST_F(BufferRegistryTest, RefusesWhatIsNoMemoryAndMoreThanItMayHold) {
+  void* const last_byte =
+      reinterpret_cast<void*>(UINT64_MAX);  // NOLINT: no pointer, that is it
+  for (const MemoryRegion& region :
+       {MemoryRegion{.address = nullptr, .length = 1},
+        MemoryRegion{.address = memory_.data(), .length = 0},
+        MemoryRegion{.address = last_byte, .length = 1},
+        MemoryRegion{.address = memory_.data(), .length = SIZE_MAX}}) {
+    EXPECT_THAT(registry_.Register(region),
+                StatusIs(absl::StatusCode::kInvalidArgument));
+  }
+  for (int i = 0; i < 4; ++i) Register();
+  EXPECT_THAT(
+      registry_.Register({.address = memory_.data(), .length = 1}),
+      StatusIs(absl::StatusCode::kResourceExhausted, HasSubstr("max_buffers")));
+}
+
+TEST_F(BufferRegistryTest, UnregisteringWaitsForPins) {
+  const BufferId id = Register();
+  std::optional<ExposedMemory::Pin> remote = *registry_.Acquire(At(0, 1, id));
+  std::optional<BufferRegistry::LocalPin> local =
+      *registry_.PinLocal(memory_.data(), 1, {});
+  EXPECT_THAT(
+      registry_.Unregister(id, In(milliseconds(1))),
+      StatusIs(absl::StatusCode::kDeadlineExceeded, HasSubstr("2 transfers")));
+  // It takes no new ones, also by the short way.
+  EXPECT_THAT(registry_.Acquire(At(0, 1, id)),
+              StatusIs(absl::StatusCode::kNotFound));
+  EXPECT_THAT(registry_.PinLocal(memory_.data(), 1, *local),
+              StatusIs(absl::StatusCode::kInvalidArgument));
+  EXPECT_TRUE(registry_.Describe().empty());
+  remote.reset();
+  std::atomic<bool> released = false;
+  std::thread waiter([&] {
+    TE_EXPECT_OK(registry_.Unregister(id, Soon()));
+    EXPECT_TRUE(released);
+  });
+  released = true;
+  local.reset();
+  waiter.join();
+}
+
+TEST_F(BufferRegistryTest, OneOfTwoUnregistersWins) {
+  for (int i = 0; i < 200; ++i) {
+    const BufferId id = Register();
+    auto pin = *registry_.Acquire(At(0, 1, id));
+    std::atomic<int> won = 0;
+    std::vector<std::thread> threads;
+    for (int t = 0; t < 2; ++t) {
+      threads.emplace_back([&] {
+        const absl::Status status = registry_.Unregister(id, Soon());
+        EXPECT_TRUE(status.ok() || absl::IsNotFound(status)) << status;
+        if (status.ok()) ++won;
+      });
+    }
+    pin.Reset();
+    for (std::thread& thread : threads) thread.join();
+    EXPECT_EQ(won, 1);
+  }
+}
+
+TEST_F(BufferRegistryTest, NobodyHoldsWhatWasUnregistered) {
+  std::atomic<bool> stop = false;
+  std::atomic<uint64_t> current = 0;
+  std::atomic<uint64_t> removed = 0;
+  std::atomic<uint64_t> pinned = 0;
+  std::vector<std::thread> threads;
+  for (int t = 0; t < 2; ++t) {
+    threads.emplace_back([&] {
+      while (!stop) {
+        const uint64_t id = current;
+        const auto pin = registry_.Acquire(At(0, 8, BufferId{id}));
+        if (!pin.ok()) continue;
+        ++pinned;
+        EXPECT_NE(removed, id);
+      }
+    });
+    threads.emplace_back([&] {
+      BufferRegistry::LocalPin hint;
+      while (!stop) {
+        auto pin = registry_.PinLocal(memory_.data(), 8, hint);
+        hint = pin.ok() ? *std::move(pin) : BufferRegistry::LocalPin();
+        std::this_thread::yield();
+      }
+    });
+  }
+  for (int i = 0; i < 300 || pinned < 10; ++i) {
+    const BufferId id = Register();
+    current = id.value;
+    std::this_thread::yield();
+    TE_ASSERT_OK(registry_.Unregister(id, Soon()));
+    removed = id.value;
+  }
+  stop = true;
+  for (std::thread& thread : threads) thread.join();
+}
+
+}  // namespace
+}  // namespace te
