@@ -165,6 +165,29 @@ TEST_F(FaultTest, LateBytesNeverOvertakeLaterOnes) {
   }
 }
 
+// The same when the segment was closed and opened again in between.
+TEST_F(FaultTest, BytesOfAClosedSegmentNeverOvertakeLaterOnes) {
+  auto target = StartTarget();
+  for (int round = 0; round < 5; ++round) {
+    const SegmentId segment = Open(*target);
+    std::fill(local_.begin(), local_.end(), std::byte{0x11});
+    target->Stop();
+    Batch batch =
+        Submit(Everything(Operation::kWrite, segment, *target), kEnough);
+    TE_EXPECT_OK(engine_->CloseSegment(segment));
+    ASSERT_TRUE(batch.Wait(Soon()));
+    EXPECT_THAT(batch.status(), StatusIs(absl::StatusCode::kCancelled));
+    std::fill(local_.begin(), local_.end(), std::byte{0x22});
+    target->Continue();
+    const SegmentId again = Open(*target);
+    TE_ASSERT_OK(Transfer(Everything(Operation::kWrite, again, *target)));
+    EXPECT_THAT(target->Ask(absl::StrCat("crc 0 ", kBytes)),
+                IsOkAndHolds(absl::StrCat(
+                    ExtendCrc32c(0, local_.data(), local_.size()))));
+    TE_EXPECT_OK(engine_->CloseSegment(again));
+  }
+}
+
 TEST_F(FaultTest, ARestartedPeerIsStaleAndOneReopenHeals) {
   auto target = StartTarget();
   const std::string name = target->segment();

@@ -15,6 +15,10 @@ namespace {
 // How often a waiter looks whether the thread that drives the rail has gone.
 constexpr int kBusyRounds = 8;
 
+// Storage that a batch keeps for its next use, at most.
+constexpr size_t kKeptSlices = 16384;
+constexpr size_t kKeptRequests = 16384;
+
 }  // namespace
 
 void BatchState::Reset(Host& host, uint64_t handle, size_t requests,
@@ -49,6 +53,7 @@ void BatchState::Reset(Host& host, uint64_t handle, size_t requests,
   settled_ = false;
   aborted_ = false;
   cancelled_ = false;
+  awaiting_notification_ = false;
   {
     MutexLock lock(mutex_);
     abort_status_ = absl::OkStatus();
@@ -113,9 +118,11 @@ void BatchState::Done(Slice& slice, absl::Status status) {
     request.bytes += slice.length;
     return FinishSlice(request);
   }
-  if (absl::IsUnavailable(status) && !aborted_ && !cancelled_ &&
-      slice.attempts < max_slice_attempts_ - 1) {
-    return peers_[request.peer].peer->Retry(slice, status);
+  if (MayRetry(slice, status)) {
+    // A rail that was cut for somebody else's sake is not this slice's failure.
+    if (!absl::IsAborted(status)) ++slice.attempts;
+    const PeerUse& use = peers_[request.peer];
+    return use.peer->Retry(slice, *use.route, status);
   }
   if (aborted_) {
     MutexLock lock(mutex_);
@@ -123,6 +130,13 @@ void BatchState::Done(Slice& slice, absl::Status status) {
   }
   Fail(request, std::move(status));
   FinishSlice(request);
+}
+
+bool BatchState::MayRetry(const Slice& slice,
+                          const absl::Status& status) const {
+  if (aborted_ || cancelled_ || slice.attempts == Peer::kGivenUp) return false;
+  return absl::IsAborted(status) || (absl::IsUnavailable(status) &&
+                                     slice.attempts + 1 < max_slice_attempts_);
 }
 
 void BatchState::Fail(RequestState& request, absl::Status status) {
@@ -139,14 +153,15 @@ void BatchState::FinishSlice(RequestState& request) {
 
 void BatchState::FinishRequest() {
   if (unfinished_requests_.fetch_sub(1) != 1) return;
-  if (notification_.has_value() && status().ok()) {
-    host_->SendNotification(*this);
-  } else {
-    Finish();
-  }
+  if (!notification_.has_value() || !status().ok()) return Finish();
+  // The delivery's own reference: the deadline may finish the batch first.
+  ++references_;
+  awaiting_notification_ = true;
+  host_->SendNotification(*this);
 }
 
 void BatchState::FinishNotification(absl::Status status) {
+  if (!awaiting_notification_.exchange(false)) return;
   {
     MutexLock lock(mutex_);
     notification_status_ = std::move(status);
@@ -273,13 +288,25 @@ void BatchState::Abort(const absl::Status& why) {
     if (abort_status_.ok()) abort_status_ = why;
     aborted_ = true;
   }
-  for (const PeerUse& use : peers_) {
-    if (unfinished_requests_ == 0) return;
-    use.peer->Withdraw([this](const Slice& s) { return s.sink == this; }, why);
-    if (unfinished_requests_ == 0) return;
-    use.peer->CutOff(absl::UnavailableError(absl::StrCat(
-        "the connection was cut to end a request: ", why.message())));
+  const auto mine = [this](const Slice& s) { return s.sink == this; };
+  const absl::Status cut = absl::AbortedError(
+      absl::StrCat("the connection was cut to end a request: ", why.message()));
+  for (size_t i = 0; i < peers_.size(); ++i) {
+    const PeerUse& use = peers_[i];
+    if (UsesPeer(i)) use.peer->Withdraw(mine, why);
+    if (!UsesPeer(i)) continue;
+    use.peer->CutOff(cut);
+    // It may have been replaced, with something still on its way back.
+    use.route->rail->Close(cut);
   }
+  FinishNotification(why);
+}
+
+bool BatchState::UsesPeer(size_t peer) const {
+  for (size_t i = 0; i < size_; ++i) {
+    if (!requests_[i].finished && requests_[i].peer == peer) return true;
+  }
+  return false;
 }
 
 absl::Status BatchState::DeadlineError() const {
@@ -308,6 +335,16 @@ uint64_t BatchState::Vacate() {
   slices_.clear();
   peers_.clear();
   notification_.reset();
+  on_finished_ = nullptr;
+  // What one large batch needed is not kept for all the small ones to come.
+  if (slices_.capacity() > kKeptSlices) {
+    std::vector<Slice>().swap(slices_);
+    std::vector<Slice*>().swap(group_);
+  }
+  if (capacity_ > kKeptRequests) {
+    requests_.reset();
+    capacity_ = 0;
+  }
   return handle_;
 }
 

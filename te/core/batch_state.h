@@ -16,6 +16,7 @@
 #include "te/base/clock.h"
 #include "te/base/mutex.h"
 #include "te/core/buffer_registry.h"
+#include "te/core/control_link.h"
 #include "te/core/peer.h"
 #include "te/core/request.h"
 #include "te/transport/slice.h"
@@ -34,8 +35,8 @@ class BatchState final : public CompletionSink {
   // What the engine does for its batches.
   class Host {
    public:
-    // All requests ended well: deliver the notification, then call
-    // FinishNotification.
+    // All requests ended well: deliver the notification, call
+    // FinishNotification, and then Unref: the call takes over a reference.
     virtual void SendNotification(BatchState& batch) = 0;
     // Nobody uses the batch any more.
     virtual void Recycle(BatchState& batch) = 0;
@@ -114,8 +115,9 @@ class BatchState final : public CompletionSink {
   const std::optional<Notification>& notification() const {
     return notification_;
   }
-  // Where the notification goes: the batch's only peer.
-  Peer& peer() const { return *peers_.front().peer; }
+  // The link to the engine that the data went to, not to a successor.
+  ControlLink& link() const { return *peers_.front().route->link; }
+  // The first call counts; later ones do nothing.
   void FinishNotification(absl::Status status);
 
   // Lets go of everything that the batch shares, for the pool; returns the
@@ -151,6 +153,9 @@ class BatchState final : public CompletionSink {
     std::shared_ptr<const Route> route;
   };
 
+  bool MayRetry(const Slice& slice, const absl::Status& status) const;
+  // Whether a request to that peer has not ended.
+  bool UsesPeer(size_t peer) const;
   void FinishSlice(RequestState& request);
   void FinishRequest();
   void Finish();
@@ -181,6 +186,7 @@ class BatchState final : public CompletionSink {
   std::atomic<bool> settled_{false};
   std::atomic<bool> aborted_{false};
   std::atomic<bool> cancelled_{false};
+  std::atomic<bool> awaiting_notification_{false};
 
   std::atomic<int> sleepers_{0};
   mutable Mutex mutex_;

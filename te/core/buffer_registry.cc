@@ -1,5 +1,6 @@
 #include "te/core/buffer_registry.h"
 
+#include <random>
 #include <utility>
 
 #include "absl/strings/str_cat.h"
@@ -33,10 +34,14 @@ BufferRegistry::BufferRegistry(size_t max_buffers)
     : max_buffers_(max_buffers), slots_(std::make_unique<Slot[]>(max_buffers)) {
   CHECK_GT(max_buffers, 0u);
   CHECK_LE(max_buffers, size_t{UINT32_MAX});
+  // Generations of two engines differ, so that a request for one is not taken
+  // for one for the other. Even: free.
+  const uint32_t first_generation = std::random_device()() & ~1u;
   MutexLock lock(mutex_);
   free_.reserve(max_buffers);
   for (size_t i = max_buffers; i > 0; --i) {
     free_.push_back(static_cast<uint32_t>(i - 1));
+    slots_[i - 1].state = uint64_t{first_generation} << 32;
   }
 }
 

@@ -19,7 +19,7 @@ struct EngineOptions {
   Duration connect_timeout = std::chrono::seconds(3);
   // Attempts in a row, with growing pauses, before the requests that wait for a
   // peer are given up as UNAVAILABLE.
-  int max_connect_attempts = 5;
+  int max_connect_attempts = 8;
   // How often a slice is sent at most.
   uint32_t max_slice_attempts = 4;
   // How long Wait polls before it sleeps.

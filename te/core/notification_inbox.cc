@@ -9,10 +9,10 @@ namespace {
 
 // Senders that are remembered; one repeats for as long as its batch lives, and
 // so many others do not come in between.
-constexpr size_t kMaxSenders = 4096;
+constexpr size_t kMaxSenders = 1024;
 // Numbers of one sender that are remembered one by one: far more than it has
 // under way at once. The lowest are taken to have arrived, or to be given up.
-constexpr size_t kMaxBeyond = 8192;
+constexpr size_t kMaxBeyond = 1024;
 
 }  // namespace
 

@@ -2,9 +2,9 @@
 
 #include <algorithm>
 #include <chrono>
-#include <random>
 #include <utility>
 
+#include "absl/cleanup/cleanup.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
 #include "glog/logging.h"
@@ -17,11 +17,6 @@ namespace {
 constexpr Duration kFirstPause = std::chrono::milliseconds(10);
 constexpr Duration kLongestPause = std::chrono::seconds(1);
 
-uint64_t RandomId() {
-  std::random_device random;
-  return (uint64_t{random()} << 32) | random();
-}
-
 Duration PauseAfter(int failures) {
   if (failures == 0) return Duration::zero();
   return std::min(kFirstPause * (1 << std::min(failures - 1, 10)),
@@ -30,30 +25,48 @@ Duration PauseAfter(int failures) {
 
 // The sink must not send it here again.
 void GiveBackForGood(Slice& slice, const absl::Status& status) {
-  slice.attempts = UINT32_MAX;
+  slice.attempts = Peer::kGivenUp;
   slice.sink->Done(slice, status);
 }
 
 }  // namespace
 
-Peer::Peer(std::string name, const PeerServices& services)
-    : name_(std::move(name)), services_(services), rail_id_(RandomId()) {}
+Peer::Peer(std::string name, uint64_t rail_id, const PeerServices& services)
+    : name_(std::move(name)), services_(services), rail_id_(rail_id) {}
+
+absl::Status Peer::AwaitTurn(MonotonicTime deadline) {
+  MutexLock lock(mutex_);
+  while (connecting_) {
+    if (!turn_ended_.WaitUntil(mutex_, deadline) && connecting_) {
+      return absl::DeadlineExceededError(absl::StrCat(
+          "somebody else is still trying to connect to segment ", name_));
+    }
+  }
+  connecting_ = true;
+  return absl::OkStatus();
+}
+
+void Peer::EndTurn() {
+  MutexLock lock(mutex_);
+  connecting_ = false;
+  turn_ended_.NotifyAll();
+}
 
 absl::Status Peer::Open(MonotonicTime deadline) {
-  MutexLock lock(connecting_);
+  TE_RETURN_IF_ERROR(AwaitTurn(deadline));
+  const absl::Cleanup end = [this] { EndTurn(); };
   if (health().ok()) return absl::OkStatus();
   absl::Status status = OpenFresh(deadline);
-  // Somebody restarted between the look-up and the handshake, or the directory
-  // did not know yet.
+  // Somebody restarted between the look-up and the handshake.
   if (IsStalePeer(status)) status = OpenFresh(deadline);
   return status;
 }
 
 absl::Status Peer::Refresh(MonotonicTime deadline) {
-  MutexLock lock(connecting_);
+  TE_RETURN_IF_ERROR(AwaitTurn(deadline));
+  const absl::Cleanup end = [this] { EndTurn(); };
   const auto route = current();
   if (route == nullptr) return OpenFresh(deadline);
-  services_.directory.Invalidate(name_, *route->view->descriptor());
   TE_ASSIGN_OR_RETURN(std::shared_ptr<const SegmentDescriptor> descriptor,
                       services_.directory.Lookup(name_, deadline));
   if (descriptor->incarnation != route->view->descriptor()->incarnation) {
@@ -67,16 +80,9 @@ absl::Status Peer::Refresh(MonotonicTime deadline) {
 }
 
 absl::Status Peer::OpenFresh(MonotonicTime deadline) {
-  if (const auto route = current(); route != nullptr) {
-    services_.directory.Invalidate(name_, *route->view->descriptor());
-  }
   TE_ASSIGN_OR_RETURN(std::shared_ptr<const SegmentDescriptor> descriptor,
                       services_.directory.Lookup(name_, deadline));
-  absl::Status status = Connect(descriptor, deadline);
-  if (IsStalePeer(status)) {
-    services_.directory.Invalidate(name_, *descriptor);
-  }
-  return status;
+  return Connect(std::move(descriptor), deadline);
 }
 
 // Sets up a rail over the first transport that works, in place of what there
@@ -84,7 +90,7 @@ absl::Status Peer::OpenFresh(MonotonicTime deadline) {
 absl::Status Peer::Connect(std::shared_ptr<const SegmentDescriptor> descriptor,
                            MonotonicTime deadline) {
   // The peer must not hear of the new rail while the old one still sends.
-  CutOff(absl::UnavailableError("reconnecting"));
+  CutOff(absl::AbortedError("the peer is being connected anew"));
   TE_ASSIGN_OR_RETURN(std::shared_ptr<ControlLink> link,
                       services_.make_link(*descriptor));
   const PeerIdentity identity = {.name = name_,
@@ -99,13 +105,7 @@ absl::Status Peer::Connect(std::shared_ptr<const SegmentDescriptor> descriptor,
       route->view = std::make_shared<SegmentView>(std::move(descriptor));
       route->link = std::move(link);
       route->rail = *std::move(rail);
-      MutexLock lock(mutex_);
-      if (closed_) return refusal_;
-      route_ = std::move(route);
-      refusal_ = absl::OkStatus();
-      failed_attempts_ = 0;
-      last_error_ = absl::OkStatus();
-      return absl::OkStatus();
+      return Install(std::move(route));
     }
     if (IsStalePeer(rail.status())) return rail.status();
     failure = rail.status();
@@ -115,6 +115,32 @@ absl::Status Peer::Connect(std::shared_ptr<const SegmentDescriptor> descriptor,
   return absl::Status(failure.code(),
                       absl::StrCat("cannot connect to segment ", name_, ": ",
                                    absl::StrJoin(failures, "; ")));
+}
+
+// What was parked for another incarnation must not reach this one, whose memory
+// may look just the same.
+absl::Status Peer::Install(std::shared_ptr<const Route> route) {
+  Slices stale;
+  {
+    MutexLock lock(mutex_);
+    if (closed_) return refusal_;
+    if (route_ != nullptr && route_->view->descriptor()->incarnation !=
+                                 route->view->descriptor()->incarnation) {
+      stale = std::exchange(parked_, {});
+    }
+    route_ = std::move(route);
+    refusal_ = absl::OkStatus();
+    failed_attempts_ = 0;
+    last_error_ = absl::OkStatus();
+  }
+  for (Slice* slice : stale) GiveBackForGood(*slice, StaleError());
+  return absl::OkStatus();
+}
+
+absl::Status Peer::StaleError() const {
+  return StalePeerError(absl::StrCat(
+      "the engine behind segment ", name_,
+      " is not the one that the request was for; open the segment again"));
 }
 
 std::shared_ptr<const Route> Peer::current() const {
@@ -142,17 +168,21 @@ absl::Status Peer::last_error() const {
   return last_error_;
 }
 
-void Peer::Retry(Slice& slice, const absl::Status& why) {
+void Peer::Retry(Slice& slice, const Route& route, const absl::Status& why) {
   absl::Status refusal;
   {
     MutexLock lock(mutex_);
-    if (refusal_.ok()) {
+    refusal = refusal_;
+    if (refusal.ok() && route_->view->descriptor()->incarnation !=
+                            route.view->descriptor()->incarnation) {
+      refusal = StaleError();
+    }
+    if (refusal.ok()) {
       parked_.push_back(&slice);
       last_error_ = why;
       if (!reconnecting_) ScheduleReconnect();
       return;
     }
-    refusal = refusal_;
   }
   GiveBackForGood(slice, refusal);
 }
@@ -172,26 +202,27 @@ void Peer::Reconnect() {
     MutexLock lock(mutex_);
     ++failed_attempts_;
     last_error_ = status;
-    if (stale && refusal_.ok()) {
-      refusal_ = StalePeerError(absl::StrCat(
-          "the engine behind segment ", name_,
-          " is not the one that was opened; open the segment again"));
-    }
+    if (stale && refusal_.ok()) refusal_ = StaleError();
     if (!stale && !closed_ && !parked_.empty() &&
         failed_attempts_ < services_.options.max_connect_attempts) {
       return ScheduleReconnect();
     }
   }
-  FailParked(status);
+  FailParked(stale
+                 ? status
+                 : absl::UnavailableError(absl::StrCat(
+                       "gave up after ", services_.options.max_connect_attempts,
+                       " attempts: ", status.message())));
 }
 
 absl::Status Peer::RestoreRail() {
-  MutexLock lock(connecting_);
+  const MonotonicTime deadline =
+      DeadlineAfter(RealClock().Now(), services_.options.connect_timeout);
+  TE_RETURN_IF_ERROR(AwaitTurn(deadline));
+  const absl::Cleanup end = [this] { EndTurn(); };
   TE_ASSIGN_OR_RETURN(const std::shared_ptr<const Route> found, route());
   if (found->rail->health().ok()) return absl::OkStatus();
-  return Connect(
-      found->view->descriptor(),
-      DeadlineAfter(RealClock().Now(), services_.options.connect_timeout));
+  return Connect(found->view->descriptor(), deadline);
 }
 
 Peer::Slices Peer::TakeParked() {
@@ -208,7 +239,6 @@ void Peer::SendParked() {
     rail = route_->rail;
   }
   if (slices.empty()) return;
-  for (Slice* slice : slices) ++slice->attempts;
   rail->Post(slices);
 }
 
@@ -256,8 +286,6 @@ void Peer::Close(const absl::Status& why) {
   }
   CutOff(why);
   FailParked(why);
-  // A task that was connecting has seen closed_, or will.
-  MutexLock lock(connecting_);
 }
 
 }  // namespace te

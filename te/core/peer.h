@@ -42,13 +42,20 @@ struct Route {
 // A remote segment and the connection to it. Slices whose rail failed wait here
 // while a task sets the rail up again. Thread-safe.
 //
-// Ends by Close, after which every slice has been given back and no task
-// touches it. Shared by the segment table, batches and its own task.
+// Ends by Close, after which every slice has been given back; an attempt to
+// connect that is under way then fails. Shared by the segment table, batches
+// and its own task.
 class Peer : public std::enable_shared_from_this<Peer> {
  public:
-  Peer(std::string name, const PeerServices& services);
+  // Slice::attempts of a slice that must not be sent again.
+  static constexpr uint32_t kGivenUp = UINT32_MAX;
+
+  // `rail_id`: see Transport::Connect. The same for all peers of that name that
+  // an engine ever has.
+  Peer(std::string name, uint64_t rail_id, const PeerServices& services);
 
   const std::string& name() const { return name_; }
+  uint64_t rail_id() const { return rail_id_; }
 
   // Makes sure that the peer is connected, by `deadline`: looks the segment up
   // and connects, unless there is a healthy rail. Heals a stale peer. Blocks.
@@ -59,10 +66,11 @@ class Peer : public std::enable_shared_from_this<Peer> {
   // The route for new requests; the error of a peer that is stale or closed.
   absl::StatusOr<std::shared_ptr<const Route>> route() const;
 
-  // Takes over a slice that came back with `why`, to send it again. Does not
-  // block: may be called from a sink. If it cannot be sent, its sink gets it
-  // with an error that is not to be retried.
-  void Retry(Slice& slice, const absl::Status& why);
+  // Takes over a slice that came back with `why` from the rail of `route`, to
+  // send it again to the same incarnation of the peer, and to no other. Does
+  // not block: may be called from a sink. If it cannot be sent, its sink gets
+  // it with kGivenUp attempts.
+  void Retry(Slice& slice, const Route& route, const absl::Status& why);
 
   // Gives back, with `status`, the matching slices of which nothing has been
   // sent.
@@ -80,6 +88,12 @@ class Peer : public std::enable_shared_from_this<Peer> {
  private:
   using Slices = std::vector<Slice*>;
 
+  // Connecting is done by one thread at a time.
+  absl::Status AwaitTurn(MonotonicTime deadline);
+  void EndTurn();
+
+  absl::Status Install(std::shared_ptr<const Route> route);
+  absl::Status StaleError() const;
   absl::Status OpenFresh(MonotonicTime deadline);
   absl::Status Connect(std::shared_ptr<const SegmentDescriptor> descriptor,
                        MonotonicTime deadline);
@@ -93,17 +107,17 @@ class Peer : public std::enable_shared_from_this<Peer> {
 
   const std::string name_;
   const PeerServices services_;
-  // One per relation, over all reconnections: see Transport::Connect.
   const uint64_t rail_id_;
 
-  // Held while looking up and connecting, so that it happens once.
-  Mutex connecting_;
-
-  mutable Mutex mutex_ ABSL_ACQUIRED_AFTER(connecting_);
+  mutable Mutex mutex_;
+  // A thread is looking up or connecting.
+  bool connecting_ ABSL_GUARDED_BY(mutex_) = false;
+  CondVar turn_ended_;
   std::shared_ptr<const Route> route_ ABSL_GUARDED_BY(mutex_);
   // Not OK: the peer is stale, or was closed; requests are refused with it.
   absl::Status refusal_ ABSL_GUARDED_BY(mutex_);
   bool closed_ ABSL_GUARDED_BY(mutex_) = false;
+  // For the incarnation of route_.
   Slices parked_ ABSL_GUARDED_BY(mutex_);
   // A task is scheduled or running.
   bool reconnecting_ ABSL_GUARDED_BY(mutex_) = false;

@@ -70,11 +70,13 @@ struct RequestResult {
   bool local_reusable = false;
 };
 
-// A message to the application at the other end. Any bytes.
+// A message to the application at the other end. Any bytes, in total at most
+// kMaxNotificationBytes.
 struct Notification {
   std::string name;
   std::string message;
 };
+inline constexpr size_t kMaxNotificationBytes = 64 << 10;
 
 struct SubmitOptions {
   // From now until each request has ended, in one way or another; none means

@@ -1,5 +1,6 @@
 #include "te/core/segment_table.h"
 
+#include <random>
 #include <utility>
 
 #include "absl/strings/str_cat.h"
@@ -29,7 +30,8 @@ absl::StatusOr<SegmentTable::Entry> SegmentTable::Acquire(
                      " segments are open; close some, or raise max_segments"));
   }
   const uint64_t id = next_id_++;
-  auto peer = std::make_shared<Peer>(std::string(name), services);
+  auto peer = std::make_shared<Peer>(std::string(name),
+                                     TakeRailId(std::string(name)), services);
   segments_[id] = {.peer = peer, .users = 1};
   ids_[std::string(name)] = id;
   return Entry{.id = {id}, .peer = std::move(peer)};
@@ -43,7 +45,23 @@ absl::StatusOr<std::shared_ptr<Peer>> SegmentTable::Release(SegmentId id) {
   std::shared_ptr<Peer> peer = std::move(found->second.peer);
   segments_.erase(found);
   ids_.erase(peer->name());
+  // An arbitrary one makes room; it would take as many others to be closed
+  // before its bytes have arrived for that to matter.
+  if (rail_ids_.size() == max_segments_) rail_ids_.erase(rail_ids_.begin());
+  rail_ids_[peer->name()] = peer->rail_id();
   return peer;
+}
+
+uint64_t SegmentTable::TakeRailId(const std::string& name) {
+  const auto known = rail_ids_.find(name);
+  if (known == rail_ids_.end()) {
+    // Unguessable: whoever knew it could cut other engines' rails.
+    std::random_device random;
+    return (uint64_t{random()} << 32) | random();
+  }
+  const uint64_t id = known->second;
+  rail_ids_.erase(known);
+  return id;
 }
 
 absl::StatusOr<std::shared_ptr<Peer>> SegmentTable::Find(SegmentId id) const {

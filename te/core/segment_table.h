@@ -46,11 +46,17 @@ class SegmentTable {
     size_t users = 0;
   };
 
+  uint64_t TakeRailId(const std::string& name)
+      ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+
   const size_t max_segments_;
   mutable Mutex mutex_;
   uint64_t next_id_ ABSL_GUARDED_BY(mutex_) = 1;
   absl::flat_hash_map<uint64_t, Segment> segments_ ABSL_GUARDED_BY(mutex_);
   absl::flat_hash_map<std::string, uint64_t> ids_ ABSL_GUARDED_BY(mutex_);
+  // Of segments that were closed: whoever opens one again continues its rail,
+  // so that bytes of the earlier one cannot come late. Bounded by max_segments.
+  absl::flat_hash_map<std::string, uint64_t> rail_ids_ ABSL_GUARDED_BY(mutex_);
 };
 
 }  // namespace te

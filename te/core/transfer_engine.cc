@@ -22,6 +22,8 @@ constexpr Duration kFirstNotificationPause = std::chrono::milliseconds(10);
 constexpr Duration kFarewell = std::chrono::seconds(2);
 // Within which connections that have been cut let go of memory.
 constexpr Duration kReleaseTime = std::chrono::seconds(10);
+// Within which a batch that was aborted lets go of its local memory.
+constexpr Duration kAbortTime = std::chrono::milliseconds(500);
 constexpr size_t kMaxRequestsPerBatch = 1 << 20;
 
 MonotonicTime In(Duration timeout) {
@@ -35,6 +37,12 @@ bool IsWorthAnotherTry(const absl::Status& status) {
 
 absl::Status NotServing() {
   return absl::UnavailableError("the engine is starting or stopping");
+}
+
+absl::Status NotificationTooLong() {
+  return absl::InvalidArgumentError(
+      absl::StrCat("a notification has at most ", kMaxNotificationBytes,
+                   " bytes; transfer what is longer"));
 }
 
 absl::Status Closing() {
@@ -62,7 +70,9 @@ TransferEngine::TransferEngine(const EngineOptions& options,
     : options_(options),
       incarnation_(incarnation),
       parts_(std::move(parts)),
-      directory_(*parts_.resolver),
+      // Without a cache of its own: the segment table has what is open, and
+      // whoever opens a segment wants the buffers that it has now.
+      directory_(*parts_.resolver, {.max_age = Duration::zero()}),
       make_link_(ControlLinksOf(incarnation, segment_name_)),
       buffers_(options.max_buffers),
       inbox_(options.max_notifications),
@@ -161,10 +171,15 @@ absl::StatusOr<std::vector<BufferId>> TransferEngine::RegisterMemory(
   std::vector<BufferId> ids;
   auto undo = absl::MakeCleanup([&] {
     for (const BufferId id : ids) {
-      UnregisterMemory(id, Duration::zero()).IgnoreError();
+      buffers_.Unregister(id, In(kReleaseTime)).IgnoreError();
     }
   });
   for (const MemoryRegion& region : regions) {
+    if (region.location.kind() == MemoryLocation::Kind::kCuda) {
+      return absl::UnimplementedError(absl::StrCat(
+          "memory of ", region.location.ToString(),
+          " cannot be registered: no transport of this engine can move it"));
+    }
     TE_ASSIGN_OR_RETURN(const BufferId id, buffers_.Register(region));
     ids.push_back(id);
   }
@@ -176,7 +191,12 @@ absl::StatusOr<std::vector<BufferId>> TransferEngine::RegisterMemory(
 absl::Status TransferEngine::UnregisterMemory(BufferId id, Duration timeout) {
   absl::Status status = buffers_.Unregister(id, In(timeout));
   if (absl::IsDeadlineExceeded(status)) {
-    CutOffUsers(id);
+    AbortUsers(id);
+    status = buffers_.Unregister(id, In(kAbortTime));
+  }
+  if (absl::IsDeadlineExceeded(status)) {
+    // Then it is peers that hold it.
+    for (const auto& transport : transports_) transport->DisconnectPeers();
     status = buffers_.Unregister(id, In(kReleaseTime));
   }
   TE_RETURN_IF_ERROR(status);
@@ -188,11 +208,11 @@ absl::Status TransferEngine::UnregisterMemory(BufferId id, Duration timeout) {
   return absl::OkStatus();
 }
 
-void TransferEngine::CutOffUsers(BufferId id) {
-  for (const auto& transport : transports_) transport->DisconnectPeers();
+void TransferEngine::AbortUsers(BufferId id) {
   batches_->ForEach([&](BatchState& batch) {
     if (batch.finished() || !batch.Uses(id)) return;
-    batch.Abort(absl::CancelledError("its local buffer was unregistered"));
+    batch.Abort(
+        absl::CancelledError("a local buffer of the batch was unregistered"));
   });
   deadlines_->Notice(RealClock().Now());
 }
@@ -273,16 +293,12 @@ void TransferEngine::SendNotification(BatchState& batch) {
 void TransferEngine::TryNotification(BatchState& batch, uint64_t sequence,
                                      int failures) {
   const MonotonicTime now = RealClock().Now();
-  absl::Status status = closing_ ? Closing() : absl::OkStatus();
-  if (status.ok()) {
-    const auto route = batch.peer().route();
-    status = route.ok()
-                 ? (*route)->link->Notify(
-                       sequence, *batch.notification(),
-                       std::min(batch.deadline(),
-                                DeadlineAfter(now, options_.connect_timeout)))
-                 : route.status();
-  }
+  const absl::Status status =
+      closing_ ? Closing()
+               : batch.link().Notify(
+                     sequence, *batch.notification(),
+                     std::min(batch.deadline(),
+                              DeadlineAfter(now, options_.connect_timeout)));
   const Duration pause = kFirstNotificationPause * (1 << std::min(failures, 6));
   if (IsWorthAnotherTry(status) && In(pause) < batch.deadline()) {
     tasks_->Schedule(In(pause), [this, &batch, sequence, failures] {
@@ -291,6 +307,7 @@ void TransferEngine::TryNotification(BatchState& batch, uint64_t sequence,
     return;
   }
   batch.FinishNotification(status);
+  batch.Unref();
 }
 
 std::optional<ReceivedNotification> TransferEngine::TakeNotification(
@@ -322,6 +339,10 @@ absl::StatusOr<std::string> TransferEngine::Handshake(
 absl::Status TransferEngine::Notify(const ControlNotification& notification,
                                     MonotonicTime /*deadline*/) {
   if (!serving_) return NotServing();
+  if (notification.name.size() + notification.message.size() >
+      kMaxNotificationBytes) {
+    return NotificationTooLong();
+  }
   return inbox_.Put(notification.sender, notification.sequence,
                     {.sender = notification.sender_name,
                      .notification = {.name = notification.name,

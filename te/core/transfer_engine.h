@@ -149,7 +149,7 @@ class TransferEngine final : private ControlHandler {
   absl::Status Publish();
   void SendNotification(BatchState& batch);
   void TryNotification(BatchState& batch, uint64_t sequence, int failures);
-  void CutOffUsers(BufferId id);
+  void AbortUsers(BufferId id);
   void DrainBatches();
 
   const EngineOptions options_;

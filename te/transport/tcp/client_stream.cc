@@ -5,6 +5,7 @@
 
 #include <utility>
 
+#include "absl/strings/escaping.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/string_view.h"
 #include "glog/logging.h"
@@ -18,8 +19,10 @@ namespace {
 // not be long compared to the window.
 constexpr uint64_t kMaxFramePayload = 1 << 20;
 
-absl::string_view Verb(const Slice& slice) {
-  return slice.operation == Operation::kRead ? "READ" : "WRITE";
+std::string Name(const Slice& slice) {
+  return absl::StrCat(slice.operation == Operation::kRead ? "READ" : "WRITE",
+                      " of ", slice.length, " bytes at 0x",
+                      absl::Hex(slice.remote_address));
 }
 
 absl::Status ProtocolError(absl::string_view what) {
@@ -218,23 +221,28 @@ absl::Status ClientStream::OnPayload() {
 
 absl::Status ClientStream::Verdict(size_t index, const Slice& slice) {
   const ResponseEntry& answer = answers_[index];
+  const bool read = slice.operation == Operation::kRead;
   if (answer.code != absl::StatusCode::kOk) {
+    // ABORTED is for rails that this side has closed.
+    const absl::StatusCode code = answer.code == absl::StatusCode::kAborted
+                                      ? absl::StatusCode::kInternal
+                                      : answer.code;
+    // The text is the peer's, and must not forge lines of a log.
     return absl::Status(
-        answer.code,
-        absl::StrCat(Verb(slice), " of ", slice.length, " bytes at ",
-                     absl::Hex(slice.remote_address), " was refused by ",
-                     options_.name, ": ",
-                     absl::string_view(ErrorText(index), answer.length)));
+        code, absl::StrCat(Name(slice), " was refused by ", options_.name, ": ",
+                           absl::Utf8SafeCEscape(absl::string_view(
+                               ErrorText(index), answer.length))));
   }
-  if (answer.checked && slice.operation == Operation::kRead &&
-      ExtendCrc32c(0, slice.local, slice.length) != answer.crc32c) {
-    return absl::DataLossError(
-        absl::StrCat("READ of ", slice.length, " bytes at ",
-                     absl::Hex(slice.remote_address), " over ", options_.name,
-                     ": the checksum does not match; the data were changed on "
-                     "the way, or in the peer's memory during the transfer"));
+  if (!read || !options_.checksum) return absl::OkStatus();
+  if (answer.checked &&
+      ExtendCrc32c(0, slice.local, slice.length) == answer.crc32c) {
+    return absl::OkStatus();
   }
-  return absl::OkStatus();
+  return absl::DataLossError(absl::StrCat(
+      Name(slice), " over ", options_.name, ": the checksum ",
+      answer.checked ? "does not match; the data were changed on the way, or "
+                       "in the peer's memory during the transfer"
+                     : "is missing from the answer"));
 }
 
 void ClientStream::Finish(Slice& slice, absl::Status status) {
@@ -303,6 +311,7 @@ void ClientStream::Withdraw(absl::FunctionRef<bool(const Slice&)> matches,
   sending_.Pass();
   while (!withdrawn.empty()) Finish(withdrawn.PopFront(), status);
   Send();
+  if (pollers_ == 0 && unfinished_ > 0) Arm();
 }
 
 void ClientStream::Break(const absl::Status& why) {
@@ -334,7 +343,12 @@ void ClientStream::Reap() {
     slices.Append(inbox_.TakeAll());
     sending_.Pass();
     receiving_.Pass();
-    if (slices.empty()) return;  // another thread is giving them back
+    if (slices.empty()) {
+      // Another thread is giving them back, unless one has left some here that
+      // found the batons taken.
+      if (inbox_.empty()) return;
+      continue;
+    }
     const absl::Status why = failure();
     while (!slices.empty()) Finish(slices.PopFront(), why);
   }

@@ -32,7 +32,7 @@ void OutgoingFrame::End() {
 
 absl::Status FrameWriter::Write(int fd, Source& source, bool& moved,
                                 bool& blocked) {
-  for (;;) {
+  for (size_t budget = kBudgetBytes; budget > 0;) {
     if (!in_frame_ && !(in_frame_ = source.NextFrame(frame_))) {
       return absl::OkStatus();
     }
@@ -50,12 +50,15 @@ absl::Status FrameWriter::Write(int fd, Source& source, bool& moved,
           ErrnoToStatus(errno, "writing to the peer failed").message());
     }
     moved = true;
+    budget -= std::min(budget, static_cast<size_t>(sent));
     Consume(static_cast<size_t>(sent));
     if (frame_.next_ == frame_.pieces_.size()) {
       in_frame_ = false;
       source.OnSent();
     }
   }
+  blocked = true;
+  return absl::OkStatus();
 }
 
 void FrameWriter::Plan() {

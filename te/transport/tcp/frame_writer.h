@@ -56,9 +56,10 @@ class FrameWriter {
     ~Source() = default;
   };
 
-  // Sends until the source is empty or the socket full; the latter sets
-  // `blocked`. Sets `moved` if anything went. kUnavailable: the peer has closed
-  // or the socket failed.
+  // Sends until the source is empty, or the socket full, or kBudgetBytes have
+  // been sent, so that others get their turn; the latter two set `blocked`: go
+  // on when there is room in the socket. Sets `moved` if anything went.
+  // kUnavailable: the peer has closed or the socket failed.
   absl::Status Write(int fd, Source& source, bool& moved, bool& blocked);
 
   // Whether a frame has begun and not ended.
@@ -70,6 +71,7 @@ class FrameWriter {
   // docs/performance.md.
   static constexpr size_t kMaxBytesPerCall = 256 << 10;
   static constexpr size_t kMaxPieces = 256;
+  static constexpr size_t kBudgetBytes = 4 << 20;
 
   // Fills `pieces_` with the next bytes of the frame.
   void Plan();

@@ -50,7 +50,7 @@ class ServerStream final : public IoLoop::Client,
   absl::Status Start();
 
   // Takes it off the loop and lets go of all memory; when it returns, no access
-  // of this peer is under way. From any thread but the loop's.
+  // of this peer is under way. Not from one of its own callbacks.
   void Close();
   // The same from OnEnd, on the loop's thread.
   void Leave();

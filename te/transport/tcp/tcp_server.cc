@@ -112,29 +112,46 @@ void TcpServer::Welcome(UniqueFd socket) {
     LOG(WARNING) << "refused a tcp connection: " << s;
     return;
   }
-  MutexLock lock(mutex_);
-  const auto strangers = static_cast<size_t>(
-      std::count_if(guests_.begin(), guests_.end(),
-                    [](const auto& g) { return !g.second.session; }));
-  if (strangers >= kMaxStrangers) {
-    LOG_EVERY_N(WARNING, 1000) << "refused a tcp connection: " << strangers
-                               << " others have not said who they are yet";
-    return;
+  std::shared_ptr<ServerStream> displaced;
+  {
+    MutexLock lock(mutex_);
+    if (strangers_ == kMaxStrangers) displaced = TakeOldestStranger();
+    IoLoop& loop = *loops_[next_loop_++ % loops_.size()];
+    ServerStream::Host& host = *this;
+    auto stream = std::make_shared<ServerStream>(std::move(socket), self_,
+                                                 memory_, loop, host);
+    // In the list before its first callback, which waits for mutex_.
+    guests_[stream.get()] = {.stream = stream,
+                             .session = std::nullopt,
+                             .expiry = RealClock().Now() + kPatience};
+    ++strangers_;
+    if (const absl::Status s = stream->Start(); !s.ok()) {
+      LOG(ERROR) << "refused a tcp connection: " << s;
+      guests_.erase(stream.get());
+      --strangers_;
+    }
+    WakeSweep();
   }
-  IoLoop& loop = *loops_[next_loop_++ % loops_.size()];
-  ServerStream::Host& host = *this;
-  auto stream = std::make_shared<ServerStream>(std::move(socket), self_,
-                                               memory_, loop, host);
-  // In the list before its first callback, which waits for mutex_.
-  guests_[stream.get()] = {.stream = stream,
-                           .session = std::nullopt,
-                           .expiry = RealClock().Now() + kPatience};
-  if (const absl::Status s = stream->Start(); !s.ok()) {
-    LOG(ERROR) << "refused a tcp connection: " << s;
-    guests_.erase(stream.get());
-    return;
+  if (displaced == nullptr) return;
+  LOG_EVERY_N(WARNING, 1000)
+      << "cut the tcp connection " << displaced->name() << ": " << kMaxStrangers
+      << " others have not said who they are yet";
+  displaced->Close();
+}
+
+std::shared_ptr<ServerStream> TcpServer::TakeOldestStranger() {
+  auto oldest = guests_.end();
+  for (auto guest = guests_.begin(); guest != guests_.end(); ++guest) {
+    if (guest->second.session) continue;
+    if (oldest == guests_.end() ||
+        guest->second.expiry < oldest->second.expiry) {
+      oldest = guest;
+    }
   }
-  WakeSweep();
+  std::shared_ptr<ServerStream> stream = std::move(oldest->second.stream);
+  guests_.erase(oldest);
+  --strangers_;
+  return stream;
 }
 
 absl::StatusOr<Incarnation> TcpServer::Admit(const HelloEntry& hello,
@@ -151,6 +168,7 @@ absl::StatusOr<Incarnation> TcpServer::Admit(const HelloEntry& hello,
   }
   ++session.streams_joined;
   guest->second.session = hello.session;
+  --strangers_;
   return session.client;
 }
 
@@ -162,7 +180,10 @@ void TcpServer::OnEnd(ServerStream& stream, const absl::Status& why) {
   if (guest == guests_.end()) return;
   const std::optional<Incarnation> session = guest->second.session;
   guests_.erase(guest);
-  if (!session) return;
+  if (!session) {
+    --strangers_;
+    return;
+  }
   const bool last = std::none_of(
       guests_.begin(), guests_.end(),
       [&](const auto& other) { return other.second.session == session; });
@@ -181,23 +202,29 @@ TcpServer::Streams TcpServer::TakeStreams(const Incarnation& session) {
   return streams;
 }
 
+TcpServer::Streams TcpServer::TakeEarlierSessions(const Incarnation& client,
+                                                  uint64_t rail_id) {
+  MutexLock lock(mutex_);
+  std::vector<Incarnation> earlier;
+  for (const auto& [id, session] : sessions_) {
+    if (session.client == client && session.rail_id == rail_id) {
+      earlier.push_back(id);
+    }
+  }
+  Streams streams;
+  for (const Incarnation& id : earlier) {
+    for (auto& stream : TakeStreams(id)) streams.push_back(std::move(stream));
+  }
+  return streams;
+}
+
 absl::StatusOr<Incarnation> TcpServer::OpenSession(const Incarnation& client,
                                                    uint64_t rail_id,
                                                    uint32_t streams) {
-  Streams earlier;
-  {
-    MutexLock lock(mutex_);
-    const auto found =
-        std::find_if(sessions_.begin(), sessions_.end(), [&](const auto& s) {
-          return s.second.client == client && s.second.rail_id == rail_id;
-        });
-    if (found != sessions_.end()) {
-      const Incarnation old = found->first;
-      earlier = TakeStreams(old);
-    }
+  MutexLock opening(opening_);
+  for (const auto& stream : TakeEarlierSessions(client, rail_id)) {
+    stream->Close();
   }
-  for (const auto& stream : earlier) stream->Close();
-
   TE_ASSIGN_OR_RETURN(const Incarnation session, Incarnation::Random());
   MutexLock lock(mutex_);
   uint64_t promised = streams;
@@ -224,6 +251,7 @@ void TcpServer::DisconnectPeers() {
       all.push_back(std::move(guest.stream));
     guests_.clear();
     sessions_.clear();
+    strangers_ = 0;
   }
   for (const auto& stream : all) stream->Close();
 }
@@ -249,6 +277,7 @@ void TcpServer::Sweep() {
       }
       late.push_back(std::move(current->second.stream));
       guests_.erase(current);
+      --strangers_;
     }
     for (auto session = sessions_.begin(); session != sessions_.end();) {
       const auto current = session++;

@@ -83,6 +83,9 @@ class TcpServer final : private ServerStream::Host {
   bool AcceptAll();
   void Welcome(UniqueFd socket);
   void Sweep();
+  Streams TakeEarlierSessions(const Incarnation& client, uint64_t rail_id);
+  std::shared_ptr<ServerStream> TakeOldestStranger()
+      ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   void WakeSweep() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   Streams TakeStreams(const Incarnation& session)
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
@@ -98,11 +101,17 @@ class TcpServer final : private ServerStream::Host {
   IoLoop::Id listener_id_ = 0;
   IoLoop::Id timer_id_ = 0;
 
+  // Held while a session is opened, so that two handshakes for one rail do not
+  // miss each other's.
+  Mutex opening_;
+
   // Taken inside a loop's callbacks: never held while a stream is closed, which
   // waits for these.
-  Mutex mutex_;
+  Mutex mutex_ ABSL_ACQUIRED_AFTER(opening_);
   absl::flat_hash_map<Incarnation, Session> sessions_ ABSL_GUARDED_BY(mutex_);
   absl::flat_hash_map<ServerStream*, Guest> guests_ ABSL_GUARDED_BY(mutex_);
+  // Guests that have not said Hello.
+  size_t strangers_ ABSL_GUARDED_BY(mutex_) = 0;
   size_t next_loop_ ABSL_GUARDED_BY(mutex_) = 0;
   bool sweeping_ ABSL_GUARDED_BY(mutex_) = false;
 };
