@@ -19,7 +19,6 @@ namespace te {
 namespace {
 
 using std::chrono::seconds;
-using testing::HasSubstr;
 
 constexpr Duration kEnough = seconds(30);
 

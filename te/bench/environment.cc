@@ -256,9 +256,9 @@ absl::StatusOr<EnvironmentEffect> InterpretEnvironment(
     const std::set<std::string>& given, const std::string& local_server_name) {
   EnvironmentEffect effect;
   for (const auto& [name, value] : variables) {
-    const auto* variable =
-        std::find_if(std::begin(kVariables), std::end(kVariables),
-                     [&](const Variable& v) { return v.name == name; });
+    const auto* variable = std::find_if(
+        std::begin(kVariables), std::end(kVariables),
+        [&name = name](const Variable& v) { return v.name == name; });
     if (variable == std::end(kVariables)) {
       effect.warnings.push_back(WarningFor(name));
       continue;

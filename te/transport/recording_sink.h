@@ -24,7 +24,7 @@ class RecordingSink final : public CompletionSink {
   explicit RecordingSink(
       size_t slices,
       std::function<void(const Slice&, const absl::Status&)> on_done = nullptr)
-      : on_done_(std::move(on_done)), outcomes_(slices) {}
+      : slices_(slices), on_done_(std::move(on_done)), outcomes_(slices) {}
 
   void Done(Slice& slice, absl::Status status) override {
     if (on_done_) on_done_(slice, status);
@@ -40,7 +40,7 @@ class RecordingSink final : public CompletionSink {
 
   // Waits until `slices` are back, by default all; false when `deadline` has
   // passed first.
-  bool Wait(MonotonicTime deadline) { return Wait(outcomes_.size(), deadline); }
+  bool Wait(MonotonicTime deadline) { return Wait(slices_, deadline); }
   bool Wait(size_t slices, MonotonicTime deadline) {
     MutexLock lock(mutex_);
     while (done_ < slices) {
@@ -69,6 +69,7 @@ class RecordingSink final : public CompletionSink {
   }
 
  private:
+  const size_t slices_;
   const std::function<void(const Slice&, const absl::Status&)> on_done_;
   mutable Mutex mutex_;
   CondVar changed_;
