@@ -15,8 +15,15 @@ class SteadyClock final : public Clock {
 }  // namespace
 
 const Clock& RealClock() {
-  static const SteadyClock kClock;
-  return kClock;
+  // Never destroyed: an engine in a static variable of its program may end
+  // later than what was made after it, and its threads still ask for the time.
+  union Immortal {
+    Immortal() : clock() {}
+    ~Immortal() {}
+    SteadyClock clock;
+  };
+  static const Immortal kImmortal;
+  return kImmortal.clock;
 }
 
 MonotonicTime DeadlineAfter(MonotonicTime now, Duration timeout) {

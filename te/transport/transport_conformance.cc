@@ -77,6 +77,9 @@ absl::Status TransportConformance::Transfer(Operation operation, size_t offset,
   rail_->Post({&posted, 1});
   if (poll) PollUntilDone(sink, 1);
   EXPECT_TRUE(sink.Wait(Soon()));
+  // The peer may hear of it a little later than we do that a READ's data have
+  // left its memory. ThreadSanitizer needs the lock of the pins to see it.
+  EXPECT_TRUE(server_memory_.AwaitPins(0, Soon()));
   return sink.status();
 }
 
@@ -262,6 +265,7 @@ TEST_P(TransportConformance, RefusesOnlyWhatIsWrong) {
     }
     rail_->Post(Pointers(slices));
     ASSERT_TRUE(sink.Wait(Soon()));
+    EXPECT_TRUE(server_memory_.AwaitPins(0, Soon()));
     for (size_t i = 0; i < count; ++i) {
       EXPECT_EQ(sink.outcome(i)->code(),
                 i % 2 == 0 ? absl::StatusCode::kOk : refusals[i / 2].code)

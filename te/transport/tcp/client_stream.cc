@@ -37,7 +37,7 @@ ClientStream::ClientStream(Options options, UniqueFd socket,
       socket_(std::move(socket)),
       loop_(std::move(loop)),
       on_broken_(std::move(on_broken)),
-      window_(options_.window_bytes) {
+      window_(options_.window_bytes, /*first=*/0) {
   answers_.reserve(kMaxEntries);
 }
 

@@ -19,8 +19,13 @@ class SliceWindow {
   static constexpr uint32_t kSlots = 4096;
   static_assert((kSlots & (kSlots - 1)) == 0, "ids are cut by a mask");
 
-  explicit SliceWindow(uint64_t max_bytes)
-      : max_bytes_(max_bytes), slots_(std::make_unique<Slice*[]>(kSlots)) {}
+  // The first slice gets the id `first`.
+  SliceWindow(uint64_t max_bytes, uint32_t first)
+      : max_bytes_(max_bytes),
+        slots_(std::make_unique<Slice*[]>(kSlots)),
+        added_(first),
+        sent_(first),
+        removed_(first) {}
 
   // Room for `length` bytes more. One slice always fits, however long.
   bool HasRoom(uint32_t length) const {
@@ -63,11 +68,11 @@ class SliceWindow {
   const uint64_t max_bytes_;
   const std::unique_ptr<Slice*[]> slots_;
   // Of the sender.
-  alignas(64) std::atomic<uint32_t> added_{0};
-  std::atomic<uint32_t> sent_{0};
+  alignas(64) std::atomic<uint32_t> added_;
+  std::atomic<uint32_t> sent_;
   std::atomic<uint64_t> added_bytes_{0};
   // Of the receiver.
-  alignas(64) std::atomic<uint32_t> removed_{0};
+  alignas(64) std::atomic<uint32_t> removed_;
   std::atomic<uint64_t> removed_bytes_{0};
 };
 

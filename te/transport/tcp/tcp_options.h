@@ -34,6 +34,9 @@ struct TcpOptions {
   // A peer that acknowledges nothing for so long is taken for dead, also on an
   // idle connection.
   Duration peer_timeout = std::chrono::seconds(10);
+  // How long a connection may stay without saying whose it is, and a peer that
+  // was promised one without connecting.
+  Duration hello_timeout = std::chrono::seconds(10);
   // How many connections by peers are served at most.
   int max_inbound_streams = 4096;
 };

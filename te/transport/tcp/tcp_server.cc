@@ -19,9 +19,6 @@
 namespace te::tcp {
 namespace {
 
-// How long a connection may stay without a Hello, and a session without a
-// connection.
-constexpr Duration kPatience = std::chrono::seconds(10);
 constexpr time_t kSweepSeconds = 1;
 // Strangers do not take the places of peers that are about to say Hello.
 constexpr size_t kMaxStrangers = 256;
@@ -121,9 +118,10 @@ void TcpServer::Welcome(UniqueFd socket) {
     auto stream = std::make_shared<ServerStream>(std::move(socket), self_,
                                                  memory_, loop, host);
     // In the list before its first callback, which waits for mutex_.
-    guests_[stream.get()] = {.stream = stream,
-                             .session = std::nullopt,
-                             .expiry = RealClock().Now() + kPatience};
+    guests_[stream.get()] = {
+        .stream = stream,
+        .session = std::nullopt,
+        .expiry = RealClock().Now() + options_.hello_timeout};
     ++strangers_;
     if (const absl::Status s = stream->Start(); !s.ok()) {
       LOG(ERROR) << "refused a tcp connection: " << s;
@@ -238,7 +236,7 @@ absl::StatusOr<Incarnation> TcpServer::OpenSession(const Incarnation& client,
                         .rail_id = rail_id,
                         .streams_expected = streams,
                         .streams_joined = 0,
-                        .expiry = RealClock().Now() + kPatience};
+                        .expiry = RealClock().Now() + options_.hello_timeout};
   WakeSweep();
   return session;
 }

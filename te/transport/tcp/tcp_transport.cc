@@ -49,6 +49,8 @@ absl::Status Validate(const TcpOptions& o) {
   TE_RETURN_IF_ERROR(CheckRange("peer_timeout (ns)", o.peer_timeout.count(),
                                 Duration(std::chrono::milliseconds(1)).count(),
                                 Duration(std::chrono::hours(24)).count()));
+  TE_RETURN_IF_ERROR(CheckRange("hello_timeout (ns)", o.hello_timeout.count(),
+                                1, Duration(std::chrono::hours(24)).count()));
   return CheckRange("max_inbound_streams", o.max_inbound_streams, 1, 1 << 20);
 }
 
