@@ -1,0 +1,270 @@
+"""Measures te's TCP transport against what the machine can do.
+
+Runs iperf3, a bare socket pump, a ping-pong and transfer_bench in turn, over
+loopback, round after round, so that whatever else the machine does hits all of
+them alike. Prints medians with their spread, and the ratios of medians against
+the targets.
+
+  bazel run -c opt //te/bench:compare_tcp
+  bazel run -c opt //te/bench:compare_tcp -- --rounds=9 --seconds=3 --json
+"""
+
+import argparse
+import datetime
+import json
+import os
+import platform
+import socket
+import statistics
+import subprocess
+import sys
+
+PUMP_WRITE_SIZES = ["64K", "128K", "256K", "1M"]
+STREAMS = [1, 2]
+LARGE_BLOCKS = ["1M", "16M"]
+BUFFER = "256M"
+
+
+class Failure(Exception):
+    """Something that was to be measured did not work."""
+
+
+class Results:
+    """The figures of each series, in the order of the rounds."""
+
+    def __init__(self):
+        self.series = {}
+
+    def add(self, name, value):
+        self.series.setdefault(name, []).append(value)
+
+    def median(self, name):
+        return statistics.median(self.series[name])
+
+
+def run(command, timeout):
+    """What the command prints. It is killed if it takes too long."""
+    try:
+        done = subprocess.run(
+            command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+            timeout=timeout, check=False,
+        )
+    except (OSError, subprocess.TimeoutExpired) as error:
+        raise Failure(f"{command[0]}: {error}") from error
+    if done.returncode != 0:
+        raise Failure(f"{' '.join(command)}: exit status {done.returncode}: "
+                      f"{done.stderr.strip() or done.stdout.strip()}")
+    return done.stdout
+
+
+class Programs:
+    """The programs, each measured once by a call. Rates are in GB/s."""
+
+    def __init__(self, options):
+        self.options = options
+        self.seconds = options.seconds
+        self.patience = options.seconds + 60
+
+    def path(self, name):
+        return os.path.join(self.options.bin_dir, name)
+
+    def iperf3(self, streams):
+        # It cannot choose a port itself.
+        with socket.create_server(("127.0.0.1", 0)) as probe:
+            port = str(probe.getsockname()[1])
+        server = subprocess.Popen(
+            ["iperf3", "--server", "--one-off", "--forceflush", "--bind", "127.0.0.1",
+             "--port", port],
+            stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+        )
+        try:
+            for line in server.stdout:
+                if "listening" in line:
+                    break
+            text = run(
+                ["iperf3", "--client", "127.0.0.1", "--port", port, "--length", "1M",
+                 "--parallel", str(streams), "--time", str(max(1, round(self.seconds))),
+                 "--json"],
+                self.patience,
+            )
+        finally:
+            server.kill()
+            server.communicate()
+        return json.loads(text)["end"]["sum_received"]["bits_per_second"] / 8e9
+
+    def pump(self, streams, write_size, seconds=None):
+        text = run(
+            [self.path("tcp_pump"), f"--streams={streams}",
+             f"--write_size={write_size}", f"--duration={seconds or self.seconds}"],
+            self.patience,
+        )
+        return json.loads(text)["gb_per_s"]
+
+    def ping_pong(self):
+        text = run(
+            [self.path("tcp_ping_pong"), "--size=4K", f"--spin_us={self.options.spin_us}",
+             f"--duration={self.seconds}"],
+            self.patience,
+        )
+        return json.loads(text)["latency_us"]["p50"]
+
+    def bench(self, streams, operation, blocks, batch):
+        """A row for each block size."""
+        text = run(
+            [self.path("transfer_bench"), "--mode=loopback", "--minloglevel=1",
+             "--noverify", "--format=json", "--protocol=tcp", "--threads=1",
+             f"--buffer_size={BUFFER}", f"--tcp_streams={streams}",
+             f"--spin_us={self.options.spin_us}", f"--operation={operation}",
+             f"--block_sizes={','.join(blocks)}", f"--batch_size={batch}",
+             f"--duration={self.seconds}", *self.options.bench_flag],
+            self.patience + len(blocks) * self.seconds,
+        )
+        return [json.loads(line) for line in text.splitlines()]
+
+
+def best_write_size(programs, streams):
+    rates = {size: programs.pump(streams, size, 0.5) for size in PUMP_WRITE_SIZES}
+    return max(rates, key=rates.get)
+
+
+def measure_round(programs, write_sizes, results):
+    for streams in STREAMS:
+        results.add(f"iperf3 x{streams}", programs.iperf3(streams))
+        results.add(f"pump x{streams}", programs.pump(streams, write_sizes[streams]))
+        for operation in ["read", "write"]:
+            rows = programs.bench(streams, operation, LARGE_BLOCKS, 16)
+            for block, row in zip(LARGE_BLOCKS, rows):
+                results.add(f"te {operation} {block} x{streams}", row["gb_per_s"])
+    results.add("ping-pong 4K", programs.ping_pong())
+    for operation in ["read", "write"]:
+        row = programs.bench(1, operation, ["4K"], 128)[0]
+        results.add(f"te {operation} 4K batch 128", row["gb_per_s"])
+        row = programs.bench(1, operation, ["4K"], 1)[0]
+        results.add(f"te {operation} 4K batch 1", row["latency_us"]["p50"])
+
+
+def unit_of(series):
+    return "us" if series.endswith("batch 1") or series.startswith("ping-pong") else "GB/s"
+
+
+def targets():
+    """(series, compared with, least ratio, or most if it is a latency)."""
+    for operation in ["read", "write"]:
+        for streams, over_iperf in [(1, 1.3), (2, 1.0)]:
+            for block in LARGE_BLOCKS:
+                series = f"te {operation} {block} x{streams}"
+                yield series, f"iperf3 x{streams}", over_iperf
+                yield series, f"pump x{streams}", 0.95
+        yield f"te {operation} 4K batch 128", f"te {operation} 1M x1", 0.5
+        yield f"te {operation} 4K batch 1", "ping-pong 4K", 1.5
+
+
+def judge(results):
+    """One dictionary for each target."""
+    verdicts = []
+    for series, base, bound in targets():
+        ratio = results.median(series) / results.median(base)
+        latency = unit_of(series) == "us"
+        verdicts.append({
+            "series": series,
+            "compared_with": base,
+            "ratio": round(ratio, 3),
+            "bound": f"{'<=' if latency else '>='} {bound}",
+            "met": ratio <= bound if latency else ratio >= bound,
+        })
+    return verdicts
+
+
+def machine():
+    model = platform.machine()
+    with open("/proc/cpuinfo", encoding="utf-8") as file:
+        for line in file:
+            if line.startswith("model name"):
+                model = line.split(":", 1)[1].strip()
+                break
+    load = os.getloadavg()[0]
+    return (f"{os.cpu_count()} CPUs, {model}, Linux {platform.release()}, "
+            f"load average {load:.1f} at the start")
+
+
+def print_text(report):
+    print(f"{report['date']}  {report['machine']}")
+    print(f"{report['rounds']} rounds, {report['seconds']} s each; pump writes "
+          + ", ".join(f"{size} with {n} stream{'s' * (n != 1)}"
+                      for n, size in report["pump_write_size"].items()))
+    print(f"\n{'':26}{'median':>9}{'min':>9}{'max':>9}")
+    for name, figures in report["series"].items():
+        print(f"{name:26}{figures['median']:9.2f}{figures['min']:9.2f}"
+              f"{figures['max']:9.2f}  {figures['unit']}")
+    print(f"\n{'':26}{'over':16}{'ratio':>7}  target")
+    for verdict in report["targets"]:
+        print(f"{verdict['series']:26}{verdict['compared_with']:16}"
+              f"{verdict['ratio']:7.2f}  {verdict['bound']:8}"
+              f"{'met' if verdict['met'] else 'MISSED'}")
+    missed = sum(not verdict["met"] for verdict in report["targets"])
+    print(f"\n{len(report['targets']) - missed} targets met, {missed} missed")
+
+
+def parse_options():
+    here = os.path.dirname(os.path.abspath(__file__))
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--rounds", type=int, default=5, help="default: 5")
+    parser.add_argument("--seconds", type=float, default=2,
+                        help="of each measurement; iperf3 rounds it; default: 2")
+    parser.add_argument("--spin_us", type=float, default=50,
+                        help="how long te and the ping-pong look before they sleep; "
+                        "default: 50")
+    parser.add_argument("--bench_flag", action="append", default=[], metavar="FLAG",
+                        help="one more flag for transfer_bench, as "
+                        "--bench_flag=--tcp_io_threads=2")
+    parser.add_argument("--json", action="store_true",
+                        help="one JSON object in place of the tables")
+    parser.add_argument("--bin_dir", default=here,
+                        help="where transfer_bench, tcp_pump and tcp_ping_pong are")
+    options = parser.parse_args()
+    if options.rounds < 1 or options.seconds <= 0:
+        parser.error("--rounds and --seconds must be positive")
+    return options
+
+
+def compare(options):
+    programs = Programs(options)
+    start = machine()
+    results = Results()
+    write_sizes = {streams: best_write_size(programs, streams) for streams in STREAMS}
+    for number in range(options.rounds):
+        print(f"round {number + 1} of {options.rounds}", file=sys.stderr)
+        measure_round(programs, write_sizes, results)
+    return {
+        "date": datetime.date.today().isoformat(),
+        "machine": start,
+        "rounds": options.rounds,
+        "seconds": options.seconds,
+        "pump_write_size": write_sizes,
+        "series": {
+            name: {"median": statistics.median(values), "min": min(values),
+                   "max": max(values), "unit": unit_of(name), "values": values}
+            for name, values in results.series.items()
+        },
+        "targets": judge(results),
+    }
+
+
+def main():
+    options = parse_options()
+    try:
+        report = compare(options)
+    except Failure as failure:
+        print(f"compare_tcp: {failure}", file=sys.stderr)
+        return 1
+    if options.json:
+        print(json.dumps(report, indent=2))
+    else:
+        print_text(report)
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,139 @@
+// How long a message takes over plain TCP on loopback, there and back, between
+// two processes that wait as te does: they look for a little while, then sleep.
+//
+// Prints one JSON object.
+
+#include <poll.h>
+#include <sys/socket.h>
+
+#include <cerrno>
+#include <chrono>
+#include <cstddef>
+#include <cstdint>
+#include <iostream>
+#include <utility>
+#include <vector>
+
+#include "absl/status/status.h"
+#include "absl/status/statusor.h"
+#include "absl/strings/str_format.h"
+#include "absl/types/span.h"
+#include "gflags/gflags.h"
+#include "te/base/clock.h"
+#include "te/base/errno_status.h"
+#include "te/base/status_macros.h"
+#include "te/bench/command_line.h"
+#include "te/bench/latency_histogram.h"
+#include "te/bench/size_text.h"
+#include "te/bench/stream_pair.h"
+
+DEFINE_string(size, "4K", "bytes of a message, each way");
+DEFINE_double(spin_us, 50, "microseconds to look before sleeping");
+DEFINE_double(duration, 2, "seconds to measure");
+
+namespace te::bench {
+namespace {
+
+Duration FromSeconds(double seconds) {
+  return std::chrono::duration_cast<Duration>(
+      std::chrono::duration<double>(seconds));
+}
+
+absl::Status Send(const UniqueFd& stream, absl::Span<const std::byte> message) {
+  while (!message.empty()) {
+    const ssize_t sent =
+        send(stream.get(), message.data(), message.size(), MSG_NOSIGNAL);
+    if (sent < 0) return ErrnoToStatus(errno, "send");
+    message.remove_prefix(sent);
+  }
+  return absl::OkStatus();
+}
+
+// False at the end of the stream.
+absl::StatusOr<bool> Receive(const UniqueFd& stream,
+                             absl::Span<std::byte> message, Duration spin) {
+  MonotonicTime sleep_from = RealClock().Now() + spin;
+  while (!message.empty()) {
+    const ssize_t count =
+        recv(stream.get(), message.data(), message.size(), MSG_DONTWAIT);
+    if (count == 0) return false;
+    if (count > 0) {
+      message.remove_prefix(count);
+      continue;
+    }
+    if (errno != EAGAIN) return ErrnoToStatus(errno, "receive");
+    if (RealClock().Now() < sleep_from) continue;
+    pollfd ready{.fd = stream.get(), .events = POLLIN, .revents = 0};
+    poll(&ready, 1, -1);
+  }
+  return true;
+}
+
+absl::Status Echo(const UniqueFd& stream, size_t size, Duration spin) {
+  std::vector<std::byte> message(size);
+  while (true) {
+    TE_ASSIGN_OR_RETURN(const bool more,
+                        Receive(stream, absl::MakeSpan(message), spin));
+    if (!more) return absl::OkStatus();
+    TE_RETURN_IF_ERROR(Send(stream, message));
+  }
+}
+
+absl::StatusOr<LatencyHistogram> Measure(const UniqueFd& stream, size_t size,
+                                         Duration spin, Duration duration) {
+  LatencyHistogram latency;
+  std::vector<std::byte> message(size);
+  MonotonicTime now = RealClock().Now();
+  const MonotonicTime end = now + duration;
+  while (now < end) {
+    TE_RETURN_IF_ERROR(Send(stream, message));
+    TE_RETURN_IF_ERROR(Receive(stream, absl::MakeSpan(message), spin).status());
+    const MonotonicTime back = RealClock().Now();
+    latency.Record(back - now);
+    now = back;
+  }
+  return latency;
+}
+
+double Microseconds(Duration duration) {
+  return std::chrono::duration<double, std::micro>(duration).count();
+}
+
+absl::Status Run(absl::Span<char* const> arguments) {
+  TE_RETURN_IF_ERROR(ParseCommandLine(arguments.subspan(1)).status());
+  TE_ASSIGN_OR_RETURN(const uint64_t size, ParseSize(FLAGS_size));
+  if (size == 0 || FLAGS_duration <= 0 || FLAGS_spin_us < 0) {
+    return absl::InvalidArgumentError("sizes and times must be positive");
+  }
+  const Duration spin = FromSeconds(FLAGS_spin_us / 1e6);
+  pid_t child = 0;
+  TE_ASSIGN_OR_RETURN(
+      Streams streams,
+      ForkWithStreams(
+          1, [&](Streams ends) { return Echo(ends.front(), size, spin); },
+          child));
+  TE_ASSIGN_OR_RETURN(
+      const LatencyHistogram latency,
+      Measure(streams.front(), size, spin, FromSeconds(FLAGS_duration)));
+  streams.clear();
+  TE_RETURN_IF_ERROR(WaitForChild(child));
+  std::cout << absl::StrFormat(
+      R"({"program": "tcp_ping_pong", "size": %d, "spin_us": %.1f, )"
+      R"("round_trips": %d, "latency_us": {"p50": %.3f, "p90": %.3f, )"
+      R"("p99": %.3f, "p999": %.3f, "max": %.3f}})"
+      "\n",
+      size, FLAGS_spin_us, latency.count(), Microseconds(latency.Quantile(0.5)),
+      Microseconds(latency.Quantile(0.9)), Microseconds(latency.Quantile(0.99)),
+      Microseconds(latency.Quantile(0.999)), Microseconds(latency.max()));
+  return absl::OkStatus();
+}
+
+}  // namespace
+}  // namespace te::bench
+
+int main(int argc, char** argv) {
+  const absl::Status status = te::bench::Run({argv, static_cast<size_t>(argc)});
+  if (status.ok()) return 0;
+  std::cerr << "tcp_ping_pong: " << status.message() << std::endl;
+  return absl::IsInvalidArgument(status) ? 2 : 1;
+}

@@ -1,0 +1,156 @@
+// What one direction of plain TCP over loopback can do: a process writes and
+// another one reads, with the memory footprint of a transfer and no protocol at
+// all. The bound that te's TCP transport is measured against.
+//
+// Prints one JSON object.
+
+#include <sys/socket.h>
+
+#include <algorithm>
+#include <atomic>
+#include <cerrno>
+#include <chrono>
+#include <cstddef>
+#include <cstdint>
+#include <iostream>
+#include <thread>
+#include <utility>
+#include <vector>
+
+#include "absl/status/status.h"
+#include "absl/status/statusor.h"
+#include "absl/strings/str_format.h"
+#include "gflags/gflags.h"
+#include "te/base/clock.h"
+#include "te/base/errno_status.h"
+#include "te/base/status_macros.h"
+#include "te/base/thread.h"
+#include "te/bench/command_line.h"
+#include "te/bench/size_text.h"
+#include "te/bench/stream_pair.h"
+
+DEFINE_string(write_size, "64K", "bytes of each send");
+DEFINE_string(read_size, "256K", "bytes of each receive, at most");
+DEFINE_string(footprint, "16M",
+              "bytes that each stream cycles through, at "
+              "both ends");
+DEFINE_int32(streams, 1, "connections, each with a thread at both ends");
+DEFINE_double(duration, 2, "seconds to measure");
+
+namespace te::bench {
+namespace {
+
+struct Sizes {
+  uint64_t write = 0;
+  uint64_t read = 0;
+  uint64_t footprint = 0;
+};
+
+// Writes until the reader closes the connection.
+void Write(const UniqueFd& stream, const Sizes& sizes) {
+  const std::vector<std::byte> memory(sizes.footprint, std::byte{1});
+  size_t at = 0;
+  while (true) {
+    const size_t length = std::min(sizes.write, sizes.footprint - at);
+    const ssize_t sent = send(stream.get(), &memory[at], length, MSG_NOSIGNAL);
+    if (sent <= 0) return;
+    at = (at + sent) % sizes.footprint;
+  }
+}
+
+// Reads until `stop`.
+void Read(const UniqueFd& stream, const Sizes& sizes,
+          std::atomic<uint64_t>& received, const std::atomic<bool>& stop) {
+  std::vector<std::byte> memory(sizes.footprint);
+  size_t at = 0;
+  while (!stop.load(std::memory_order_relaxed)) {
+    const size_t length = std::min(sizes.read, sizes.footprint - at);
+    const ssize_t count = recv(stream.get(), &memory[at], length, 0);
+    if (count <= 0) return;
+    at = (at + count) % sizes.footprint;
+    received.fetch_add(count, std::memory_order_relaxed);
+  }
+}
+
+template <typename Body>
+absl::StatusOr<std::vector<Thread>> StartForEach(const Streams& streams,
+                                                 const Body& body) {
+  std::vector<Thread> threads;
+  for (const UniqueFd& stream : streams) {
+    TE_ASSIGN_OR_RETURN(
+        threads.emplace_back(),
+        Thread::Start({.name = "pump"}, [&stream, body] { body(stream); }));
+  }
+  return threads;
+}
+
+// Lets the threads work for that long.
+void Pause(double seconds) {
+  const MonotonicTime end =
+      RealClock().Now() + std::chrono::duration_cast<Duration>(
+                              std::chrono::duration<double>(seconds));
+  std::this_thread::sleep_until(end);
+}
+
+absl::StatusOr<Sizes> ReadSizes() {
+  Sizes sizes;
+  TE_ASSIGN_OR_RETURN(sizes.write, ParseSize(FLAGS_write_size));
+  TE_ASSIGN_OR_RETURN(sizes.read, ParseSize(FLAGS_read_size));
+  TE_ASSIGN_OR_RETURN(sizes.footprint, ParseSize(FLAGS_footprint));
+  if (sizes.write == 0 || sizes.read == 0 || sizes.footprint == 0 ||
+      FLAGS_streams < 1 || FLAGS_duration <= 0) {
+    return absl::InvalidArgumentError("sizes and numbers must be positive");
+  }
+  return sizes;
+}
+
+absl::Status Run(absl::Span<char* const> arguments) {
+  constexpr double kWarmUp = 0.1;
+  TE_RETURN_IF_ERROR(ParseCommandLine(arguments.subspan(1)).status());
+  TE_ASSIGN_OR_RETURN(const Sizes sizes, ReadSizes());
+  pid_t child = 0;
+  TE_ASSIGN_OR_RETURN(
+      Streams streams,
+      ForkWithStreams(
+          FLAGS_streams,
+          [&](Streams ends) {
+            return StartForEach(ends,
+                                [&](const UniqueFd& end) { Write(end, sizes); })
+                .status();
+          },
+          child));
+  std::atomic<uint64_t> received{0};
+  std::atomic<bool> stop{false};
+  TE_ASSIGN_OR_RETURN(std::vector<Thread> threads,
+                      StartForEach(streams, [&](const UniqueFd& end) {
+                        Read(end, sizes, received, stop);
+                      }));
+  Pause(kWarmUp);
+  const MonotonicTime begin = RealClock().Now();
+  const uint64_t before = received.load();
+  Pause(FLAGS_duration);
+  const double seconds =
+      std::chrono::duration<double>(RealClock().Now() - begin).count();
+  const uint64_t bytes = received.load() - before;
+  stop.store(true);
+  threads.clear();
+  streams.clear();
+  TE_RETURN_IF_ERROR(WaitForChild(child));
+  std::cout << absl::StrFormat(
+      R"({"program": "tcp_pump", "streams": %d, "write_size": %d, )"
+      R"("duration_s": %.6f, "bytes": %d, "gb_per_s": %.6f})"
+      "\n",
+      FLAGS_streams, sizes.write, seconds, bytes,
+      static_cast<double>(bytes) / seconds / 1e9);
+  return absl::OkStatus();
+}
+
+}  // namespace
+}  // namespace te::bench
+
+int main(int argc, char** argv) {
+  const absl::Status status = te::bench::Run({argv, static_cast<size_t>(argc)});
+  if (status.ok()) return 0;
+  std::cerr << "tcp_pump: " << status.message() << std::endl;
+  return absl::IsInvalidArgument(status) ? 2 : 1;
+}
