@@ -66,9 +66,7 @@ class FrameWriter {
   bool in_frame() const { return in_frame_; }
 
  private:
-  // The best amount for one system call: what the receiver copies out while
-  // the sender copies the next in should still be in the cache. Measured; see
-  // docs/performance.md.
+  // The best amount for one system call. Measured; see docs/performance.md.
   static constexpr size_t kMaxBytesPerCall = 1 << 20;
   static constexpr size_t kMaxPieces = 256;
   static constexpr size_t kBudgetBytes = 4 << 20;
