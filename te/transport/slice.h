@@ -45,9 +45,9 @@ class CompletionSink {
   // in the local memory. With any status the transport no longer touches the
   // local memory, nor will bytes it sent before overtake what is posted after.
   // kUnavailable says that another rail, or this peer later, may succeed;
-  // kAborted the same, and that this side has closed the rail; any other error is
-  // the request's own. May be called on any thread, including
-  // inside Post, and must not block.
+  // kAborted the same, and that this side has closed the rail; any other error
+  // is the request's own. May be called on any thread, including inside Post,
+  // and must not block.
   virtual void Done(Slice& slice, absl::Status status) = 0;
 
  protected:
