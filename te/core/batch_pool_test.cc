@@ -45,7 +45,7 @@ TEST(BatchPoolTest, WhatFitsIsNotRefused) {
   int refused = 0;
   // Each takes one of the ten, until they are gone.
   for (int i = 0; i < 9; ++i) {
-    for (int look = 0; look < 2000; ++look) std::this_thread::yield();
+    for (int look = 0; look < 200; ++look) std::this_thread::yield();
     if (!pool.ReserveSlices(*small, 1).ok()) ++refused;
   }
   stop = true;

@@ -331,12 +331,14 @@ TEST_P(TransportConformance, CloseDuringPostsAndPolls) {
     std::vector<std::thread> threads;
     std::atomic<bool> closed = false;
     for (int t = 0; t < 3; ++t) {
-      threads.emplace_back([&] {
+      threads.emplace_back([&, t] {
         bool last = false;
         for (int i = 0; !last; ++i) {
           last = closed;
           RecordingSink sink(kSlices);
           auto slices = MakeSlices(Operation::kWrite, kSlices, 5000, sink);
+          // Each thread has memory of its own.
+          for (Slice& s : slices) s.remote_address += t * kSlices * 5000;
           rail_->Post(Pointers(slices));
           if (i % 2 == 0) PollUntilDone(sink, kSlices);
           ASSERT_TRUE(sink.Wait(Soon()));
@@ -412,8 +414,7 @@ TEST_P(TransportConformance, AnIdleRailNoticesThatThePeerIsGone) {
   for (const bool poll : {false, true}) {
     TE_ASSERT_OK(Transfer(Operation::kWrite, 0, 1000, poll));
     TE_ASSERT_OK(Transfer(Operation::kRead, 0, 1000, poll));
-    // Lets a thread of the transport's come to rest, if it is quick.
-    for (int i = 0; i < 1000; ++i) std::this_thread::yield();
+    for (int i = 0; i < 1000; ++i) std::this_thread::yield();  // to rest
     server_->DisconnectPeers();
     const MonotonicTime deadline =
         DeadlineAfter(RealClock().Now(), seconds(20));
