@@ -64,7 +64,7 @@ class CompareTcpTest(unittest.TestCase):
             "machine": "two CPUs",
             "rounds": 1,
             "seconds": 2,
-            "pump_write_size": {1: "64K", 2: "128K"},
+            "pump_sizes": {1: ("64K", "1M"), 2: ("128K", "256K")},
             "series": {
                 name: {"median": 1, "min": 1, "max": 1, "unit": "GB/s"}
                 for name in results.series
@@ -74,9 +74,10 @@ class CompareTcpTest(unittest.TestCase):
         out = io.StringIO()
         with contextlib.redirect_stdout(out):
             compare_tcp.print_text(report)
-        self.assertIn("64K with 1 stream, 128K with 2 streams", out.getvalue())
-        self.assertRegex(out.getvalue(), r"te read 4K batch 1 .* 1\.60 .*MISSED")
-        self.assertIn("19 targets met, 1 missed", out.getvalue())
+        text = out.getvalue()
+        self.assertIn("the pump x2 writes 128K and reads 256K at a time", text)
+        self.assertRegex(text, r"te read 4K batch 1 .* 1\.60 .*MISSED")
+        self.assertIn("19 targets met, 1 missed", text)
 
 
 if __name__ == "__main__":
