@@ -5,7 +5,7 @@
 #include <stdint.h>
 
 #include <array>
-#include <cstring>
+#include <cstddef>
 
 #include "absl/status/statusor.h"
 #include "glog/logging.h"
@@ -35,7 +35,9 @@ void RoundTrip(absl::StatusOr<Part> (*decode)(const std::byte*),
 
 extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
   te::tcp::Bytes bytes = {};
-  memcpy(bytes.data(), data, size < bytes.size() ? size : bytes.size());
+  for (size_t i = 0; i < size && i < bytes.size(); ++i) {
+    bytes[i] = static_cast<std::byte>(data[i]);
+  }
   te::tcp::RoundTrip(te::tcp::DecodeHeader, bytes);
   te::tcp::RoundTrip(te::tcp::DecodeHello, bytes);
   te::tcp::RoundTrip(te::tcp::DecodeRequest, bytes);
