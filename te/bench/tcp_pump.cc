@@ -84,6 +84,15 @@ absl::StatusOr<std::vector<Thread>> StartForEach(const Streams& streams,
   return threads;
 }
 
+// Waits for the first bytes, but not for ever: on a busy machine threads may
+// take long to begin.
+void AwaitTraffic(const std::atomic<uint64_t>& received) {
+  const MonotonicTime deadline = RealClock().Now() + std::chrono::seconds(30);
+  while (received.load() == 0 && RealClock().Now() < deadline) {
+    std::this_thread::yield();
+  }
+}
+
 // Lets the threads work for that long.
 void Pause(double seconds) {
   const MonotonicTime end =
@@ -125,6 +134,7 @@ absl::Status Run(absl::Span<char* const> arguments) {
                       StartForEach(streams, [&](const UniqueFd& end) {
                         Read(end, sizes, received, stop);
                       }));
+  AwaitTraffic(received);
   Pause(kWarmUp);
   const MonotonicTime begin = RealClock().Now();
   const uint64_t before = received.load();

@@ -11,6 +11,7 @@
 #include "absl/status/status.h"
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
+#include "te/base/status_macros.h"
 #include "te/base/status_matchers.h"
 #include "te/bench/pattern.h"
 #include "te/transfer_engine.h"
@@ -56,6 +57,18 @@ class WorkerTest : public testing::Test {
     worker.Prepare();
     worker.Measure(DeadlineAfter(RealClock().Now(), milliseconds(20)), stop_);
     worker.Finish();
+  }
+
+  absl::Status WriteToTarget(std::byte& local, size_t offset) {
+    const Request write = {
+        .operation = Operation::kWrite,
+        .local = &local,
+        .segment = segment_,
+        .remote_address = reinterpret_cast<uint64_t>(remote_.data()) + offset,
+        .length = 1};
+    TE_ASSIGN_OR_RETURN(Batch batch, initiator_->Submit({&write, 1}));
+    batch.Wait(kNoDeadline);
+    return batch.status();
   }
 
   bool TargetIsSeeded() const {
@@ -113,7 +126,11 @@ TEST_F(WorkerTest, FindsWrongData) {
   worker->Prepare();
   // The second block of thread 2 of 3.
   constexpr size_t kWrong = (1 * 3 + 2) * 5000 + 8;
-  remote_[kWrong] ^= std::byte{0xff};
+  std::byte& local = local_[kSize - 1];
+  local = ~remote_[kWrong];
+  // As another process would, since ThreadSanitizer takes the target's sending
+  // of what the worker has read to last longer than the worker's reading.
+  TE_ASSERT_OK(WriteToTarget(local, kWrong));
   worker->Finish();
   EXPECT_EQ(worker->errors(), 1u);
   ASSERT_EQ(worker->failures().size(), 1u);
