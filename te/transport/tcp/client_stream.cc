@@ -59,6 +59,9 @@ void ClientStream::Post(absl::Span<Slice* const> slices) {
   unfinished_ += static_cast<uint32_t>(slices.size());
   inbox_.Push(slices);
   Send();
+}
+
+void ClientStream::Watch() {
   if (pollers_ == 0 && unfinished_ > 0) Arm();
 }
 
@@ -280,11 +283,13 @@ void ClientStream::Arm() {
   } while (full != socket_full_);
 }
 
-bool ClientStream::OnReady(uint32_t events) {
+IoLoop::Outcome ClientStream::OnReady(uint32_t events) {
   if ((events & (EPOLLRDHUP | EPOLLHUP | EPOLLERR)) != 0 && window_.empty()) {
     Break(absl::UnavailableError("the peer has closed the connection"));
   }
-  return pollers_ == 0 && Poll() == Progress::kMoved;
+  if (pollers_ > 0) return IoLoop::Outcome::kLeftTo;
+  return Poll() == Progress::kMoved ? IoLoop::Outcome::kMoved
+                                    : IoLoop::Outcome::kIdle;
 }
 
 void ClientStream::OnRest() {
@@ -294,7 +299,7 @@ void ClientStream::OnRest() {
   // notice that the peer of an idle connection is gone.
   loop_->Modify(loop_id_, socket_.get(), EPOLLRDHUP | EPOLLONESHOT);
   // That may have undone what somebody has armed meanwhile.
-  if (pollers_ == 0 && unfinished_ > 0) Arm();
+  Watch();
 }
 
 void ClientStream::Withdraw(absl::FunctionRef<bool(const Slice&)> matches,
@@ -311,7 +316,7 @@ void ClientStream::Withdraw(absl::FunctionRef<bool(const Slice&)> matches,
   sending_.Pass();
   while (!withdrawn.empty()) Finish(withdrawn.PopFront(), status);
   Send();
-  if (pollers_ == 0 && unfinished_ > 0) Arm();
+  Watch();
 }
 
 void ClientStream::Break(const absl::Status& why) {

@@ -70,8 +70,10 @@ class ClientStream final : public IoLoop::Client,
   // socket.
   absl::Status Start();
 
-  // See Rail. `slices` is not empty.
+  // See Rail. `slices` is not empty. Watch must follow.
   void Post(absl::Span<Slice* const> slices);
+  // Has the loop take over what was posted, unless a poller does.
+  void Watch();
   Progress Poll();
   void BeginPolling();
   void EndPolling();
@@ -86,7 +88,7 @@ class ClientStream final : public IoLoop::Client,
   uint64_t queued_bytes() const { return queued_bytes_; }
 
  private:
-  bool OnReady(uint32_t events) override;
+  IoLoop::Outcome OnReady(uint32_t events) override;
   void OnRest() override;
 
   absl::Status OnFrame(const FrameHeader& header, const std::byte* entries,

@@ -123,8 +123,13 @@ bool IoLoop::Dispatch(absl::Span<const epoll_event> events) {
   for (const epoll_event& event : events) {
     const Id id = event.data.u64;
     if (id == kWakeId) continue;
-    if (CallOnReady(id, event.events)) moved = true;
-    Heat(id);
+    const Outcome outcome = CallOnReady(id, event.events);
+    moved |= outcome == Outcome::kMoved;
+    if (outcome == Outcome::kLeftTo) {
+      Cool(id);
+    } else {
+      Heat(id);
+    }
   }
   return moved;
 }
@@ -135,10 +140,10 @@ std::shared_ptr<IoLoop::Client> IoLoop::Find(Id id) {
   return found == clients_.end() ? nullptr : found->second;
 }
 
-bool IoLoop::CallOnReady(Id id, uint32_t events) {
+IoLoop::Outcome IoLoop::CallOnReady(Id id, uint32_t events) {
   MutexLock dispatching(dispatch_);
   const std::shared_ptr<Client> client = Find(id);
-  return client != nullptr && client->OnReady(events);
+  return client == nullptr ? Outcome::kIdle : client->OnReady(events);
 }
 
 void IoLoop::CallOnRest(Id id) {
@@ -149,18 +154,24 @@ void IoLoop::CallOnRest(Id id) {
 
 bool IoLoop::PollHot() {
   bool moved = false;
-  for (const Id id : hot_) moved |= CallOnReady(id, 0);
+  for (size_t i = hot_.size(); i-- > 0;) {
+    const Id id = hot_[i];
+    const Outcome outcome = CallOnReady(id, 0);
+    moved |= outcome == Outcome::kMoved;
+    if (outcome == Outcome::kLeftTo) Cool(id);
+  }
   return moved;
 }
 
 void IoLoop::Heat(Id id) {
   if (std::find(hot_.begin(), hot_.end(), id) != hot_.end()) return;
-  if (hot_.size() == kMaxHot) {
-    const Id coldest = hot_.front();
-    hot_.erase(hot_.begin());
-    CallOnRest(coldest);
-  }
+  if (hot_.size() == kMaxHot) Cool(hot_.front());
   hot_.push_back(id);
+}
+
+void IoLoop::Cool(Id id) {
+  hot_.erase(std::remove(hot_.begin(), hot_.end(), id), hot_.end());
+  CallOnRest(id);
 }
 
 void IoLoop::Rest() {

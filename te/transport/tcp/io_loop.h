@@ -30,13 +30,19 @@ namespace te::tcp {
 // loop must outlive everything that was added to it.
 class IoLoop {
  public:
+  // What a client's look at its socket came to.
+  enum class Outcome {
+    kMoved,   // bytes moved: more may follow soon
+    kIdle,    // nothing this time
+    kLeftTo,  // another thread looks after the socket: do not spin for it
+  };
+
   class Client {
    public:
     virtual ~Client() = default;
     // On the loop's thread: `events` (EPOLLIN…) happened, or, when 0, the loop
-    // just looks whether there is anything. Must not block. Returns whether
-    // anything moved.
-    virtual bool OnReady(uint32_t events) = 0;
+    // just looks whether there is anything. Must not block.
+    virtual Outcome OnReady(uint32_t events) = 0;
     // On the loop's thread: it stops looking, and calls again on events only.
     virtual void OnRest() {}
   };
@@ -70,11 +76,12 @@ class IoLoop {
   void Run();
   bool Dispatch(absl::Span<const epoll_event> events);
   std::shared_ptr<Client> Find(Id id);
-  bool CallOnReady(Id id, uint32_t events);
+  Outcome CallOnReady(Id id, uint32_t events);
   void CallOnRest(Id id);
   bool PollHot();
   void Rest();
   void Heat(Id id);
+  void Cool(Id id);
   bool OnLoopThread() const;
 
   const Duration spin_;

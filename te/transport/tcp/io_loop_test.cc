@@ -41,19 +41,21 @@ bool Await(const std::function<bool()>& condition) {
 
 class CountingClient final : public IoLoop::Client {
  public:
-  bool OnReady(uint32_t events) override {
+  IoLoop::Outcome OnReady(uint32_t events) override {
     if (events == 0) {
       ++looks;
-      return false;
+      return left_to_another ? IoLoop::Outcome::kLeftTo
+                             : IoLoop::Outcome::kIdle;
     }
     const bool moved = on_event ? on_event() : false;
     // Last: who waits for it may signal the next event.
     ++calls;
-    return moved;
+    return moved ? IoLoop::Outcome::kMoved : IoLoop::Outcome::kIdle;
   }
   void OnRest() override { ++rests; }
 
   std::function<bool()> on_event;
+  std::atomic<bool> left_to_another{false};
   std::atomic<int> calls{0};
   std::atomic<int> looks{0};
   std::atomic<int> rests{0};
@@ -193,6 +195,34 @@ TEST_F(IoLoopTest, ServesMoreClientsThanItSpinsFor) {
     EXPECT_TRUE(Await([&] { return clients[c]->rests > 0; }));
     loop_->Remove(ids[c], events[c].fd());
   }
+}
+
+TEST_F(IoLoopTest, DoesNotSpinForWhatIsLeftToAnother) {
+  Start(std::chrono::hours(1));
+  const Event event;
+  const auto client = std::make_shared<CountingClient>();
+  client->on_event = [&] {
+    event.Clear();
+    return true;
+  };
+  IoLoop::Id id = 0;
+  TE_ASSERT_OK(loop_->Add(event.fd(), EPOLLIN, client, id));
+  event.Signal();
+  ASSERT_TRUE(Await([&] { return client->looks > 0; }));
+  EXPECT_EQ(client->rests, 0);
+  client->left_to_another = true;
+  ASSERT_TRUE(Await([&] { return client->rests == 1; }));
+  const int looks = client->looks;
+  // Events still reach it.
+  client->left_to_another = false;
+  client->on_event = [&] {
+    EXPECT_EQ(client->looks, looks);
+    event.Clear();
+    return false;
+  };
+  event.Signal();
+  EXPECT_TRUE(Await([&] { return client->calls == 2; }));
+  loop_->Remove(id, event.fd());
 }
 
 TEST_F(IoLoopTest, ThreadsAddModifyAndRemove) {

@@ -52,14 +52,14 @@ void ServerStream::Close() {
 
 void ServerStream::Leave() { loop_.Remove(loop_id_, socket_.get()); }
 
-bool ServerStream::OnReady(uint32_t /*events*/) {
-  if (ended_) return false;
+IoLoop::Outcome ServerStream::OnReady(uint32_t /*events*/) {
+  if (ended_) return IoLoop::Outcome::kIdle;
   bool moved = false;
   if (const absl::Status status = Move(moved); !status.ok()) {
     ReleaseMemory();
     host_.OnEnd(*this, status);
   }
-  return moved;
+  return moved ? IoLoop::Outcome::kMoved : IoLoop::Outcome::kIdle;
 }
 
 absl::Status ServerStream::Move(bool& moved) {

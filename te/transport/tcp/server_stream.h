@@ -59,7 +59,7 @@ class ServerStream final : public IoLoop::Client,
   const std::string& name() const { return name_; }
 
  private:
-  bool OnReady(uint32_t events) override;
+  IoLoop::Outcome OnReady(uint32_t events) override;
 
   absl::Status OnFrame(const FrameHeader& header, const std::byte* entries,
                        std::vector<iovec>& payload) override;

@@ -38,6 +38,13 @@ absl::StatusOr<std::shared_ptr<TcpRail>> TcpRail::Create(
 TcpRail::~TcpRail() { Close(absl::CancelledError("the rail is gone")); }
 
 void TcpRail::Post(absl::Span<Slice* const> slices) {
+  Distribute(slices);
+  // Only now: a caller that is about to poll would have to share a processor
+  // with the loop's thread, woken for the first of the slices.
+  for (const auto& stream : streams_) stream->Watch();
+}
+
+void TcpRail::Distribute(absl::Span<Slice* const> slices) {
   while (!slices.empty()) {
     uint64_t bytes = 0;
     size_t count = 0;

@@ -40,6 +40,7 @@ class TcpRail final : public Rail {
  private:
   explicit TcpRail(std::string name) : name_(std::move(name)) {}
 
+  void Distribute(absl::Span<Slice* const> slices);
   ClientStream& LeastLoaded();
   void OnStreamBroken(const absl::Status& why);
 

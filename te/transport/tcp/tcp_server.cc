@@ -30,7 +30,10 @@ class TcpServer::Doorman final : public IoLoop::Client {
  public:
   explicit Doorman(std::function<bool()> on_ready)
       : on_ready_(std::move(on_ready)) {}
-  bool OnReady(uint32_t events) override { return events != 0 && on_ready_(); }
+  IoLoop::Outcome OnReady(uint32_t events) override {
+    const bool moved = events != 0 && on_ready_();
+    return moved ? IoLoop::Outcome::kMoved : IoLoop::Outcome::kIdle;
+  }
 
  private:
   const std::function<bool()> on_ready_;
