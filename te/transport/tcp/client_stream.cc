@@ -15,10 +15,6 @@
 namespace te::tcp {
 namespace {
 
-// Data in one frame. A frame is applied and acknowledged as a whole, so it must
-// not be long compared to the window.
-constexpr uint64_t kMaxFramePayload = 1 << 20;
-
 std::string Name(const Slice& slice) {
   return absl::StrCat(slice.operation == Operation::kRead ? "READ" : "WRITE",
                       " of ", slice.length, " bytes at 0x",
@@ -73,6 +69,12 @@ bool ClientStream::Send() {
       return moved;
     }
     if (!sending_.TryTake()) return moved;
+    if (broken_) {
+      // Slices may have been given back since the look above; with the baton
+      // held, none can be any more.
+      sending_.Pass();
+      continue;
+    }
     socket_full_ = false;
     wanted_room_ = 0;
     bool blocked = false;
@@ -96,7 +98,7 @@ bool ClientStream::NextFrame(OutgoingFrame& frame) {
   pending_.Append(inbox_.TakeAll());
   frame.Begin(FrameKind::kRequests, options_.peer);
   while (!pending_.empty() && frame.entries() < kMaxEntries &&
-         frame.payload_bytes() < kMaxFramePayload) {
+         frame.payload_bytes() < kFullFrameBytes) {
     const uint32_t length = pending_.front()->length;
     if (!window_.HasRoom(length)) {
       wanted_room_ = length;
@@ -284,10 +286,12 @@ void ClientStream::Arm() {
 }
 
 IoLoop::Outcome ClientStream::OnReady(uint32_t events) {
-  if ((events & (EPOLLRDHUP | EPOLLHUP | EPOLLERR)) != 0 && window_.empty()) {
+  const bool hung_up = (events & (EPOLLRDHUP | EPOLLHUP | EPOLLERR)) != 0;
+  if (hung_up && window_.empty()) {
     Break(absl::UnavailableError("the peer has closed the connection"));
   }
-  if (pollers_ > 0) return IoLoop::Outcome::kLeftTo;
+  // That event would come again at once, until somebody has read so far.
+  if (pollers_ > 0 && !hung_up) return IoLoop::Outcome::kLeftTo;
   return Poll() == Progress::kMoved ? IoLoop::Outcome::kMoved
                                     : IoLoop::Outcome::kIdle;
 }

@@ -125,7 +125,7 @@ absl::StatusOr<FrameHeader> DecodeHeader(const std::byte* in) {
   if (wire.entries == 0 || wire.entries > kMaxEntries) {
     return Malformed("number of entries", wire.entries);
   }
-  if (wire.payload_bytes > uint64_t{wire.entries} * kMaxSliceBytes) {
+  if (wire.payload_bytes > kMaxPayloadBytes) {
     return Malformed("payload length", wire.payload_bytes);
   }
   return FrameHeader{.kind = static_cast<FrameKind>(wire.kind),

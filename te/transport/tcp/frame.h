@@ -37,6 +37,11 @@ inline constexpr size_t kMaxEntries = 128;
 inline constexpr size_t kFrameStartBytes = kHeaderBytes + kEntryBytes;
 inline constexpr size_t kMaxControlBytes =
     kHeaderBytes + kMaxEntries * kEntryBytes;
+// A sender adds to a frame that has less payload than the first, so that none
+// has more than the second. A frame is applied and acknowledged as a whole, so
+// it must not be long compared to a window.
+inline constexpr uint64_t kFullFrameBytes = 1 << 20;
+inline constexpr uint64_t kMaxPayloadBytes = kFullFrameBytes + kMaxSliceBytes;
 // The text of an error in a response is cut there.
 inline constexpr size_t kMaxErrorTextBytes = 512;
 

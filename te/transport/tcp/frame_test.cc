@@ -35,7 +35,7 @@ std::array<std::byte, 32> Spoiled(const Part& part, size_t at, Number value) {
 TEST(FrameTest, HeadersComeBack) {
   const FrameHeader header = {.kind = FrameKind::kRequests,
                               .entries = kMaxEntries,
-                              .payload_bytes = 0x123456789,
+                              .payload_bytes = kMaxPayloadBytes,
                               .target = Incarnation({1, 2, 3})};
   TE_ASSERT_OK_AND_ASSIGN(const FrameHeader read,
                           DecodeHeader(Bytes(header).data()));
@@ -102,7 +102,7 @@ TEST(FrameTest, MalformedHeadersAreRefused) {
   refused(5, uint8_t{5}, "kind");
   refused(6, uint16_t{0}, "entries");
   refused(6, uint16_t{kMaxEntries + 1}, "entries");
-  refused(8, uint64_t{kMaxSliceBytes} + 1, "payload");
+  refused(8, kMaxPayloadBytes + 1, "payload");
   refused(8, UINT64_MAX, "payload");
 }
 

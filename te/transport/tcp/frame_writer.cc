@@ -32,10 +32,8 @@ void OutgoingFrame::End() {
 
 absl::Status FrameWriter::Write(int fd, Source& source, bool& moved,
                                 bool& blocked) {
-  for (size_t budget = kBudgetBytes; budget > 0;) {
-    if (!in_frame_ && !(in_frame_ = source.NextFrame(frame_))) {
-      return absl::OkStatus();
-    }
+  for (size_t budget = budget_; budget > 0;) {
+    if (!HasFrame(source)) return absl::OkStatus();
     Plan();
     const msghdr message = {.msg_iov = pieces_.data(),
                             .msg_iovlen = pieces_count_};
@@ -57,8 +55,13 @@ absl::Status FrameWriter::Write(int fd, Source& source, bool& moved,
       source.OnSent();
     }
   }
-  blocked = true;
+  blocked = HasFrame(source);
   return absl::OkStatus();
+}
+
+bool FrameWriter::HasFrame(Source& source) {
+  if (!in_frame_) in_frame_ = source.NextFrame(frame_);
+  return in_frame_;
 }
 
 void FrameWriter::Plan() {

@@ -56,9 +56,13 @@ class FrameWriter {
     ~Source() = default;
   };
 
-  // Sends until the source is empty, or the socket full, or kBudgetBytes have
-  // been sent, so that others get their turn; the latter two set `blocked`: go
-  // on when there is room in the socket. Sets `moved` if anything went.
+  // `budget`: bytes that one call sends at most, so that others get their turn;
+  // maybe a little more.
+  explicit FrameWriter(size_t budget = 4 << 20) : budget_(budget) {}
+
+  // Sends until the source is empty, the socket full, or the budget spent. Sets
+  // `blocked` if there is more to send: go on when there is room in the socket.
+  // Sets `moved` if anything went.
   // kUnavailable: the peer has closed or the socket failed.
   absl::Status Write(int fd, Source& source, bool& moved, bool& blocked);
 
@@ -69,12 +73,13 @@ class FrameWriter {
   // The best amount for one system call. Measured; see docs/performance.md.
   static constexpr size_t kMaxBytesPerCall = 1 << 20;
   static constexpr size_t kMaxPieces = 256;
-  static constexpr size_t kBudgetBytes = 4 << 20;
 
+  bool HasFrame(Source& source);
   // Fills `pieces_` with the next bytes of the frame.
   void Plan();
   void Consume(size_t bytes);
 
+  const size_t budget_;
   OutgoingFrame frame_;
   bool in_frame_ = false;
   std::array<iovec, kMaxPieces> pieces_;

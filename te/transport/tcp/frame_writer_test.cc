@@ -126,6 +126,25 @@ TEST_F(FrameWriterTest, EmptyPayloadEnds) {
   EXPECT_EQ(source.sent, 1);
 }
 
+// Or its owner would wait for room in the socket, find some, have nothing to
+// send, and so on.
+TEST_F(FrameWriterTest, IsBlockedByItsBudgetOnlyWhenThereIsMore) {
+  FrameWriter writer(/*budget=*/1);
+  ScriptedSource source;
+  for (int i = 0; i < 2; ++i) {
+    source.Add([](OutgoingFrame& frame) { frame.AddEntry(HelloEntry{}); });
+  }
+  bool moved = false;
+  bool blocked = false;
+  TE_ASSERT_OK(writer.Write(ours_.get(), source, moved, blocked));
+  EXPECT_EQ(source.sent, 1);
+  EXPECT_TRUE(blocked);
+  blocked = false;
+  TE_ASSERT_OK(writer.Write(ours_.get(), source, moved, blocked));
+  EXPECT_EQ(source.sent, 2);
+  EXPECT_FALSE(blocked);
+}
+
 TEST_F(FrameWriterTest, AClosedPeerIsUnavailable) {
   theirs_.reset();
   ScriptedSource source;

@@ -51,8 +51,6 @@ class ReplyQueue {
     replies_.push_back(std::move(reply));
   }
 
-  const Reply& Front() const { return replies_[head_]; }
-
   Reply Pop() {
     Reply reply = std::move(replies_[head_++]);
     // Moves what is left to the front once that is the smaller half.

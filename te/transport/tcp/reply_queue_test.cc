@@ -71,8 +71,8 @@ TEST(ReplyQueueTest, KeepsOrderAndPins) {
     queue.Push(std::move(reply));
     expected.push_back(id);
     while (!expected.empty() && random() % 3 != 0) {
-      EXPECT_EQ(queue.Front().id, expected.front());
       const Reply popped = queue.Pop();
+      EXPECT_EQ(popped.id, expected.front());
       ASSERT_EQ(popped.error_text, std::to_string(expected.front()));
       expected.pop_front();
       ASSERT_EQ(memory.pins(), static_cast<int>(expected.size()) + 1);

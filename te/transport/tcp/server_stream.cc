@@ -12,9 +12,6 @@
 namespace te::tcp {
 namespace {
 
-// READ data in one frame. One READ always fits.
-constexpr uint64_t kMaxFramePayload = 1 << 20;
-
 absl::Status ProtocolError(absl::string_view what) {
   return absl::InvalidArgumentError(
       absl::StrCat("the peer does not keep to the protocol: ", what));
@@ -102,9 +99,15 @@ absl::Status ServerStream::OnFrame(const FrameHeader& header,
       SliceWindow::kSlots) {
     return ProtocolError("more requests than its window has");
   }
+  uint64_t data = header.payload_bytes;
   for (uint16_t i = 0; i < header.entries; ++i) {
     TE_ASSIGN_OR_RETURN(const RequestEntry request,
                         DecodeRequest(entries + i * kEntryBytes));
+    if (request.operation == Operation::kWrite) {
+      // Now, before room is made for as much as the entries pretend.
+      if (request.length > data) return ProtocolError("less data than due");
+      data -= request.length;
+    }
     TE_RETURN_IF_ERROR(OnRequest(request, payload));
   }
   return absl::OkStatus();
@@ -193,12 +196,8 @@ bool ServerStream::NextFrame(OutgoingFrame& frame) {
   }
   if (replies_.empty()) return false;
   frame.Begin(FrameKind::kResponses, client_);
-  while (!replies_.empty() && frame.entries() < kMaxEntries) {
-    const Reply& next = replies_.Front();
-    if (frame.payload_bytes() > 0 && next.operation == Operation::kRead &&
-        frame.payload_bytes() + next.length > kMaxFramePayload) {
-      break;
-    }
+  while (!replies_.empty() && frame.entries() < kMaxEntries &&
+         frame.payload_bytes() < kFullFrameBytes) {
     AddReply(replies_.Pop(), frame);
   }
   frame.End();

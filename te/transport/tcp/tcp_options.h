@@ -32,7 +32,8 @@ struct TcpOptions {
   bool checksum = false;
 
   // A peer that acknowledges nothing for so long is taken for dead, also on an
-  // idle connection.
+  // idle connection, there with up to a second more. At least a second, the
+  // unit in which the kernel counts.
   Duration peer_timeout = std::chrono::seconds(10);
   // How long a connection may stay without saying whose it is, and a peer that
   // was promised one without connecting.

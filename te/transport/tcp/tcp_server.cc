@@ -175,7 +175,12 @@ absl::StatusOr<Incarnation> TcpServer::Admit(const HelloEntry& hello,
 
 void TcpServer::OnEnd(ServerStream& stream, const absl::Status& why) {
   VLOG(1) << "the tcp connection " << stream.name() << " ends: " << why;
+  Forget(stream);
+  // Last: once the stream is off the list, this server may be gone.
   stream.Leave();
+}
+
+void TcpServer::Forget(ServerStream& stream) {
   MutexLock lock(mutex_);
   const auto guest = guests_.find(&stream);
   if (guest == guests_.end()) return;

@@ -79,6 +79,7 @@ class TcpServer final : private ServerStream::Host {
                                     ServerStream& stream) override;
   void OnEnd(ServerStream& stream, const absl::Status& why) override;
 
+  void Forget(ServerStream& stream);
   absl::Status StartDoormen();
   bool AcceptAll();
   void Welcome(UniqueFd socket);

@@ -201,6 +201,32 @@ TEST_F(TcpServerTest, HangsUpOnWrongRequests) {
   }
 }
 
+// Entries that pretend to more data than the frame has, for memory that is not
+// there: room for all of it was once made before anybody counted.
+TEST_F(TcpServerTest, HangsUpOnEntriesWithMoreDataThanTheirFrame) {
+  const UniqueFd fd = Join();
+  std::vector<RequestEntry> writes(kMaxEntries);
+  for (size_t i = 0; i < writes.size(); ++i) {
+    writes[i] = {.id = static_cast<uint32_t>(i),
+                 .operation = Operation::kWrite,
+                 .length = kMaxSliceBytes};
+  }
+  Send(fd, Frame({.kind = FrameKind::kRequests,
+                  .payload_bytes = kMaxPayloadBytes,
+                  .target = kServer},
+                 writes));
+  ExpectHangUp(fd);
+}
+
+TEST_F(TcpServerTest, EndsWhileItsClientsHangUp) {
+  for (int round = 0; round < 100; ++round) {
+    std::vector<UniqueFd> clients;
+    for (int i = 0; i < 8; ++i) clients.push_back(Join());
+    clients.clear();
+    Start({});
+  }
+}
+
 // A client that takes no answers, and asks on and on.
 TEST_F(TcpServerTest, BoundsWhatWaitsToBeSent) {
   const UniqueFd fd = Join();

@@ -47,7 +47,7 @@ absl::Status Validate(const TcpOptions& o) {
   TE_RETURN_IF_ERROR(
       CheckRange("socket_buffer_bytes", o.socket_buffer_bytes, 0, 1 << 30));
   TE_RETURN_IF_ERROR(CheckRange("peer_timeout (ns)", o.peer_timeout.count(),
-                                Duration(std::chrono::milliseconds(1)).count(),
+                                Duration(std::chrono::seconds(1)).count(),
                                 Duration(std::chrono::hours(24)).count()));
   TE_RETURN_IF_ERROR(CheckRange("hello_timeout (ns)", o.hello_timeout.count(),
                                 1, Duration(std::chrono::hours(24)).count()));
