@@ -96,25 +96,28 @@ class FaultTest : public testing::Test {
 };
 
 TEST_F(FaultTest, AKilledPeerFailsItsOwnRequestsOnly) {
-  auto victim = StartTarget();
-  auto survivor = StartTarget();
-  const SegmentId bad = Open(*victim);
-  const SegmentId good = Open(*survivor);
-  const auto to_victim = Everything(Operation::kWrite, bad, *victim);
-  const auto to_survivor = Everything(Operation::kWrite, good, *survivor);
-  // Keeps the connection busy, so that the kill comes in mid-batch.
-  std::vector<Batch> batches;
-  for (int i = 0; i < 8; ++i) batches.push_back(Submit(to_victim, kEnough));
-  ASSERT_TRUE(batches[0].Wait(0, Soon()));
-  victim->Kill();
-  TE_EXPECT_OK(Transfer(to_survivor));
-  for (Batch& batch : batches) ASSERT_TRUE(batch.Wait(Soon()));
-  EXPECT_THAT(batches.back().status(), StatusIs(absl::StatusCode::kUnavailable,
-                                                HasSubstr(victim->segment())));
-  for (size_t i = 0; i < to_victim.size(); ++i) {
-    EXPECT_TRUE(batches.back().result(i).local_reusable);
+  for (const Operation operation : {Operation::kWrite, Operation::kRead}) {
+    auto victim = StartTarget();
+    auto survivor = StartTarget();
+    const SegmentId bad = Open(*victim);
+    const SegmentId good = Open(*survivor);
+    const auto to_victim = Everything(operation, bad, *victim);
+    const auto to_survivor = Everything(operation, good, *survivor);
+    // Keeps the connection busy, so that the kill comes in mid-batch.
+    std::vector<Batch> batches;
+    for (int i = 0; i < 8; ++i) batches.push_back(Submit(to_victim, kEnough));
+    ASSERT_TRUE(batches[0].Wait(0, Soon()));
+    victim->Kill();
+    TE_EXPECT_OK(Transfer(to_survivor));
+    for (Batch& batch : batches) ASSERT_TRUE(batch.Wait(Soon()));
+    EXPECT_THAT(
+        batches.back().status(),
+        StatusIs(absl::StatusCode::kUnavailable, HasSubstr(victim->segment())));
+    for (size_t i = 0; i < to_victim.size(); ++i) {
+      EXPECT_TRUE(batches.back().result(i).local_reusable);
+    }
+    TE_EXPECT_OK(Transfer(to_survivor));
   }
-  TE_EXPECT_OK(Transfer(to_survivor));
 }
 
 TEST_F(FaultTest, AStoppedPeerEndsByTheDeadlineAndRecovers) {
