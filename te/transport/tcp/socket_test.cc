@@ -118,9 +118,10 @@ TEST(ListenTest, SaysThatAPortIsInUse) {
 
 TEST(ListenTest, DoesNotTryOtherPortsOfAForeignAddress) {
   TcpOptions options = On({.first = 1, .last = UINT16_MAX});
-  options.listen_ip = "192.0.2.1";  // RFC 5737 gives it to nobody
-  EXPECT_THAT(Listen(options), StatusIs(absl::StatusCode::kNotFound,
-                                        HasSubstr("192.0.2.1:1 for tcp data")));
+  options.listen_ip = "203.0.113.1";  // RFC 5737 gives it to nobody
+  EXPECT_THAT(Listen(options),
+              StatusIs(absl::StatusCode::kNotFound,
+                       HasSubstr("203.0.113.1:1 for tcp data")));
 }
 
 }  // namespace
