@@ -21,8 +21,8 @@ namespace te::bench {
 // Measures the workloads of its options against one target. Thread-compatible.
 class Initiator {
  public:
-  // Connects to `segment`, and registers `memory`, which must outlive `engine`.
-  // That, `options` and `stop` must outlive the initiator.
+  // Connects to `segment`, and registers `memory`. `engine`, `options` and
+  // `stop` must outlive it, and `memory` the engine.
   static absl::StatusOr<std::unique_ptr<Initiator>> Create(
       TransferEngine& engine, const BenchOptions& options,
       const std::string& segment, const BenchMemory& memory, StopSignal& stop);
