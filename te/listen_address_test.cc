@@ -57,73 +57,7 @@ struct Case {
   std::string advertised;
 };
 
-TEST(ListenAddressTest, Chooses) {
-  const Ips kEth0 = {"10.0.0.5", "2001:db8::5"};
-  const std::vector<Case> cases = {
-      {"nothing given", "", kEth0, {}, "10.0.0.5", "10.0.0.5"},
-      {"nothing given, no network", "", {}, {}, "127.0.0.1", "127.0.0.1"},
-      {"a literal", "10.9.9.9:80", kEth0, {}, "10.9.9.9", "10.9.9.9"},
-      {"a loopback literal", "127.0.0.1", kEth0, {}, "127.0.0.1", "127.0.0.1"},
-      {"an interface", "eth0", kEth0, {}, "10.0.0.5", "10.0.0.5"},
-      {"the loopback interface", "lo:80", kEth0, {}, "127.0.0.1", "127.0.0.1"},
-      {"a name", "db7", kEth0, {"10.0.0.5"}, "10.0.0.5", "db7"},
-      {"a name, preferring IPv6",
-       "db7:80-90",
-       kEth0,
-       {"2001:db8::5", "10.0.0.5"},
-       "2001:db8::5",
-       "db7"},
-      {"a name with foreign addresses",
-       "db7",
-       kEth0,
-       {"10.0.0.6", "10.0.0.5"},
-       "10.0.0.5",
-       "db7"},
-      {"a name with loopback first",
-       "db7",
-       kEth0,
-       {"127.0.1.1", "::1", "10.0.0.5"},
-       "10.0.0.5",
-       "db7"},
-      {"Debian's /etc/hosts",
-       "db7:80",
-       kEth0,
-       {"127.0.1.1"},
-       "10.0.0.5",
-       "10.0.0.5"},
-      {"IPv6 loopback", "db7", kEth0, {"::1"}, "10.0.0.5", "10.0.0.5"},
-      {"loopback and an address behind NAT",
-       "db7",
-       kEth0,
-       {"203.0.113.1", "127.0.1.1"},
-       "10.0.0.5",
-       "10.0.0.5"},
-      {"loopback, no network", "db7", {}, {"127.0.1.1"}, "127.0.1.1", "db7"},
-      {"localhost",
-       "localhost",
-       kEth0,
-       {"::1", "127.0.0.1"},
-       "::1",
-       "localhost"},
-      {"localhost in a domain",
-       "localhost.localdomain",
-       kEth0,
-       {"127.0.0.1"},
-       "127.0.0.1",
-       "localhost.localdomain"},
-      {"a domain in localhost",
-       "a.Localhost:80",
-       kEth0,
-       {"127.0.0.1"},
-       "127.0.0.1",
-       "a.Localhost"},
-      {"a name like localhost",
-       "localhost7",
-       kEth0,
-       {"127.0.0.1"},
-       "10.0.0.5",
-       "10.0.0.5"},
-  };
+void ExpectChoices(const std::vector<Case>& cases) {
   for (const Case& c : cases) {
     SCOPED_TRACE(c.title);
     TE_ASSERT_OK_AND_ASSIGN(
@@ -133,6 +67,83 @@ TEST(ListenAddressTest, Chooses) {
     EXPECT_EQ(chosen.address.port(), 0);
     EXPECT_EQ(chosen.advertised_host, c.advertised);
   }
+}
+
+TEST(ListenAddressTest, ChoosesByAddressOrInterface) {
+  const Ips eth0 = {"10.0.0.5", "2001:db8::5"};
+  const std::vector<Case> cases = {
+      {"nothing given", "", eth0, {}, "10.0.0.5", "10.0.0.5"},
+      {"nothing given, no network", "", {}, {}, "127.0.0.1", "127.0.0.1"},
+      {"a literal", "10.9.9.9:80", eth0, {}, "10.9.9.9", "10.9.9.9"},
+      {"a loopback literal", "127.0.0.1", eth0, {}, "127.0.0.1", "127.0.0.1"},
+      {"an interface", "eth0", eth0, {}, "10.0.0.5", "10.0.0.5"},
+      {"the loopback interface", "lo:80", eth0, {}, "127.0.0.1", "127.0.0.1"},
+  };
+  ExpectChoices(cases);
+}
+
+TEST(ListenAddressTest, ChoosesAmongTheAddressesOfAName) {
+  const Ips eth0 = {"10.0.0.5", "2001:db8::5"};
+  const std::vector<Case> cases = {
+      {"a name", "db7", eth0, {"10.0.0.5"}, "10.0.0.5", "db7"},
+      {"a name, preferring IPv6",
+       "db7:80-90",
+       eth0,
+       {"2001:db8::5", "10.0.0.5"},
+       "2001:db8::5",
+       "db7"},
+      {"a name with foreign addresses",
+       "db7",
+       eth0,
+       {"10.0.0.6", "10.0.0.5"},
+       "10.0.0.5",
+       "db7"},
+      {"a name with loopback first",
+       "db7",
+       eth0,
+       {"127.0.1.1", "::1", "10.0.0.5"},
+       "10.0.0.5",
+       "db7"},
+      {"Debian's /etc/hosts",
+       "db7:80",
+       eth0,
+       {"127.0.1.1"},
+       "10.0.0.5",
+       "10.0.0.5"},
+      {"IPv6 loopback", "db7", eth0, {"::1"}, "10.0.0.5", "10.0.0.5"},
+      {"loopback and an address behind NAT",
+       "db7",
+       eth0,
+       {"203.0.113.1", "127.0.1.1"},
+       "10.0.0.5",
+       "10.0.0.5"},
+      {"loopback, no network", "db7", {}, {"127.0.1.1"}, "127.0.1.1", "db7"},
+      {"localhost",
+       "localhost",
+       eth0,
+       {"::1", "127.0.0.1"},
+       "::1",
+       "localhost"},
+      {"localhost in a domain",
+       "localhost.localdomain",
+       eth0,
+       {"127.0.0.1"},
+       "127.0.0.1",
+       "localhost.localdomain"},
+      {"a domain in localhost",
+       "a.Localhost:80",
+       eth0,
+       {"127.0.0.1"},
+       "127.0.0.1",
+       "a.Localhost"},
+      {"a name like localhost",
+       "localhost7",
+       eth0,
+       {"127.0.0.1"},
+       "10.0.0.5",
+       "10.0.0.5"},
+  };
+  ExpectChoices(cases);
 }
 
 TEST(ListenAddressTest, KeepsThePorts) {

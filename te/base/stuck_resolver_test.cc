@@ -1,13 +1,12 @@
 // SocketAddress::Resolve when the system's resolver does not answer.
 #include <netdb.h>
 
+#include <atomic>
 #include <thread>
 
-#include "absl/base/thread_annotations.h"
 #include "absl/status/status.h"
 #include "gtest/gtest.h"
 #include "te/base/clock.h"
-#include "te/base/mutex.h"
 #include "te/base/socket_address.h"
 #include "te/base/status_matchers.h"
 
@@ -16,30 +15,9 @@ namespace {
 
 using ::testing::HasSubstr;
 
-// Opens once.
-class Gate {
- public:
-  void Open() {
-    MutexLock lock(mutex_);
-    open_ = true;
-    opened_.NotifyAll();
-  }
-  void Pass() {
-    MutexLock lock(mutex_);
-    while (!open_) opened_.WaitUntil(mutex_, kNoDeadline);
-  }
-
- private:
-  Mutex mutex_;
-  CondVar opened_;
-  bool open_ ABSL_GUARDED_BY(mutex_) = false;
-};
-
-Gate& Answers() {
-  // Never destroyed: detached threads use it.
-  static Gate& gate = *new Gate();
-  return gate;
-}
+// Whether the resolver answers. Needs no destructor, for threads that nobody
+// joins use it.
+std::atomic<bool> answers{false};
 
 }  // namespace
 }  // namespace te
@@ -47,7 +25,7 @@ Gate& Answers() {
 // In place of that of the C library.
 extern "C" int getaddrinfo(const char*, const char*, const addrinfo*,
                            addrinfo**) {
-  te::Answers().Pass();
+  te::answers.wait(false);
   return EAI_AGAIN;
 }
 
@@ -64,7 +42,8 @@ TEST(StuckResolverTest, BoundsTheLookUpsThatNobodyWaitsFor) {
       StatusIs(absl::StatusCode::kResourceExhausted, HasSubstr("'db7': 16")));
   TE_EXPECT_OK(SocketAddress::Resolve("127.0.0.1", 1, MonotonicTime()));
 
-  Answers().Open();
+  answers.store(true);
+  answers.notify_all();
   absl::Status status;
   do {
     std::this_thread::yield();
