@@ -35,8 +35,8 @@ struct EngineOptions {
   size_t max_segments = 4096;
   // Received and not yet taken by the application; senders are told to wait.
   size_t max_notifications = 4096;
-  // Threads for reconnecting and notifying: so many dead peers cannot delay the
-  // healing of others.
+  // Threads for reconnecting, and as many again for notifying: fewer dead peers
+  // than that do not delay the healing of others, nor their notifications.
   int control_threads = 4;
 
   // INVALID_ARGUMENT names the option that is out of its range.

@@ -17,7 +17,6 @@
 namespace te {
 namespace {
 
-constexpr Duration kFirstNotificationPause = std::chrono::milliseconds(10);
 // What an engine that ends grants the metadata store.
 constexpr Duration kFarewell = std::chrono::seconds(2);
 // Within which connections that have been cut let go of memory.
@@ -28,11 +27,6 @@ constexpr size_t kMaxRequestsPerBatch = 1 << 20;
 
 MonotonicTime In(Duration timeout) {
   return DeadlineAfter(RealClock().Now(), timeout);
-}
-
-bool IsWorthAnotherTry(const absl::Status& status) {
-  return absl::IsUnavailable(status) || absl::IsDeadlineExceeded(status) ||
-         absl::IsResourceExhausted(status);
 }
 
 absl::Status NotServing() {
@@ -78,7 +72,7 @@ TransferEngine::TransferEngine(const EngineOptions& options,
       inbox_(options.max_notifications),
       batches_(std::make_shared<BatchPool>(
           options.max_batches, options.max_slices,
-          [this](BatchState& batch) { SendNotification(batch); })),
+          [this](BatchState& batch) { outbox_->Send(batch); })),
       segments_(options.max_segments) {}
 
 absl::Status TransferEngine::Start() {
@@ -87,7 +81,11 @@ absl::Status TransferEngine::Start() {
                         make(incarnation_, buffers_));
     transports_.push_back(std::move(transport));
   }
-  TE_ASSIGN_OR_RETURN(tasks_, TaskQueue::Create(options_.control_threads));
+  TE_ASSIGN_OR_RETURN(
+      tasks_, TaskQueue::Create("te-connect", options_.control_threads));
+  TE_ASSIGN_OR_RETURN(outbox_,
+                      NotificationOutbox::Create(options_.control_threads,
+                                                 options_.connect_timeout));
   TE_ASSIGN_OR_RETURN(deadlines_, DeadlineKeeper::Create(*batches_));
   TE_RETURN_IF_ERROR(StartControlServer());
   TE_RETURN_IF_ERROR(Publish());
@@ -113,6 +111,7 @@ TransferEngine::~TransferEngine() {
   for (const std::shared_ptr<Peer>& peer : segments_.All()) {
     peer->Close(Closing());
   }
+  if (outbox_ != nullptr) outbox_->Close();
   DrainBatches();
   deadlines_.reset();
   tasks_.reset();
@@ -125,8 +124,7 @@ TransferEngine::~TransferEngine() {
       << " could not be withdrawn from the metadata store: " << status;
 }
 
-// All slices are back; what remains is short, or ends at the next look of a
-// notification's task at closing_.
+// All slices are back and no notification is under way; what remains is short.
 void TransferEngine::DrainBatches() {
   bool unfinished = true;
   while (std::exchange(unfinished, false)) {
@@ -281,33 +279,6 @@ absl::StatusOr<Batch> TransferEngine::Submit(absl::Span<const Request> requests,
   state->Launch();
   deadlines_->Notice(deadline);
   return Batch(batches_, *state, options_.spin);
-}
-
-void TransferEngine::SendNotification(BatchState& batch) {
-  const uint64_t sequence = next_notification_++;
-  tasks_->Schedule(RealClock().Now(), [this, &batch, sequence] {
-    TryNotification(batch, sequence, 0);
-  });
-}
-
-void TransferEngine::TryNotification(BatchState& batch, uint64_t sequence,
-                                     int failures) {
-  const MonotonicTime now = RealClock().Now();
-  const absl::Status status =
-      closing_ ? Closing()
-               : batch.link().Notify(
-                     sequence, *batch.notification(),
-                     std::min(batch.deadline(),
-                              DeadlineAfter(now, options_.connect_timeout)));
-  const Duration pause = kFirstNotificationPause * (1 << std::min(failures, 6));
-  if (IsWorthAnotherTry(status) && In(pause) < batch.deadline()) {
-    tasks_->Schedule(In(pause), [this, &batch, sequence, failures] {
-      TryNotification(batch, sequence, failures + 1);
-    });
-    return;
-  }
-  batch.FinishNotification(status);
-  batch.Unref();
 }
 
 std::optional<ReceivedNotification> TransferEngine::TakeNotification(
