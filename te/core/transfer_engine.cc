@@ -33,6 +33,11 @@ absl::Status NotServing() {
   return absl::UnavailableError("the engine is starting or stopping");
 }
 
+bool IsTooLong(const Notification& notification) {
+  return notification.name.size() + notification.message.size() >
+         kMaxNotificationBytes;
+}
+
 absl::Status NotificationTooLong() {
   return absl::InvalidArgumentError(
       absl::StrCat("a notification has at most ", kMaxNotificationBytes,
@@ -259,6 +264,9 @@ absl::StatusOr<Batch> TransferEngine::Submit(absl::Span<const Request> requests,
         absl::StrCat("a batch of ", requests.size(),
                      " requests; it must have 1 to ", kMaxRequestsPerBatch));
   }
+  if (options.notification && IsTooLong(*options.notification)) {
+    return NotificationTooLong();
+  }
   const MonotonicTime deadline =
       In(options.timeout.value_or(options_.default_timeout));
   TE_ASSIGN_OR_RETURN(BatchState * state,
@@ -310,14 +318,13 @@ absl::StatusOr<std::string> TransferEngine::Handshake(
 absl::Status TransferEngine::Notify(const ControlNotification& notification,
                                     MonotonicTime /*deadline*/) {
   if (!serving_) return NotServing();
-  if (notification.name.size() + notification.message.size() >
-      kMaxNotificationBytes) {
-    return NotificationTooLong();
-  }
+  ReceivedNotification received = {
+      .sender = notification.sender_name,
+      .notification = {.name = notification.name,
+                       .message = notification.message}};
+  if (IsTooLong(received.notification)) return NotificationTooLong();
   return inbox_.Put(notification.sender, notification.sequence,
-                    {.sender = notification.sender_name,
-                     .notification = {.name = notification.name,
-                                      .message = notification.message}});
+                    std::move(received));
 }
 
 EngineStatus TransferEngine::Status() const {

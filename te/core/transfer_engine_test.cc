@@ -10,6 +10,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <cstring>
+#include <string>
 #include <thread>
 #include <vector>
 
@@ -328,6 +329,19 @@ TEST_F(TransferEngineTest, ANotificationComesAfterRetriesAndOnce) {
       [](uint64_t, const Slice&) { return absl::DataLossError("scripted"); });
   EXPECT_FALSE(Transfer(FourWrites(), options).ok());
   EXPECT_FALSE(server_.engine->TakeNotification(RealClock().Now()));
+}
+
+TEST_F(TransferEngineTest, ANotificationThatIsTooLongIsRefusedBeforeTheData) {
+  SubmitOptions options;
+  options.notification = {
+      .name = "kv", .message = std::string(kMaxNotificationBytes - 2, 'x')};
+  TE_EXPECT_OK(Transfer({{Write(0, 1)}}, options));
+  const uint64_t before = network_->slices();
+  options.notification->name = "kvs";
+  EXPECT_THAT(client_.engine->Submit({{Write(0, 1)}}, options),
+              StatusIs(absl::StatusCode::kInvalidArgument));
+  EXPECT_EQ(network_->slices(), before);
+  EXPECT_EQ(client_.engine->Status().batches_in_use, 0u);
 }
 
 }  // namespace
