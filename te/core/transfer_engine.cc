@@ -95,6 +95,7 @@ absl::Status TransferEngine::Start() {
   TE_RETURN_IF_ERROR(StartControlServer());
   TE_RETURN_IF_ERROR(Publish());
   serving_ = true;
+  server_->SetServing(true);
   return absl::OkStatus();
 }
 
@@ -110,6 +111,7 @@ absl::Status TransferEngine::StartControlServer() {
 }
 
 TransferEngine::~TransferEngine() {
+  if (server_ != nullptr) server_->SetServing(false);
   serving_ = false;
   closing_ = true;
   if (server_ != nullptr) server_->Shutdown(In(kFarewell));
