@@ -23,6 +23,7 @@
 #include "te/core/request.h"
 #include "te/core/transfer_engine.h"
 #include "te/metadata/in_process_store.h"
+#include "te/metadata/segment_resolver.h"
 #include "te/metadata/store_segment_resolver.h"
 #include "te/transport/exposed_memory.h"
 #include "te/transport/fake_transport.h"
@@ -67,10 +68,14 @@ class EngineFixture : public testing::Test {
     }
   }
 
+  // Over the store, unless there is a `resolver`.
   void StartNode(const std::string& name, const EngineOptions& options,
-                 Node& node) {
+                 Node& node,
+                 std::unique_ptr<SegmentResolver> resolver = nullptr) {
     EngineParts parts;
-    parts.resolver = std::make_unique<StoreSegmentResolver>(store_);
+    parts.resolver = resolver != nullptr
+                         ? std::move(resolver)
+                         : std::make_unique<StoreSegmentResolver>(store_);
     parts.control.address = *SocketAddress::FromIp("127.0.0.1", 0);
     parts.advertised_host = "127.0.0.1";
     parts.segment_name = name;

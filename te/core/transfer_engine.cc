@@ -144,13 +144,16 @@ void TransferEngine::DrainBatches() {
 absl::Status TransferEngine::Publish() {
   MutexLock lock(publishing_);
   ++version_;
+  if (published_ && !parts_.resolver->keeps_descriptors()) {
+    return absl::OkStatus();
+  }
   TE_RETURN_IF_ERROR(
       directory_.Publish(DescribeSelf(), In(options_.connect_timeout)));
   published_ = true;
   return absl::OkStatus();
 }
 
-SegmentDescriptor TransferEngine::DescribeSelf() const {
+SegmentDescriptor TransferEngine::DescribeSelf() {
   SegmentDescriptor descriptor;
   descriptor.name = segment_name_;
   descriptor.incarnation = incarnation_;
@@ -344,7 +347,7 @@ EngineStatus TransferEngine::Status() const {
          .rail = route.ok() ? (*route)->rail->name() : std::string(),
          .health = peer->health()});
   }
-  status.buffers = buffers_.Describe().size();
+  status.buffers = buffers_.size();
   status.batches_in_use = batches_->batches_in_use();
   status.slices_in_use = batches_->slices_in_use();
   return status;

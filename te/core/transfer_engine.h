@@ -146,7 +146,7 @@ class TransferEngine final : private ControlHandler {
 
   absl::Status Start();
   absl::Status StartControlServer();
-  SegmentDescriptor DescribeSelf() const;
+  SegmentDescriptor DescribeSelf();
   absl::Status Publish();
   void AbortUsers(BufferId id);
   void DrainBatches();

@@ -10,20 +10,30 @@
 #include <cstddef>
 #include <cstdint>
 #include <cstring>
+#include <functional>
+#include <memory>
 #include <string>
 #include <thread>
+#include <utility>
 #include <vector>
 
 #include "absl/status/status.h"
+#include "absl/status/statusor.h"
+#include "absl/strings/string_view.h"
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
 #include "te/base/clock.h"
+#include "te/base/incarnation.h"
 #include "te/base/status_matchers.h"
 #include "te/base/unique_fd.h"
 #include "te/core/batch.h"
 #include "te/core/engine_fixture.h"
 #include "te/core/engine_options.h"
 #include "te/core/request.h"
+#include "te/metadata/segment_descriptor.h"
+#include "te/metadata/segment_resolver.h"
+#include "te/rpc/control_client.h"
+#include "te/rpc/health_check.h"
 #include "te/transport/fake_transport.h"
 #include "te/transport/slice.h"
 
@@ -34,6 +44,34 @@ using std::chrono::milliseconds;
 using testing::HasSubstr;
 
 class TransferEngineTest : public EngineFixture {};
+
+// Shows a test every publication.
+class SpyResolver final : public SegmentResolver {
+ public:
+  using OnPublish = std::function<void(const SegmentDescriptor&)>;
+  SpyResolver(bool keeps_descriptors, OnPublish on_publish)
+      : keeps_descriptors_(keeps_descriptors),
+        on_publish_(std::move(on_publish)) {}
+
+  absl::StatusOr<SegmentDescriptor> Lookup(absl::string_view,
+                                           MonotonicTime) override {
+    return absl::NotFoundError("nobody");
+  }
+  bool keeps_descriptors() const override { return keeps_descriptors_; }
+  absl::Status Publish(const SegmentDescriptor& descriptor,
+                       MonotonicTime) override {
+    on_publish_(descriptor);
+    return absl::OkStatus();
+  }
+  absl::Status Withdraw(absl::string_view, const Incarnation&,
+                        MonotonicTime) override {
+    return absl::OkStatus();
+  }
+
+ private:
+  const bool keeps_descriptors_;
+  const OnPublish on_publish_;
+};
 
 TEST_F(TransferEngineTest, EverySliceMayFailOnce) {
   for (uint64_t failing = 0; failing < 8; ++failing) {
@@ -342,6 +380,57 @@ TEST_F(TransferEngineTest, ANotificationThatIsTooLongIsRefusedBeforeTheData) {
               StatusIs(absl::StatusCode::kInvalidArgument));
   EXPECT_EQ(network_->slices(), before);
   EXPECT_EQ(client_.engine->Status().batches_in_use, 0u);
+}
+
+TEST_F(TransferEngineTest, ChangesArePublishedWhereDescriptorsAreKept) {
+  for (const bool kept : {true, false}) {
+    std::vector<uint64_t> versions;
+    Node node;
+    StartNode("node", {}, node,
+              std::make_unique<SpyResolver>(kept, [&](const auto& published) {
+                versions.push_back(published.version);
+              }));
+    for (int i = 0; i < 100; ++i) {
+      TE_ASSERT_OK_AND_ASSIGN(
+          const BufferId id,
+          node.engine->RegisterMemory(
+              {.address = node.memory.data(), .length = 10}));
+      TE_EXPECT_OK(node.engine->UnregisterMemory(id, kEnough));
+    }
+    // One for the start, one for the buffer of the node.
+    EXPECT_EQ(versions.size(), kept ? 202u : 1u);
+    // Who asks the engine itself sees that something has changed.
+    TE_ASSERT_OK_AND_ASSIGN(
+        auto asked,
+        ControlClient::Create(node.engine->Status().control_address));
+    TE_ASSERT_OK_AND_ASSIGN(const auto descriptor, asked->GetSegment(Soon()));
+    EXPECT_EQ(descriptor.version, 202u);
+    EXPECT_EQ(descriptor.buffers.size(), 1u);
+  }
+}
+
+TEST_F(TransferEngineTest, HealthChecksSayWhetherItServes) {
+  bool starting = false;
+  std::string address;
+  Node node;
+  StartNode("node", {}, node,
+            std::make_unique<SpyResolver>(false, [&](const auto& published) {
+              starting = true;
+              address = published.control_addresses.front();
+              EXPECT_THAT(CheckHealth(address, Soon()), IsOkAndHolds(false));
+            }));
+  EXPECT_TRUE(starting);
+  EXPECT_THAT(CheckHealth(address, Soon()), IsOkAndHolds(true));
+}
+
+TEST_F(TransferEngineTest, StatusCountsAllBuffers) {
+  EXPECT_EQ(client_.engine->Status().buffers, 1u);
+  TE_EXPECT_OK(client_.engine->RegisterMemory({.address = client_.memory.data(),
+                                               .length = 10,
+                                               .access = Access::kLocalOnly}));
+  EXPECT_EQ(client_.engine->Status().buffers, 2u);
+  TE_EXPECT_OK(client_.engine->UnregisterMemory(client_.buffer, kEnough));
+  EXPECT_EQ(client_.engine->Status().buffers, 1u);
 }
 
 }  // namespace
