@@ -124,9 +124,9 @@ class BatchState final : public CompletionSink {
   // The first call counts; later ones do nothing.
   void FinishNotification(absl::Status status);
 
-  // Lets go of everything that the batch shares, for the pool; returns the
-  // handle it was given.
-  uint64_t Vacate();
+  // Lets go of everything that the batch shares, and of storage for more than
+  // `kept` slices or requests, for the pool; returns the handle it was given.
+  uint64_t Vacate(size_t kept);
   size_t slice_count() const { return slices_.size(); }
 
   // References: the handle's, that of what is under way, and passing ones.

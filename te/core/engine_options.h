@@ -28,7 +28,9 @@ struct EngineOptions {
   // Requests are cut into slices of this many bytes; the last one is up to half
   // as long again. 4 KiB to 32 MiB.
   uint32_t slice_bytes = 256 << 10;
-  // Memory for bookkeeping: per slice about 100 bytes.
+  // Memory for bookkeeping: per slice about 100 bytes, and per request as many.
+  // Between two uses a batch keeps its share, max_slices / max_batches of both;
+  // Submit of a larger one allocates.
   size_t max_slices = 1 << 20;
   size_t max_batches = 1024;
   size_t max_buffers = 16384;
