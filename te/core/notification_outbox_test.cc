@@ -2,7 +2,7 @@
 #include "te/core/notification_outbox.h"
 
 #include <chrono>
-#include <cstdint>
+#include <cstddef>
 #include <memory>
 #include <string>
 #include <thread>
@@ -23,6 +23,7 @@
 #include "te/core/buffer_registry.h"
 #include "te/core/engine_fixture.h"
 #include "te/core/request.h"
+#include "te/core/transfer_engine.h"
 #include "te/metadata/segment_descriptor.h"
 #include "te/metadata/store_segment_resolver.h"
 #include "te/rpc/control_handler.h"
