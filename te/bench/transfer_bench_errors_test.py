@@ -1,0 +1,97 @@
+"""What transfer_bench says and does when something is wrong."""
+
+import signal
+import unittest
+
+from te.bench.processes import (
+    SHORT,
+    SMALL,
+    BenchTestCase,
+    RunningInitiator,
+    Target,
+    run,
+)
+
+
+class TransferBenchErrorsTest(BenchTestCase):
+    def test_an_initiator_tells_why_its_requests_failed(self):
+        with Target("127.0.0.1") as target:
+            with RunningInitiator(target) as initiator:
+                self.assertEqual(target.end(signal.SIGKILL)[0], -signal.SIGKILL)
+                status, out, err = initiator.finish()
+        self.assertEqual(status, 1)
+        self.assertRegex(err, rf"\d+ requests to segment {target.name} failed:")
+        self.assertRegex(
+            err, r"worker \d: READ of 65536 bytes at offset \d+.*: [A-Z_]+: \w"
+        )
+        self.check_completed(out)
+        self.assertRegex(out, r"(?m) [1-9]\d* errors$")
+
+    def test_a_stopped_target_is_found_by_the_deadline(self):
+        with Target("127.0.0.1") as target:
+            with RunningInitiator(target, "--request_timeout=1") as initiator:
+                target.process.send_signal(signal.SIGSTOP)
+                status, _, err = initiator.finish()
+        self.assertEqual(status, 1)
+        self.assertIn("DEADLINE_EXCEEDED", err)
+
+    def test_no_target_there(self):
+        with Target("127.0.0.1") as target:
+            target.end(signal.SIGKILL)
+        result = run(f"--segment_id={target.name}", *SMALL, *SHORT)
+        self.assertEqual(result.returncode, 1)
+        self.assertEqual(result.stdout, "")
+        self.assertIn(f"transfer_bench: peer {target.name}: ", result.stderr)
+
+    def test_a_target_with_too_small_a_buffer(self):
+        with Target("127.0.0.1") as target:
+            result = run(f"--segment_id={target.name}", "--threads=1", *SHORT)
+        self.assertEqual(result.returncode, 1)
+        self.assertIn("the target's buffer has 4 MiB", result.stderr)
+
+    def test_two_targets_at_one_port(self):
+        with Target("127.0.0.1") as target:
+            result = run("--mode=target", f"--local_server_name={target.name}")
+        self.assertEqual(result.returncode, 1)
+        self.assertIn(target.name.rsplit(":", 1)[1], result.stderr)
+
+    def test_bad_flags(self):
+        cases = [
+            (["--no_such_flag"], "unknown flag"),
+            (["stray"], "is no flag"),
+            (["--duration"], "needs a value"),
+            (["--threads=many"], "--threads"),
+            (["--mode=server"], "target|initiator|loopback"),
+            (["--mode=initiator"], "--segment_id"),
+            (["--segment_id=nonsense::1:x"], "malformed address"),
+            (["--segment_id=host"], "port"),
+            (["--mode=target", "--local_server_name=a:b:c"], "malformed address"),
+            (["--local_server_name=[::1"], "malformed address"),
+            (["--mode=target", "--local_server_name=0.0.0.0"], "every address"),
+            (["--mode=target", "--metadata_server=redis://h"], "redis://h"),
+            (["--protocol=udp"], "auto|tcp|shm|rdma"),
+            (["--protocol=rdma"], "auto, tcp"),
+            (["--mode=target", "--protocol=shm"], "auto, tcp"),
+            (["--operation=delete"], "read|write|mix"),
+            (["--block_size=2G"], "buffer"),
+            (["--block_size=1M", "--buffer_size=64K"], "buffer"),
+            (["--block_size=0"], "--block_size"),
+            (["--block_sizes=4K,oops"], "oops"),
+            (["--batch_size=0"], "--batch_size"),
+            (["--threads=0"], "--threads"),
+            (["--thread_counts=1,0"], "--thread_counts"),
+            (["--duration=0"], "--duration"),
+            (["--duration=nan"], "--duration"),
+            (["--format=xml"], "text|json"),
+            (["--report_unit=TB"], "GB|GiB|Gb"),
+            (["--report_precision=77"], "--report_precision"),
+            (["--tcp_streams=0"], "--tcp_streams"),
+            (["--slice_size=1"], "--slice_size"),
+        ]
+        for flags, why in cases:
+            with self.subTest(flags=flags):
+                self.check_fails_with_one_line(*flags, why=why)
+
+
+if __name__ == "__main__":
+    unittest.main()
