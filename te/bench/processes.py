@@ -4,7 +4,6 @@ Ports are the system's choice, and every wait is for an event, with a deadline.
 """
 
 import errno
-import json
 import os
 import pty
 import re
@@ -35,6 +34,19 @@ def run(*flags, env=None):
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         env=environment(env),
+        text=True,
+        timeout=PATIENCE,
+        check=False,
+    )
+
+
+def run_in_shell(command, *flags):
+    """As run, but by a shell, which knows transfer_bench and its flags as "$@"."""
+    return subprocess.run(
+        ["sh", "-c", command, "sh", BENCH, *flags],
+        stdin=subprocess.DEVNULL,
+        stderr=subprocess.PIPE,
+        env=environment(),
         text=True,
         timeout=PATIENCE,
         check=False,

@@ -1,5 +1,7 @@
 #include "te/bench/program.h"
 
+#include <sys/resource.h>
+
 #include <iostream>
 #include <memory>
 #include <set>
@@ -22,6 +24,7 @@
 #include "te/bench/initiator.h"
 #include "te/bench/loopback.h"
 #include "te/bench/report.h"
+#include "te/bench/standard_streams.h"
 #include "te/bench/startup_log.h"
 #include "te/bench/stop_signal.h"
 #include "te/bench/target.h"
@@ -53,6 +56,14 @@ void StartLogging(const char* program, const FlagValues& flags, Mode mode) {
     FLAGS_minloglevel = google::GLOG_WARNING;
   }
   google::InitGoogleLogging(program);
+}
+
+// Peers may be many, and each has several connections.
+void RaiseOpenFileLimit() {
+  rlimit limit = {};
+  if (getrlimit(RLIMIT_NOFILE, &limit) != 0) return;
+  limit.rlim_cur = limit.rlim_max;
+  setrlimit(RLIMIT_NOFILE, &limit);
 }
 
 absl::Status Measure(TransferEngine& engine, const BenchOptions& options,
@@ -115,7 +126,10 @@ absl::Status Run(absl::Span<char* const> arguments) {
 }  // namespace
 
 int RunTransferBench(absl::Span<char* const> arguments) {
-  const absl::Status status = Run(arguments);
+  OccupyStandardStreams();
+  RaiseOpenFileLimit();
+  absl::Status status = Run(arguments);
+  status.Update(CheckWritten(std::cout));
   if (!status.ok()) {
     std::cerr << "transfer_bench: " << status.message() << std::endl;
   }

@@ -1,15 +1,23 @@
 """What transfer_bench says and does when something is wrong."""
 
+import re
 import signal
+import socket
+import subprocess
+import time
 import unittest
 
 from te.bench.processes import (
+    BENCH,
+    PATIENCE,
     SHORT,
     SMALL,
     BenchTestCase,
     RunningInitiator,
     Target,
+    environment,
     run,
+    run_in_shell,
 )
 
 
@@ -22,7 +30,7 @@ class TransferBenchErrorsTest(BenchTestCase):
         self.assertEqual(status, 1)
         self.assertRegex(err, rf"\d+ requests to segment {target.name} failed:")
         self.assertRegex(
-            err, r"worker \d: READ of 65536 bytes at offset \d+.*: [A-Z_]+: \w"
+            err, r"(?m)^  READ of 65536 bytes at offset \d+.*: [A-Z_]+: \w"
         )
         self.check_completed(out)
         self.assertRegex(out, r"(?m) [1-9]\d* errors$")
@@ -91,6 +99,85 @@ class TransferBenchErrorsTest(BenchTestCase):
         for flags, why in cases:
             with self.subTest(flags=flags):
                 self.check_fails_with_one_line(*flags, why=why)
+
+    # Its output.
+
+    def check_says_that_output_is_lost(self, result):
+        self.assertEqual(result.returncode, 1, result.stderr)
+        self.assertRegex(
+            result.stderr, r"(?m)\Atransfer_bench: .*standard output.*\n\Z"
+        )
+
+    def test_lost_output_is_an_error(self):
+        quiet = "--minloglevel=1"
+        for flags in [
+            [*SMALL, *SHORT, "--format=json"],
+            [*SMALL, *SHORT],
+            ["--help"],
+            ["--mode=target", "--local_server_name=127.0.0.1", quiet],
+        ]:
+            for redirection in [">/dev/full", ">&-"]:
+                with self.subTest(flags=flags, redirection=redirection):
+                    self.check_says_that_output_is_lost(
+                        run_in_shell(f'"$@" {redirection}', *flags)
+                    )
+
+    # Verifying.
+
+    def test_a_verifying_reader_does_not_disturb_a_verifying_writer(self):
+        with Target("127.0.0.1") as target:
+            writes = ["--operation=write", "--verify"]
+            with RunningInitiator(target, *writes) as writer:
+                result = run(f"--segment_id={target.name}", "--verify", *SMALL, *SHORT)
+                writer.process.send_signal(signal.SIGINT)
+                _, out, err = writer.finish()
+        self.assertEqual(result.returncode, 1)
+        self.assertRegex(result.stderr, "FAILED_PRECONDITION: .* at offset [0-9]+ ")
+        self.assertIn("another run is writing there", result.stderr)
+        self.assertIn("every byte is where it belongs", out)
+        self.assertIn("stopped by signal 2", err)
+
+    # Connecting.
+
+    def test_connecting_ends_after_the_flags_time(self):
+        with Target("127.0.0.1") as target:
+            target.process.send_signal(signal.SIGSTOP)
+            begin = time.monotonic()
+            result = run(f"--segment_id={target.name}", "--connect_timeout=0.2", *SMALL)
+            self.assertLess(time.monotonic() - begin, 8)
+        self.assertEqual(result.returncode, 1)
+        self.assertIn(f"transfer_bench: peer {target.name}: ", result.stderr)
+
+    def test_a_signal_ends_connecting(self):
+        with socket.create_server(("127.0.0.1", 0)) as silent:
+            with subprocess.Popen(
+                [
+                    BENCH,
+                    f"--segment_id=127.0.0.1:{silent.getsockname()[1]}",
+                    "--connect_timeout=600",
+                    *SMALL,
+                ],
+                stdout=subprocess.DEVNULL,
+                stderr=subprocess.PIPE,
+                env=environment(),
+                text=True,
+            ) as process:
+                silent.settimeout(PATIENCE)
+                with silent.accept()[0]:
+                    process.send_signal(signal.SIGINT)
+                    err = process.communicate(timeout=PATIENCE)[1]
+        self.assertEqual(process.returncode, 1)
+        self.assertIn("transfer_bench: stopped by signal 2", err)
+
+    def test_the_end_of_a_target_is_told_once(self):
+        with Target("127.0.0.1") as target:
+            with RunningInitiator(target) as initiator:
+                self.assertEqual(target.end(signal.SIGTERM)[0], 0)
+                status, _, err = initiator.finish()
+        self.assertEqual(status, 1)
+        self.assertNotIn("no buffer is registered", err)
+        told = re.findall(r"(?m)^  READ of .*", err)
+        self.assertLessEqual(len(told), 2, err)
 
 
 if __name__ == "__main__":

@@ -181,11 +181,14 @@ class TransferBenchTest(BenchTestCase):
         self.assertEqual(result.returncode, 0, result.stderr)
         self.assertRegex(result.stdout, r"throughput \d+ MiB/s\n$")
 
-    def test_sigterm_ends_a_target_well(self):
-        with Target("127.0.0.1") as target:
-            status, _, err = target.end(signal.SIGTERM)
-        self.assertEqual(status, 0)
-        self.assertIn("Received signal 15, stopping target server...", err)
+    def test_signals_end_a_target_well(self):
+        for number in [signal.SIGTERM, signal.SIGHUP]:
+            with Target("127.0.0.1") as target:
+                status, _, err = target.end(number)
+            self.assertEqual(status, 0)
+            self.assertIn(
+                f"Received signal {number:d}, stopping target server...", err
+            )
 
     def test_a_signal_ends_an_initiator_with_what_it_has(self):
         with Target("127.0.0.1") as target:
