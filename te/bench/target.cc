@@ -17,8 +17,9 @@
 #include "te/bench/exit_status.h"
 #include "te/bench/pattern.h"
 #include "te/bench/standard_streams.h"
+#include "te/bench/start_engine.h"
 #include "te/bench/startup_log.h"
-#include "te/transfer_engine.h"
+#include "te/core/transfer_engine.h"
 
 namespace te::bench {
 namespace {
@@ -98,7 +99,7 @@ absl::Status RunTarget(const BenchOptions& options, const std::string& program,
   TE_ASSIGN_OR_RETURN(const BenchMemory memory,
                       BenchMemory::Map(nodes, options.buffer_size));
   TE_ASSIGN_OR_RETURN(const std::unique_ptr<TransferEngine> engine,
-                      CreateTransferEngine(options.engine));
+                      StartEngine(options.engine));
   LogMachine(nodes);
   return AtRunTime(Serve(*engine, memory, options, program, stop, out));
 }

@@ -76,9 +76,9 @@ class TransferBenchErrorsTest(BenchTestCase):
             (["--mode=target", "--local_server_name=a:b:c"], "malformed address"),
             (["--local_server_name=[::1"], "malformed address"),
             (["--mode=target", "--local_server_name=0.0.0.0"], "every address"),
-            (["--mode=target", "--metadata_server=redis://h"], "redis://h"),
-            (["--protocol=udp"], "auto|tcp|shm|rdma"),
-            (["--protocol=rdma"], "auto, tcp"),
+            (["--mode=target", "--metadata_server=redis://h"], "--metadata_server: "),
+            (["--protocol=udp"], "auto, tcp"),
+            (["--protocol=rdma"], "--protocol: "),
             (["--mode=target", "--protocol=shm"], "auto, tcp"),
             (["--operation=delete"], "read|write|mix"),
             (["--block_size=2G"], "buffer"),
@@ -95,10 +95,36 @@ class TransferBenchErrorsTest(BenchTestCase):
             (["--report_precision=77"], "--report_precision"),
             (["--tcp_streams=0"], "--tcp_streams"),
             (["--slice_size=1"], "--slice_size"),
+            (["--local_server_name=127.0.0.1:9000"], "--local_server_name: "),
+            (["--mode=target", "--segment_id=h:1"], "--segment_id: "),
+            (["--mode=target", "--local_server_name=eth77:0-5"], "--local_server_name: "),
+            (["--mode=target", "--local_server_name=224.0.0.1"], "multicast"),
+            (["--segment_id=127.0.0.1:0"], "--segment_id: "),
+            (["--version"], "unknown flag"),
+            (["--helpfull"], "unknown flag"),
+            (["--helpshort"], "unknown flag"),
+            (["--helpxml"], "unknown flag"),
+            (["--helpon=flags"], "unknown flag"),
+            (["--helpmatch=flags"], "unknown flag"),
+            (["--flagfile=/nonexistent"], "unknown flag"),
+            (["--log_dir=/nonexistent"], "--log_dir: "),
+            (["--mode=target", "--ready_fd=77"], "--ready_fd: "),
+            (["--mode=target", "--lifeline_fd=77"], "--lifeline_fd: "),
         ]
         for flags, why in cases:
             with self.subTest(flags=flags):
                 self.check_fails_with_one_line(*flags, why=why)
+
+    def test_bad_values_from_the_environment(self):
+        for env, why in [
+            ({"MC_LOG_DIR": "/nonexistent"}, "--log_dir (from MC_LOG_DIR): "),
+            (
+                {"MC_TCP_BIND_ADDRESS": "0.0.0.0"},
+                "--local_server_name (from MC_TCP_BIND_ADDRESS): ",
+            ),
+        ]:
+            with self.subTest(env=env):
+                self.check_fails_with_one_line("--mode=target", env=env, why=why)
 
     # Its output.
 
