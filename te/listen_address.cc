@@ -1,5 +1,8 @@
 #include "te/listen_address.h"
 
+#include <arpa/inet.h>
+#include <netinet/in.h>
+
 #include <algorithm>
 #include <string>
 #include <vector>
@@ -36,6 +39,17 @@ bool MeansLoopback(absl::string_view host) {
   return name == "localhost" || absl::StartsWith(name, "localhost.") ||
          absl::EndsWith(name, ".localhost") || name == "ip6-localhost" ||
          name == "ip6-loopback";
+}
+
+// Broadcast (RFC 919) and multicast (RFC 1112, RFC 4291).
+bool IsForMany(const SocketAddress& address) {
+  if (address.family() == AF_INET6) {
+    return IN6_IS_ADDR_MULTICAST(
+        &reinterpret_cast<const sockaddr_in6*>(address.data())->sin6_addr);
+  }
+  const in_addr_t ip = ntohl(
+      reinterpret_cast<const sockaddr_in*>(address.data())->sin_addr.s_addr);
+  return IN_MULTICAST(ip) || ip == INADDR_BROADCAST;
 }
 
 // The address of this host that others can use best; a loopback address only
@@ -110,6 +124,12 @@ absl::StatusOr<ListenAddress> ChooseListenAddress(
           "the local server name ", local_server_name,
           " means every address of this host, but peers must be told one: "
           "name it, or an interface"));
+    }
+    if (IsForMany(*literal)) {
+      return absl::InvalidArgumentError(absl::StrCat(
+          "the local server name ", local_server_name,
+          " is a broadcast or multicast address, at which nobody can connect; "
+          "name an address of this host, or an interface"));
     }
     // Whether it is one of this host's will show when it is listened on: there
     // are more than the interfaces list, such as all of 127.0.0.0/8.

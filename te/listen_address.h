@@ -38,9 +38,9 @@ struct HostLookup {
 // an engine that no other host can reach: unless it is a localhost, or there is
 // no network, such a name is taken for none, with a warning.
 //
-// kInvalidArgument: malformed, or every address at once (0.0.0.0,
-// ::), of which peers could not be told one; kNotFound: no address of this
-// host.
+// kInvalidArgument: malformed, every address at once (0.0.0.0, ::), of which
+// peers could not be told one, or broadcast or multicast; kNotFound: no address
+// of this host.
 absl::StatusOr<ListenAddress> ChooseListenAddress(
     absl::string_view local_server_name, MonotonicTime deadline,
     const HostLookup& lookup = {});

@@ -166,6 +166,11 @@ TEST(ListenAddressTest, RefusesWhatIsNoAddressOfThisHost) {
                 StatusIs(absl::StatusCode::kInvalidArgument,
                          HasSubstr("every address")));
   }
+  for (const char* many : {"255.255.255.255", "224.0.0.1:80", "[ff02::1]"}) {
+    EXPECT_THAT(ChooseListenAddress(many, kNoDeadline, host),
+                StatusIs(absl::StatusCode::kInvalidArgument,
+                         HasSubstr("broadcast or multicast")));
+  }
 }
 
 TEST(ListenAddressTest, PassesOnWhyANameIsNotResolved) {

@@ -9,6 +9,7 @@
 #include "absl/status/status.h"
 #include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
+#include "absl/strings/str_format.h"
 #include "absl/strings/str_split.h"
 #include "absl/strings/string_view.h"
 #include "te/base/host_port.h"
@@ -42,8 +43,11 @@ absl::Status WithFlag(absl::string_view flag, const absl::Status& status) {
 absl::Status CheckRange(absl::string_view flag, double value, double low,
                         double high) {
   if (value >= low && value <= high) return absl::OkStatus();
-  return Bad(flag, absl::StrCat(value, " is out of range; it must be from ",
-                                low, " to ", high));
+  // %.15g: integers as such, and not as 1e+06.
+  return Bad(flag,
+             absl::StrFormat("%.15g is out of range; it must be from %.15g to "
+                             "%.15g",
+                             value, low, high));
 }
 
 absl::StatusOr<uint64_t> Size(absl::string_view flag, absl::string_view text,
@@ -81,6 +85,9 @@ absl::Status CheckSegment(const FlagValues& flags, Mode mode) {
     return Bad("segment_id",
                "names the target of an initiator; loopback has its own");
   }
+  if (mode == Mode::kTarget && !flags.segment_id.empty()) {
+    return Bad("segment_id", "is for initiators; a target has its own");
+  }
   if (mode != Mode::kInitiator) return absl::OkStatus();
   if (flags.segment_id.empty()) {
     return Bad("segment_id",
@@ -93,16 +100,33 @@ absl::Status CheckSegment(const FlagValues& flags, Mode mode) {
                                           "\" lacks the port; a target prints "
                                           "host:port when it starts"));
   }
+  if (*address->port == 0) {
+    return Bad("segment_id", absl::StrCat("\"", flags.segment_id,
+                                          "\": no target has port 0; a target "
+                                          "prints its port when it starts"));
+  }
+  return absl::OkStatus();
+}
+
+absl::Status CheckListenName(const FlagValues& flags, Mode mode) {
+  constexpr char kFlag[] = "local_server_name";
+  if (flags.local_server_name.empty()) return absl::OkStatus();
+  const absl::StatusOr<HostPortRange> name =
+      HostPortRange::Parse(flags.local_server_name);
+  TE_RETURN_IF_ERROR(WithFlag(kFlag, name.status()));
+  if (mode == Mode::kLoopback && name->ports.has_value()) {
+    return Bad(kFlag, absl::StrCat("\"", flags.local_server_name,
+                                   "\" has a port, but in loopback mode both "
+                                   "sides take a free one; name the host"));
+  }
   return absl::OkStatus();
 }
 
 absl::Status CheckProtocol(const std::string& protocol) {
-  for (absl::string_view known : {"auto", "tcp", "shm", "rdma"}) {
-    if (protocol == known) return absl::OkStatus();
-  }
+  if (protocol == "auto" || protocol == "tcp") return absl::OkStatus();
   return Bad("protocol", absl::StrCat("\"", protocol,
-                                      "\" is no protocol; there are "
-                                      "auto|tcp|shm|rdma"));
+                                      "\" is no protocol of this program; "
+                                      "there are auto, tcp"));
 }
 
 absl::StatusOr<std::vector<Traffic>> ChooseTraffic(const FlagValues& flags,
@@ -162,7 +186,7 @@ absl::StatusOr<std::vector<int>> Counts(const FlagValues& flags,
   for (absl::string_view text : absl::StrSplit(list, ',')) {
     int64_t count = 0;
     if (!absl::SimpleAtoi(text, &count)) {
-      return Bad(many, absl::StrCat("\"", text, "\" is no number"));
+      return Bad(many, absl::StrCat("\"", text, "\" is no whole number"));
     }
     TE_RETURN_IF_ERROR(CheckRange(many, static_cast<double>(count), 1,
                                   static_cast<double>(high)));
@@ -224,8 +248,8 @@ absl::StatusOr<uint64_t> ChooseBufferSize(const FlagValues& flags, Mode mode,
     if (load.block_size > size) {
       return Bad("block_size",
                  absl::StrCat(FormatSize(load.block_size),
-                              " is more than the buffer has (--buffer_size=",
-                              FormatSize(size), ")"));
+                              " is more than the buffer has, ",
+                              FormatSize(size), "; see --buffer_size"));
     }
     if (load.Footprint() > size) {
       return Bad("buffer_size",
@@ -239,14 +263,42 @@ absl::StatusOr<uint64_t> ChooseBufferSize(const FlagValues& flags, Mode mode,
   return small ? needed : size;
 }
 
+// The ranges are those of the transport, which does not know our flags.
+absl::Status SetTcpOptions(const FlagValues& flags, TcpOptions& tcp) {
+  tcp.checksum = flags.checksum;
+  TE_RETURN_IF_ERROR(
+      CheckRange("tcp_streams", static_cast<double>(flags.tcp_streams), 1, 64));
+  tcp.streams_per_peer = static_cast<int>(flags.tcp_streams);
+  TE_RETURN_IF_ERROR(CheckRange(
+      "tcp_io_threads", static_cast<double>(flags.tcp_io_threads), 1, 64));
+  tcp.io_threads = static_cast<int>(flags.tcp_io_threads);
+  TE_ASSIGN_OR_RETURN(tcp.window_bytes, Size("tcp_window", flags.tcp_window,
+                                             64 << 10, uint64_t{1} << 32));
+  TE_ASSIGN_OR_RETURN(
+      const uint64_t socket_buffer,
+      Size("tcp_socket_buffer", flags.tcp_socket_buffer, 0, 1 << 30));
+  tcp.socket_buffer_bytes = static_cast<int>(socket_buffer);
+  TE_RETURN_IF_ERROR(CheckRange("peer_timeout", flags.peer_timeout, 1, 86400));
+  TE_ASSIGN_OR_RETURN(tcp.peer_timeout,
+                      SecondsFlag("peer_timeout", flags.peer_timeout));
+  return absl::OkStatus();
+}
+
 absl::Status SetEngineOptions(const FlagValues& flags, Options& options) {
-  options.metadata_server =
-      flags.metadata_server == "P2PHANDSHAKE" ? "p2p" : flags.metadata_server;
+  if (flags.metadata_server != "p2p" &&
+      flags.metadata_server != "P2PHANDSHAKE") {
+    return Bad("metadata_server",
+               absl::StrCat("\"", flags.metadata_server,
+                            "\" is not known; there is p2p, which is also "
+                            "called P2PHANDSHAKE"));
+  }
+  options.metadata_server = "p2p";
   options.local_server_name = flags.local_server_name;
   options.protocol = flags.protocol;
 
   EngineOptions& engine = options.engine;
-  constexpr uint64_t kMaxInt = std::numeric_limits<int>::max();
+  // Nobody takes any here, so peers could fill the memory with them.
+  engine.max_notifications = 1;
   TE_ASSIGN_OR_RETURN(const uint64_t slice,
                       Size("slice_size", flags.slice_size, 4096, 64 << 20));
   engine.slice_bytes = static_cast<uint32_t>(slice);
@@ -259,25 +311,8 @@ absl::Status SetEngineOptions(const FlagValues& flags, Options& options) {
                       SecondsFlag("connect_timeout", flags.connect_timeout));
   TE_RETURN_IF_ERROR(CheckRange("spin_us", flags.spin_us, 0, 1e6));
   engine.spin = Duration(static_cast<int64_t>(flags.spin_us * 1e3));
-
-  TcpOptions& tcp = options.tcp;
-  tcp.spin = engine.spin;
-  tcp.checksum = flags.checksum;
-  TE_RETURN_IF_ERROR(
-      CheckRange("tcp_streams", static_cast<double>(flags.tcp_streams), 1, 64));
-  tcp.streams_per_peer = static_cast<int>(flags.tcp_streams);
-  TE_RETURN_IF_ERROR(CheckRange(
-      "tcp_io_threads", static_cast<double>(flags.tcp_io_threads), 1, 64));
-  tcp.io_threads = static_cast<int>(flags.tcp_io_threads);
-  TE_ASSIGN_OR_RETURN(tcp.window_bytes, Size("tcp_window", flags.tcp_window, 1,
-                                             uint64_t{1} << 40));
-  TE_ASSIGN_OR_RETURN(
-      const uint64_t socket_buffer,
-      Size("tcp_socket_buffer", flags.tcp_socket_buffer, 0, kMaxInt));
-  tcp.socket_buffer_bytes = static_cast<int>(socket_buffer);
-  TE_ASSIGN_OR_RETURN(tcp.peer_timeout,
-                      SecondsFlag("peer_timeout", flags.peer_timeout));
-  return absl::OkStatus();
+  options.tcp.spin = engine.spin;
+  return SetTcpOptions(flags, options.tcp);
 }
 
 absl::Status SetReporting(const FlagValues& flags, BenchOptions& options) {
@@ -314,6 +349,7 @@ absl::StatusOr<BenchOptions> MakeBenchOptions(const FlagValues& flags) {
   TE_ASSIGN_OR_RETURN(options.mode, ChooseMode(flags));
   TE_RETURN_IF_ERROR(CheckSegment(flags, options.mode));
   options.segment = flags.segment_id;
+  TE_RETURN_IF_ERROR(CheckListenName(flags, options.mode));
   TE_RETURN_IF_ERROR(CheckProtocol(flags.protocol));
   TE_RETURN_IF_ERROR(SetEngineOptions(flags, options.engine));
   TE_RETURN_IF_ERROR(SetReporting(flags, options));

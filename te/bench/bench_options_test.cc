@@ -53,9 +53,25 @@ INSTANTIATE_TEST_SUITE_P(
     testing::Values(
         BadFlag{"mode", [](auto& f) { f.mode = "server"; },
                 "target|initiator|loopback"},
-        BadFlag{"protocol", [](auto& f) { f.protocol = "udp"; },
-                "auto|tcp|shm|rdma"},
+        BadFlag{"protocol", [](auto& f) { f.protocol = "udp"; }, "auto, tcp"},
         BadFlag{"protocol", [](auto& f) { f.protocol = ""; }, "no protocol"},
+        BadFlag{"protocol", [](auto& f) { f.protocol = "rdma"; },
+                "there are auto, tcp"},
+        BadFlag{"metadata_server",
+                [](auto& f) { f.metadata_server = "etcd://h"; },
+                "there is p2p"},
+        BadFlag{"local_server_name",
+                [](auto& f) { f.local_server_name = "[:"; }, "malformed"},
+        BadFlag{"local_server_name",
+                [](auto& f) {
+                  f.segment_id = "";
+                  f.local_server_name = "127.0.0.1:9000";
+                },
+                "in loopback mode both sides take a free one"},
+        BadFlag{"segment_id", [](auto& f) { f.mode = "target"; },
+                "a target has its own"},
+        BadFlag{"segment_id", [](auto& f) { f.segment_id = "127.0.0.1:0"; },
+                "no target has port 0"},
         BadFlag{"segment_id", [](auto& f) { f.segment_id = "host"; },
                 "lacks the port"},
         BadFlag{"segment_id", [](auto& f) { f.segment_id = "::1:9:x"; },
@@ -78,7 +94,7 @@ INSTANTIATE_TEST_SUITE_P(
                 "out of range"},
         BadFlag{"block_size", [](auto& f) { f.block_size = "64X"; }, "\"64X\""},
         BadFlag{"block_size", [](auto& f) { f.block_size = "2G"; },
-                "more than the buffer"},
+                "2 GiB is more than the buffer has, 1 GiB; see --buffer_size"},
         BadFlag{"block_size", [](auto& f) { f.block_size = "1T"; },
                 "out of range"},
         BadFlag{"block_sizes", [](auto& f) { f.block_sizes = "4K,,1M"; },
@@ -121,7 +137,7 @@ INSTANTIATE_TEST_SUITE_P(
                 "out of range"},
         BadFlag{"ready_fd", [](auto& f) { f.ready_fd = -2; }, "out of range"},
         BadFlag{"lifeline_fd", [](auto& f) { f.lifeline_fd = 1LL << 40; },
-                "out of range"}));
+                "from -1 to 2147483647"}));
 
 INSTANTIATE_TEST_SUITE_P(
     Engine, BadFlagTest,
@@ -131,7 +147,7 @@ INSTANTIATE_TEST_SUITE_P(
         BadFlag{"max_attempts", [](auto& f) { f.max_attempts = 0; },
                 "out of range"},
         BadFlag{"request_timeout", [](auto& f) { f.request_timeout = 0; },
-                "out of range"},
+                "from 0.001 to 1000000"},
         BadFlag{"connect_timeout", [](auto& f) { f.connect_timeout = -1; },
                 "out of range"},
         BadFlag{"peer_timeout", [](auto& f) { f.peer_timeout = 1e9; },
@@ -142,7 +158,9 @@ INSTANTIATE_TEST_SUITE_P(
         BadFlag{"tcp_io_threads", [](auto& f) { f.tcp_io_threads = 65; },
                 "out of range"},
         BadFlag{"tcp_window", [](auto& f) { f.tcp_window = "0"; },
-                "out of range"},
+                "from 65536 to 4294967296 bytes"},
+        BadFlag{"peer_timeout", [](auto& f) { f.peer_timeout = 0.5; },
+                "from 1 to 86400"},
         BadFlag{"tcp_socket_buffer",
                 [](auto& f) { f.tcp_socket_buffer = "4G"; }, "out of range"}));
 
@@ -250,6 +268,12 @@ TEST(BenchOptionsTest, EngineFlagsReachTheEngine) {
   EXPECT_EQ(engine.tcp.socket_buffer_bytes, 256 << 10);
   EXPECT_TRUE(engine.tcp.checksum);
   EXPECT_EQ(engine.tcp.peer_timeout, seconds(4));
+}
+
+TEST(BenchOptionsTest, PeersCannotFillTheMemoryWithNotifications) {
+  TE_ASSERT_OK_AND_ASSIGN(const BenchOptions options,
+                          MakeBenchOptions(Initiator()));
+  EXPECT_EQ(options.engine.engine.max_notifications, 1u);
 }
 
 TEST(BenchOptionsTest, DefaultsAreTheEnginesOwn) {

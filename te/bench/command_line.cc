@@ -21,6 +21,18 @@ bool IsBool(const gflags::CommandLineFlagInfo& info) {
   return info.type == "bool";
 }
 
+// gflags has flags of its own, such as --version and --flagfile, which do
+// nothing, or half of it, without its parser.
+bool Find(const std::string& name, gflags::CommandLineFlagInfo& info) {
+  if (!gflags::GetCommandLineFlagInfo(name.c_str(), &info)) return false;
+  return name == "help" || !absl::StrContains(info.filename, "gflags");
+}
+
+absl::string_view WhatIsNeeded(const gflags::CommandLineFlagInfo& info) {
+  if (IsBool(info)) return "bool (true|false)";
+  return info.type == "double" ? "number" : "whole number";
+}
+
 // The flag that an argument names, with the value if that is in it.
 absl::StatusOr<Argument> ParseArgument(absl::string_view text) {
   absl::string_view rest = text;
@@ -35,13 +47,13 @@ absl::StatusOr<Argument> ParseArgument(absl::string_view text) {
     argument.value = std::string(rest.substr(equals + 1));
   }
   gflags::CommandLineFlagInfo info;
-  if (gflags::GetCommandLineFlagInfo(argument.name.c_str(), &info)) {
+  if (Find(argument.name, info)) {
     if (IsBool(info) && !argument.value.has_value()) argument.value = "true";
     return argument;
   }
   if (absl::StartsWith(argument.name, "no") && !argument.value.has_value()) {
     const std::string name = argument.name.substr(2);
-    if (gflags::GetCommandLineFlagInfo(name.c_str(), &info) && IsBool(info)) {
+    if (Find(name, info) && IsBool(info)) {
       return Argument{.name = name, .value = "false"};
     }
   }
@@ -53,13 +65,13 @@ absl::StatusOr<Argument> ParseArgument(absl::string_view text) {
 
 absl::Status SetFlag(const std::string& name, const std::string& value) {
   gflags::CommandLineFlagInfo info;
-  if (!gflags::GetCommandLineFlagInfo(name.c_str(), &info)) {
+  if (!Find(name, info)) {
     return absl::InvalidArgumentError(
         absl::StrCat("unknown flag --", name, "; see --help"));
   }
   if (gflags::SetCommandLineOption(name.c_str(), value.c_str()).empty()) {
-    return absl::InvalidArgumentError(
-        absl::StrCat("--", name, ": \"", value, "\" is no ", info.type));
+    return absl::InvalidArgumentError(absl::StrCat(
+        "--", name, ": \"", value, "\" is no ", WhatIsNeeded(info)));
   }
   return absl::OkStatus();
 }

@@ -59,13 +59,18 @@ TEST_F(CommandLineTest, EmptyValuesAreValues) {
 TEST_F(CommandLineTest, SaysWhatIsWrong) {
   const std::vector<std::pair<std::vector<std::string>, std::string>> cases = {
       {{"--no_such_flag=1"}, "unknown flag \"--no_such_flag=1\""},
+      {{"--version"}, "unknown flag \"--version\""},
+      {{"--helpfull=true"}, "unknown flag"},
+      {{"--nohelpxml"}, "unknown flag"},
+      {{"--flagfile=/nonexistent"}, "unknown flag"},
+      {{"--fromenv=test_text"}, "unknown flag"},
       {{"--notest_text"}, "unknown flag \"--notest_text\""},
       {{"--notest_switch=1"}, "unknown flag"},
       {{"words"}, "\"words\" is no flag"},
       {{""}, "no flag"},
       {{"--"}, "unknown flag"},
       {{"--test_text"}, "--test_text needs a value"},
-      {{"--test_number=ten"}, "--test_number: \"ten\" is no int64"},
+      {{"--test_number=ten"}, "--test_number: \"ten\" is no whole number"},
       {{"--test_switch=maybe"}, "--test_switch: \"maybe\" is no bool"},
   };
   for (const auto& [arguments, message] : cases) {

@@ -145,7 +145,7 @@ absl::StatusOr<std::string> Translate(const Variable& variable,
   switch (variable.kind) {
     case Kind::kCount:
       if (absl::SimpleAtoi(value, &count)) return value;
-      return Bad(name, value, "number");
+      return Bad(name, value, "whole number");
     case Kind::kSeconds:
       if (absl::SimpleAtod(value, &seconds) && seconds > 0) return value;
       return Bad(name, value, "number of seconds");

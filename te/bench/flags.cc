@@ -36,7 +36,8 @@ DEFINE_string(device_name, Defaults().device_name,
               "RDMA devices; tcp takes the address of --local_server_name");
 DEFINE_bool(auto_discovery, true,
             "look for interfaces and NUMA nodes, which is always done");
-DEFINE_string(protocol, Defaults().protocol, "auto, tcp, shm or rdma");
+DEFINE_string(protocol, Defaults().protocol,
+              "auto or tcp, which is what auto means");
 DEFINE_string(operation, Defaults().operation,
               "read, write, or mix, which alternates. Loopback: read, then "
               "write");
@@ -80,7 +81,8 @@ DEFINE_int64(max_attempts, Defaults().max_attempts,
 DEFINE_double(request_timeout, Defaults().request_timeout,
               "seconds until a request that has not finished fails");
 DEFINE_double(connect_timeout, Defaults().connect_timeout,
-              "seconds for one attempt at connecting");
+              "seconds until the target must have answered, and later for each "
+              "attempt at connecting to it again");
 DEFINE_double(spin_us, Defaults().spin_us,
               "microseconds that waiting threads look before they sleep");
 DEFINE_int64(tcp_streams, Defaults().tcp_streams,

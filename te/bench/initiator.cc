@@ -1,18 +1,25 @@
 #include "te/bench/initiator.h"
 
 #include <poll.h>
+#include <sys/eventfd.h>
 #include <unistd.h>
 
+#include <cerrno>
 #include <chrono>
 #include <cstddef>
 #include <cstdlib>
+#include <iostream>
 #include <iterator>
 
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
 #include "glog/logging.h"
 #include "te/base/clock.h"
+#include "te/base/errno_status.h"
 #include "te/base/status_macros.h"
+#include "te/base/thread.h"
+#include "te/base/unique_fd.h"
+#include "te/bench/request_failures.h"
 #include "te/bench/size_text.h"
 #include "te/bench/worker.h"
 #include "te/metadata/segment_descriptor.h"
@@ -20,29 +27,44 @@
 namespace te::bench {
 namespace {
 
-constexpr Duration kOpenTimeout = std::chrono::seconds(10);
 constexpr Duration kUnregisterTimeout = std::chrono::seconds(5);
 
 // All that failed, in a few lines.
 absl::Status Failure(const std::string& segment, const WorkloadRun& run) {
-  uint64_t errors = 0;
-  std::string lines;
-  for (size_t i = 0; i < run.workers().size(); ++i) {
-    const Worker& worker = *run.workers()[i];
-    errors += worker.errors();
-    uint64_t told = 0;
-    for (const RequestFailure& failure : worker.failures()) {
-      absl::StrAppend(&lines, "\n  worker ", i, ": ", failure.ToString());
-      told += failure.requests;
-    }
-    if (worker.errors() > told) {
-      absl::StrAppend(&lines, "\n  worker ", i, ": and ",
-                      worker.errors() - told, " more");
-    }
-  }
+  RequestFailures failures;
+  for (const auto& worker : run.workers()) failures.Add(worker->failures());
+  const uint64_t errors = failures.requests();
   return absl::AbortedError(
       absl::StrCat(errors, errors == 1 ? " request" : " requests",
-                   " to segment ", segment, " failed:", lines));
+                   " to segment ", segment, " failed:", failures.ToString()));
+}
+
+// Opening cannot be interrupted and may take long, so a signal ends the process
+// in the midst of it: nothing has been measured yet, and a target of our own
+// ends with us.
+absl::StatusOr<SegmentId> OpenSegment(TransferEngine& engine,
+                                      const std::string& segment,
+                                      Duration timeout, StopSignal& stop) {
+  const UniqueFd opened(eventfd(0, EFD_CLOEXEC));
+  if (!opened.valid()) return ErrnoToStatus(errno, "eventfd");
+  absl::StatusOr<SegmentId> id = SegmentId{};
+  TE_ASSIGN_OR_RETURN(Thread thread,
+                      Thread::Start({.name = "bench-connect"}, [&] {
+                        id = engine.OpenSegment(segment, timeout);
+                        eventfd_write(opened.get(), 1);
+                      }));
+  pollfd fds[] = {{.fd = opened.get(), .events = POLLIN, .revents = 0},
+                  {.fd = stop.fd(), .events = POLLIN, .revents = 0}};
+  while (fds[0].revents == 0) {
+    poll(fds, std::size(fds), -1);
+    if (const int signal = stop.Take(); signal != 0) {
+      std::cerr << "transfer_bench: stopped by signal " << signal
+                << " while connecting to " << segment << std::endl;
+      std::_Exit(1);
+    }
+  }
+  thread.Join();
+  return id;
 }
 
 void LogStops(const WorkloadRun& run) {
@@ -87,7 +109,9 @@ Initiator::~Initiator() {
 
 absl::Status Initiator::Connect(const std::string& segment) {
   segment_name_ = segment;
-  TE_ASSIGN_OR_RETURN(segment_, engine_.OpenSegment(segment, kOpenTimeout));
+  TE_ASSIGN_OR_RETURN(
+      segment_, OpenSegment(engine_, segment,
+                            options_.engine.engine.connect_timeout, stop_));
   TE_ASSIGN_OR_RETURN(const auto descriptor, engine_.DescribeSegment(segment_));
   for (const BufferDescriptor& buffer : descriptor->buffers) {
     if (!buffer.remote_read || !buffer.remote_write) continue;
@@ -157,7 +181,7 @@ absl::Status Initiator::RunOne(const Workload& workload, Report& report) {
   LogStops(*run);
   Row row = run->Result();
   row.transport = absl::StrJoin(engine_.Status().transports, "+");
-  report.Add(row);
+  if (signal == 0 || row.errors > 0 || row.batches > 0) report.Add(row);
   if (row.errors > 0) return Failure(segment_name_, *run);
   if (signal != 0) {
     return absl::CancelledError(

@@ -21,15 +21,17 @@ namespace te::bench {
 // Measures the workloads of its options against one target. Thread-compatible.
 class Initiator {
  public:
-  // Connects to `segment`, and registers `memory`. `engine`, `options` and
-  // `stop` must outlive it, and `memory` the engine.
+  // Connects to `segment`, and registers `memory`; a signal meanwhile ends the
+  // process. `engine`, `options` and `stop` must outlive it, and `memory` the
+  // engine.
   static absl::StatusOr<std::unique_ptr<Initiator>> Create(
       TransferEngine& engine, const BenchOptions& options,
       const std::string& segment, const BenchMemory& memory, StopSignal& stop);
   ~Initiator();
 
   // Adds a row to `report` for each workload. ABORTED after the first one with
-  // errors says which requests failed and why; CANCELLED after a signal.
+  // errors says which requests failed and why; CANCELLED after a signal,
+  // without a row if that came before the first batch.
   absl::Status Run(Report& report);
 
  private:

@@ -13,9 +13,10 @@
 #include "te/bench/exit_status.h"
 #include "te/bench/initiator.h"
 #include "te/bench/size_text.h"
+#include "te/bench/start_engine.h"
 #include "te/bench/startup_log.h"
 #include "te/bench/target_process.h"
-#include "te/transfer_engine.h"
+#include "te/core/transfer_engine.h"
 
 namespace te::bench {
 namespace {
@@ -67,7 +68,7 @@ absl::Status RunProtocol(const BenchOptions& options, Report& report,
                       BenchMemory::Map(nodes, options.buffer_size));
   // Before the target, because it says what is wrong with the options.
   TE_ASSIGN_OR_RETURN(const std::unique_ptr<TransferEngine> engine,
-                      CreateTransferEngine(options.engine));
+                      StartEngine(options.engine));
   LogMachine(nodes);
   return AtRunTime(
       MeasureOwnTarget(*engine, options, memory, report, stop, out));

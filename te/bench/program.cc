@@ -1,5 +1,11 @@
 #include "te/bench/program.h"
 
+#include <fcntl.h>
+#include <sys/resource.h>
+#include <unistd.h>
+
+#include <cerrno>
+#include <cstring>
 #include <iostream>
 #include <memory>
 #include <set>
@@ -9,6 +15,9 @@
 
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
+#include "absl/strings/str_cat.h"
+#include "absl/strings/string_view.h"
+#include "absl/strings/strip.h"
 #include "gflags/gflags.h"
 #include "glog/logging.h"
 #include "te/base/status_macros.h"
@@ -22,16 +31,18 @@
 #include "te/bench/initiator.h"
 #include "te/bench/loopback.h"
 #include "te/bench/report.h"
+#include "te/bench/standard_streams.h"
+#include "te/bench/start_engine.h"
 #include "te/bench/startup_log.h"
 #include "te/bench/stop_signal.h"
 #include "te/bench/target.h"
-#include "te/transfer_engine.h"
+#include "te/core/transfer_engine.h"
 
 namespace te::bench {
 namespace {
 
-// Flags that are not given come from the environment. Returns the warnings.
-absl::StatusOr<std::vector<std::string>> ApplyEnvironment(
+// Flags that are not given come from the environment.
+absl::StatusOr<EnvironmentEffect> ApplyEnvironment(
     std::set<std::string>& given) {
   TE_ASSIGN_OR_RETURN(EnvironmentEffect effect,
                       InterpretEnvironment(ReadEnvironment(), given,
@@ -40,7 +51,39 @@ absl::StatusOr<std::vector<std::string>> ApplyEnvironment(
     TE_RETURN_IF_ERROR(SetFlag(flag.flag, flag.value));
     given.insert(flag.flag);
   }
-  return std::move(effect.warnings);
+  return effect;
+}
+
+// `status` with the variable that has set the flag which it is about, if any.
+absl::Status NameVariable(const EnvironmentEffect& effect,
+                          const absl::Status& status) {
+  for (const FlagFromEnvironment& flag : effect.flags) {
+    absl::string_view why = status.message();
+    if (!absl::ConsumePrefix(&why, absl::StrCat("--", flag.flag, ": "))) {
+      continue;
+    }
+    return absl::Status(status.code(), absl::StrCat("--", flag.flag, " (from ",
+                                                    flag.variable, "): ", why));
+  }
+  return status;
+}
+
+absl::Status CheckLogFolder(const FlagValues& flags) {
+  if (!flags.Given("log_dir")) return absl::OkStatus();
+  // The dot makes it fail for what is no folder.
+  if (access((FLAGS_log_dir + "/.").c_str(), W_OK | X_OK) == 0) {
+    return absl::OkStatus();
+  }
+  return absl::InvalidArgumentError(
+      absl::StrCat("--log_dir: cannot write to \"", FLAGS_log_dir,
+                   "\": ", std::strerror(errno)));
+}
+
+// Before anything is opened, which could get the same number.
+absl::Status CheckOpen(absl::string_view flag, int fd) {
+  if (fd < 0 || fcntl(fd, F_GETFD) >= 0) return absl::OkStatus();
+  return absl::InvalidArgumentError(
+      absl::StrCat("--", flag, ": file descriptor ", fd, " is not open"));
 }
 
 // The log goes to stderr. In loopback mode, which people start to see a table,
@@ -53,6 +96,14 @@ void StartLogging(const char* program, const FlagValues& flags, Mode mode) {
     FLAGS_minloglevel = google::GLOG_WARNING;
   }
   google::InitGoogleLogging(program);
+}
+
+// Peers may be many, and each has several connections.
+void RaiseOpenFileLimit() {
+  rlimit limit = {};
+  if (getrlimit(RLIMIT_NOFILE, &limit) != 0) return;
+  limit.rlim_cur = limit.rlim_max;
+  setrlimit(RLIMIT_NOFILE, &limit);
 }
 
 absl::Status Measure(TransferEngine& engine, const BenchOptions& options,
@@ -70,7 +121,7 @@ absl::Status RunInitiator(const BenchOptions& options, Report& report,
   TE_ASSIGN_OR_RETURN(const BenchMemory memory,
                       BenchMemory::Map(nodes, options.buffer_size));
   TE_ASSIGN_OR_RETURN(const std::unique_ptr<TransferEngine> engine,
-                      CreateTransferEngine(options.engine));
+                      StartEngine(options.engine));
   LogMachine(nodes);
   return AtRunTime(Measure(*engine, options, memory, report, stop));
 }
@@ -92,6 +143,22 @@ absl::Status RunMode(const BenchOptions& options, const char* program) {
   return status;
 }
 
+absl::Status RunWithFlags(const FlagValues& flags,
+                          const std::vector<std::string>& warnings,
+                          const char* program) {
+  TE_ASSIGN_OR_RETURN(const BenchOptions options, MakeBenchOptions(flags));
+  TE_RETURN_IF_ERROR(CheckLogFolder(flags));
+  TE_RETURN_IF_ERROR(CheckOpen("ready_fd", options.ready_fd));
+  TE_RETURN_IF_ERROR(CheckOpen("lifeline_fd", options.lifeline_fd));
+  StartLogging(program, flags, options.mode);
+  for (const std::string& warning : warnings) LOG(WARNING) << warning;
+  if (flags.Given("device_name")) {
+    LOG(WARNING) << "--device_name has no effect: tcp uses the address of "
+                    "--local_server_name";
+  }
+  return RunMode(options, program);
+}
+
 absl::Status Run(absl::Span<char* const> arguments) {
   TE_ASSIGN_OR_RETURN(std::set<std::string> given,
                       ParseCommandLine(arguments.subspan(1)));
@@ -99,23 +166,18 @@ absl::Status Run(absl::Span<char* const> arguments) {
     std::cout << HelpText();
     return absl::OkStatus();
   }
-  TE_ASSIGN_OR_RETURN(const std::vector<std::string> warnings,
-                      ApplyEnvironment(given));
-  const FlagValues flags = ReadFlags(given);
-  TE_ASSIGN_OR_RETURN(const BenchOptions options, MakeBenchOptions(flags));
-  StartLogging(arguments[0], flags, options.mode);
-  for (const std::string& warning : warnings) LOG(WARNING) << warning;
-  if (flags.Given("device_name")) {
-    LOG(WARNING) << "--device_name has no effect: tcp uses the address of "
-                    "--local_server_name";
-  }
-  return RunMode(options, arguments[0]);
+  TE_ASSIGN_OR_RETURN(const EnvironmentEffect effect, ApplyEnvironment(given));
+  return NameVariable(
+      effect, RunWithFlags(ReadFlags(given), effect.warnings, arguments[0]));
 }
 
 }  // namespace
 
 int RunTransferBench(absl::Span<char* const> arguments) {
-  const absl::Status status = Run(arguments);
+  OccupyStandardStreams();
+  RaiseOpenFileLimit();
+  absl::Status status = Run(arguments);
+  status.Update(CheckWritten(std::cout));
   if (!status.ok()) {
     std::cerr << "transfer_bench: " << status.message() << std::endl;
   }

@@ -1,5 +1,7 @@
 #include "te/bench/program.h"
 
+#include <sys/resource.h>
+
 #include <memory>
 #include <string>
 #include <vector>
@@ -51,6 +53,19 @@ TEST(RunTransferBenchTest, APeersInvalidArgumentIsNotABadFlag) {
   std::vector<char*> argv;
   for (std::string& argument : arguments) argv.push_back(argument.data());
   EXPECT_EQ(RunTransferBench(argv), 1);
+}
+
+TEST(RunTransferBenchTest, RaisesTheLimitOfOpenFiles) {
+  rlimit limit = {};
+  ASSERT_EQ(getrlimit(RLIMIT_NOFILE, &limit), 0);
+  limit.rlim_cur = limit.rlim_max / 2;
+  ASSERT_EQ(setrlimit(RLIMIT_NOFILE, &limit), 0);
+  std::string name = "transfer_bench";
+  std::string flag = "--help";
+  char* argv[] = {name.data(), flag.data()};
+  EXPECT_EQ(RunTransferBench(argv), 0);
+  ASSERT_EQ(getrlimit(RLIMIT_NOFILE, &limit), 0);
+  EXPECT_EQ(limit.rlim_cur, limit.rlim_max);
 }
 
 }  // namespace

@@ -17,8 +17,9 @@ absl::StatusOr<StopSignal> StopSignal::Create() {
   sigemptyset(&signals);
   sigaddset(&signals, SIGINT);
   sigaddset(&signals, SIGTERM);
+  sigaddset(&signals, SIGHUP);
   if (int error = pthread_sigmask(SIG_BLOCK, &signals, nullptr); error != 0) {
-    return ErrnoToStatus(error, "block SIGINT and SIGTERM");
+    return ErrnoToStatus(error, "block the signals that stop");
   }
   UniqueFd fd(signalfd(-1, &signals, SFD_CLOEXEC | SFD_NONBLOCK));
   if (!fd.valid()) return ErrnoToStatus(errno, "signalfd");

@@ -6,9 +6,9 @@
 
 namespace te::bench {
 
-// SIGINT and SIGTERM as a file descriptor, in place of what they otherwise do.
-// To be made while the process has one thread: later ones inherit that the
-// signals are blocked.
+// SIGINT, SIGTERM and SIGHUP as a file descriptor, in place of what they
+// otherwise do. To be made while the process has one thread: later ones inherit
+// that the signals are blocked.
 class StopSignal {
  public:
   static absl::StatusOr<StopSignal> Create();

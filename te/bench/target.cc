@@ -4,7 +4,6 @@
 #include <unistd.h>
 
 #include <cerrno>
-#include <chrono>
 #include <iterator>
 #include <memory>
 #include <vector>
@@ -17,8 +16,10 @@
 #include "te/bench/bench_memory.h"
 #include "te/bench/exit_status.h"
 #include "te/bench/pattern.h"
+#include "te/bench/standard_streams.h"
+#include "te/bench/start_engine.h"
 #include "te/bench/startup_log.h"
-#include "te/transfer_engine.h"
+#include "te/core/transfer_engine.h"
 
 namespace te::bench {
 namespace {
@@ -60,19 +61,17 @@ absl::Status Serve(TransferEngine& engine, const BenchMemory& memory,
   for (const BenchMemory::Buffer& buffer : memory.buffers()) {
     FillPattern(buffer.bytes, kTargetSeed, 0);
   }
-  TE_ASSIGN_OR_RETURN(
-      const std::vector<BufferId> ids,
-      engine.RegisterMemory(memory.Regions(Access::kRemoteReadWrite)));
+  TE_RETURN_IF_ERROR(
+      engine.RegisterMemory(memory.Regions(Access::kRemoteReadWrite)).status());
   out << "Target is ready. At the other end: "
       << InitiatorCommand(program, options, engine.segment_name()) << std::endl;
+  TE_RETURN_IF_ERROR(CheckWritten(out));
   if (options.ready_fd >= 0) {
     TE_RETURN_IF_ERROR(TellReady(options.ready_fd, engine.segment_name()));
   }
-  TE_RETURN_IF_ERROR(WaitForEnd(stop, options.lifeline_fd));
-  for (BufferId id : ids) {
-    TE_RETURN_IF_ERROR(engine.UnregisterMemory(id, std::chrono::seconds(1)));
-  }
-  return absl::OkStatus();
+  // The engine takes the memory back when it is destroyed, after it has let its
+  // peers go: the other way round, they would be told of an unknown buffer.
+  return WaitForEnd(stop, options.lifeline_fd);
 }
 
 }  // namespace
@@ -100,7 +99,7 @@ absl::Status RunTarget(const BenchOptions& options, const std::string& program,
   TE_ASSIGN_OR_RETURN(const BenchMemory memory,
                       BenchMemory::Map(nodes, options.buffer_size));
   TE_ASSIGN_OR_RETURN(const std::unique_ptr<TransferEngine> engine,
-                      CreateTransferEngine(options.engine));
+                      StartEngine(options.engine));
   LogMachine(nodes);
   return AtRunTime(Serve(*engine, memory, options, program, stop, out));
 }

@@ -1,20 +1,15 @@
 #include "te/bench/worker.h"
 
-#include <algorithm>
 #include <optional>
 #include <utility>
 
 #include "absl/status/statusor.h"
 #include "absl/strings/str_cat.h"
-#include "absl/strings/str_join.h"
 #include "glog/logging.h"
 #include "te/core/batch.h"
 
 namespace te::bench {
 namespace {
-
-constexpr size_t kFailuresKept = 3;
-constexpr size_t kOffsetsKept = 3;
 
 std::vector<uint64_t> OffsetsOf(const Workload& workload, int thread) {
   std::vector<uint64_t> offsets;
@@ -24,15 +19,13 @@ std::vector<uint64_t> OffsetsOf(const Workload& workload, int thread) {
   return offsets;
 }
 
-}  // namespace
-
-std::string RequestFailure::ToString() const {
-  const uint64_t more = requests - offsets.size();
-  return absl::StrCat(operation == Operation::kRead ? "READ" : "WRITE", " of ",
-                      length, " bytes at offset ", absl::StrJoin(offsets, ", "),
-                      more > 0 ? absl::StrCat(" and ", more, " more") : "",
-                      ": ", status.ToString());
+std::string Describe(const Mismatch& mismatch) {
+  return absl::StrCat("at offset ", mismatch.position,
+                      " of the target's buffer: expected ", mismatch.expected,
+                      ", found ", mismatch.found);
 }
+
+}  // namespace
 
 Worker::Worker(TransferEngine& engine, const WorkerPlace& place,
                const Workload& workload, int thread, Verify verify)
@@ -51,7 +44,6 @@ Worker::Worker(TransferEngine& engine, const WorkerPlace& place,
                          .length = workload.block_size});
   }
   extra_.reserve(requests_.size());
-  failures_.reserve(kFailuresKept);
 }
 
 absl::Span<std::byte> Worker::Local(const Request& request) const {
@@ -72,12 +64,7 @@ void Worker::Prepare() {
   for (size_t i = 0; i < requests_.size(); ++i) {
     contents_.Copy(i, Local(requests_[i]));
   }
-  if (verify_ != Verify::kOff && !TargetIsSeeded()) {
-    if (errors_ > 0) return;
-    LOG(WARNING) << "the target's memory is not as it was seeded, probably "
-                    "because an earlier run was cut off; seeding it again";
-    if (!WriteSeeds()) return;
-  }
+  if (verify_ != Verify::kOff && !StartFromSeeds()) return;
   ChooseOperations();
   if (verify_ == Verify::kOff) {
     Transfer(requests_);
@@ -90,7 +77,7 @@ void Worker::Prepare() {
 void Worker::Measure(MonotonicTime deadline, const std::atomic<bool>& stop) {
   const uint64_t batch_bytes = workload_.block_size * requests_.size();
   MonotonicTime now = RealClock().Now();
-  while (errors_ == 0 && !stop.load() && (batches_ == 0 || now < deadline)) {
+  while (errors() == 0 && !stop.load() && (batches_ == 0 || now < deadline)) {
     ChooseOperations();
     Duration transfer_time;
     if (verify_ == Verify::kEveryBatch) {
@@ -109,7 +96,7 @@ void Worker::Measure(MonotonicTime deadline, const std::atomic<bool>& stop) {
 }
 
 void Worker::Finish() {
-  if (verify_ == Verify::kOff || errors_ > 0) return;
+  if (verify_ == Verify::kOff || errors() > 0) return;
   ChooseOperations();
   Duration ignored;
   if (CheckedTransfer(ignored) && workload_.traffic != Traffic::kRead) {
@@ -145,7 +132,7 @@ bool Worker::CheckedTransfer(Duration& transfer_time) {
   transfer_time = RealClock().Now() - start;
   if (!ReadBack(/*all=*/false)) return false;
   for (size_t i = 0; i < requests_.size(); ++i) Compare(i);
-  return errors_ == 0;
+  return errors() == 0;
 }
 
 bool Worker::ReadBack(bool all) {
@@ -169,10 +156,27 @@ bool Worker::WriteSeeds() {
   return Transfer(extra_);
 }
 
-bool Worker::TargetIsSeeded() {
+bool Worker::StartFromSeeds() {
   if (!ReadBack(/*all=*/true)) return false;
   for (size_t i = 0; i < requests_.size(); ++i) {
-    if (contents_.Check(i, Local(requests_[i])).has_value()) return false;
+    const std::optional<Mismatch> mismatch =
+        contents_.Check(i, Local(requests_[i]));
+    if (!mismatch.has_value()) continue;
+    if (workload_.traffic != Traffic::kRead) {
+      LOG(WARNING) << "the target's memory is not as it was seeded "
+                   << Describe(*mismatch)
+                   << "; another run is writing there, or was cut off. "
+                      "Seeding it again";
+      return WriteSeeds();
+    }
+    Fail(
+        requests_[i],
+        absl::FailedPreconditionError(absl::StrCat(
+            "the target's memory is not as it was seeded ", Describe(*mismatch),
+            "; another run is writing there, or was cut off. If none is "
+            "running, start the target again, or seed its memory with "
+            "--operation=write --verify and the same sizes")));
+    return false;
   }
   return true;
 }
@@ -186,27 +190,16 @@ void Worker::Compare(size_t index) {
     return;
   }
   Fail(request, absl::DataLossError(absl::StrCat(
-                    "wrong data at offset ", mismatch->position,
-                    " of the target's buffer: expected ", mismatch->expected,
-                    ", found ", mismatch->found)));
+                    "wrong data ", Describe(*mismatch),
+                    "; that is also how it looks if another run with --verify "
+                    "is writing there")));
 }
 
 void Worker::Fail(const Request& request, absl::Status status) {
-  ++errors_;
-  auto failure =
-      std::find_if(failures_.begin(), failures_.end(), [&](const auto& known) {
-        return known.operation == request.operation && known.status == status;
-      });
-  if (failure == failures_.end()) {
-    if (failures_.size() == kFailuresKept) return;
-    failure = failures_.insert(failure, {.operation = request.operation,
-                                         .length = request.length,
-                                         .status = std::move(status)});
-  }
-  ++failure->requests;
-  if (failure->offsets.size() < kOffsetsKept) {
-    failure->offsets.push_back(request.remote_address - place_.remote);
-  }
+  failures_.Add({.operation = request.operation,
+                 .length = request.length,
+                 .status = std::move(status),
+                 .offsets = {request.remote_address - place_.remote}});
 }
 
 }  // namespace te::bench

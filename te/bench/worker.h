@@ -4,13 +4,13 @@
 #include <atomic>
 #include <cstddef>
 #include <cstdint>
-#include <string>
 #include <vector>
 
 #include "absl/status/status.h"
 #include "absl/types/span.h"
 #include "te/base/clock.h"
 #include "te/bench/latency_histogram.h"
+#include "te/bench/request_failures.h"
 #include "te/bench/slot_contents.h"
 #include "te/bench/workload.h"
 #include "te/core/request.h"
@@ -24,19 +24,6 @@ struct WorkerPlace {
   SegmentId segment;
   std::byte* local = nullptr;
   uint64_t remote = 0;
-};
-
-// What went wrong with requests, which is often the same for many of them.
-struct RequestFailure {
-  Operation operation = Operation::kRead;
-  uint64_t length = 0;
-  absl::Status status;
-  uint64_t requests = 0;
-  // Of the first few, in the target's buffer.
-  std::vector<uint64_t> offsets;
-
-  // "READ of 65536 bytes at offset 0, 131072 and 14 more: UNAVAILABLE: ..."
-  std::string ToString() const;
 };
 
 // Submits batches, one after the other, and waits for each. Prepare, Measure
@@ -69,9 +56,8 @@ class Worker {
   const LatencyHistogram& latency() const { return latency_; }
   uint64_t verified_bytes() const { return verified_bytes_; }
   // Requests that failed, or whose data were wrong.
-  uint64_t errors() const { return errors_; }
-  // The first few different ones.
-  const std::vector<RequestFailure>& failures() const { return failures_; }
+  uint64_t errors() const { return failures_.requests(); }
+  const RequestFailures& failures() const { return failures_; }
 
  private:
   absl::Span<std::byte> Local(const Request& request) const;
@@ -88,7 +74,10 @@ class Worker {
   // Reads the slots into poisoned memory; those that were written, or all.
   bool ReadBack(bool all);
   bool WriteSeeds();
-  bool TargetIsSeeded();
+  // Looks whether the target's memory is as it has seeded it. If it is not,
+  // those that write seed it; those that read fail, and leave it to the run
+  // that may be writing there.
+  bool StartFromSeeds();
   void Compare(size_t index);
   void Fail(const Request& request, absl::Status status);
 
@@ -110,8 +99,7 @@ class Worker {
   uint64_t batches_ = 0;
   LatencyHistogram latency_;
   uint64_t verified_bytes_ = 0;
-  uint64_t errors_ = 0;
-  std::vector<RequestFailure> failures_;
+  RequestFailures failures_;
 };
 
 }  // namespace te::bench

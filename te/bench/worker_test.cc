@@ -115,10 +115,21 @@ TEST_F(WorkerTest, StopsWhenItIsTold) {
 
 TEST_F(WorkerTest, SeedsAnewWhatAnEarlierRunLeft) {
   FillPattern(absl::MakeSpan(remote_), 77, 0);
-  const auto worker = Make(Traffic::kRead, Verify::kEveryBatch);
+  const auto worker = Make(Traffic::kWrite, Verify::kEveryBatch);
   Run(*worker);
   EXPECT_EQ(worker->errors(), 0u);
   EXPECT_GT(worker->verified_bytes(), 0u);
+}
+
+TEST_F(WorkerTest, AReaderLeavesAloneWhatAnotherRunMayBeWriting) {
+  FillPattern(absl::MakeSpan(remote_), 77, 0);
+  const auto worker = Make(Traffic::kRead, Verify::kEveryBatch);
+  Run(*worker);
+  EXPECT_EQ(worker->errors(), 1u);
+  EXPECT_THAT(worker->failures().ToString(),
+              HasSubstr("FAILED_PRECONDITION: the target's memory is not as it "
+                        "was seeded at offset 10000 of"));
+  EXPECT_FALSE(FindMismatch(remote_, 77, 0).has_value());
 }
 
 TEST_F(WorkerTest, FindsWrongData) {
@@ -133,8 +144,8 @@ TEST_F(WorkerTest, FindsWrongData) {
   TE_ASSERT_OK(WriteToTarget(local, kWrong));
   worker->Finish();
   EXPECT_EQ(worker->errors(), 1u);
-  ASSERT_EQ(worker->failures().size(), 1u);
-  EXPECT_THAT(worker->failures()[0].ToString(),
+  ASSERT_EQ(worker->failures().kinds().size(), 1u);
+  EXPECT_THAT(worker->failures().ToString(),
               HasSubstr("READ of 5000 bytes at offset 25000: DATA_LOSS: wrong "
                         "data at offset 25008 of the target's buffer: "
                         "expected"));
@@ -147,22 +158,11 @@ TEST_F(WorkerTest, TellsWhichRequestsFailed) {
   target_.reset();
   worker->Measure(DeadlineAfter(RealClock().Now(), seconds(30)), stop_);
   EXPECT_EQ(worker->errors(), 7u);
-  ASSERT_FALSE(worker->failures().empty());
-  const RequestFailure& failure = worker->failures()[0];
+  ASSERT_FALSE(worker->failures().kinds().empty());
+  const RequestFailure& failure = worker->failures().kinds()[0];
   EXPECT_EQ(failure.operation, Operation::kWrite);
   EXPECT_EQ(failure.length, 5000u);
   EXPECT_FALSE(failure.status.ok());
-}
-
-TEST(RequestFailureTest, SumsUp) {
-  const RequestFailure failure = {.operation = Operation::kWrite,
-                                  .length = 4096,
-                                  .status = absl::UnavailableError("gone"),
-                                  .requests = 16,
-                                  .offsets = {0, 4096, 8192}};
-  EXPECT_EQ(failure.ToString(),
-            "WRITE of 4096 bytes at offset 0, 4096, 8192 and 13 more: "
-            "UNAVAILABLE: gone");
 }
 
 }  // namespace

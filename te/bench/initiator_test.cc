@@ -1,0 +1,65 @@
+#include "te/bench/initiator.h"
+
+#include <signal.h>
+
+#include <chrono>
+#include <vector>
+
+#include "absl/status/status.h"
+#include "gmock/gmock.h"
+#include "gtest/gtest.h"
+#include "te/base/status_matchers.h"
+#include "te/bench/bench_memory.h"
+#include "te/topology/numa_nodes.h"
+#include "te/transfer_engine.h"
+
+namespace te::bench {
+namespace {
+
+using testing::HasSubstr;
+
+const std::vector<NumaNode> kNodes = {NumaNode{}};
+
+class CountingReport final : public Report {
+ public:
+  void Add(const Row&) override { ++rows; }
+  void Finish() override {}
+
+  int rows = 0;
+};
+
+TEST(InitiatorTest, ARunThatIsStoppedBeforeItsFirstBatchHasNoRow) {
+  // First, because threads inherit what it blocks.
+  TE_ASSERT_OK_AND_ASSIGN(StopSignal stop, StopSignal::Create());
+  BenchOptions options;
+  options.engine.local_server_name = "127.0.0.1";
+  // So large that the signal is seen before a batch is done.
+  options.workloads = {{.traffic = Traffic::kRead,
+                        .block_size = 64 << 20,
+                        .batch_size = 1,
+                        .threads = 1}};
+  options.duration = std::chrono::seconds(600);
+  options.buffer_size = 64 << 20;
+  TE_ASSERT_OK_AND_ASSIGN(const BenchMemory local,
+                          BenchMemory::Map(kNodes, options.buffer_size));
+  TE_ASSERT_OK_AND_ASSIGN(const BenchMemory remote,
+                          BenchMemory::Map(kNodes, options.buffer_size));
+  TE_ASSERT_OK_AND_ASSIGN(const auto target,
+                          CreateTransferEngine(options.engine));
+  TE_ASSERT_OK(
+      target->RegisterMemory(remote.Regions(Access::kRemoteReadWrite)));
+  TE_ASSERT_OK_AND_ASSIGN(const auto engine,
+                          CreateTransferEngine(options.engine));
+  TE_ASSERT_OK_AND_ASSIGN(
+      const auto initiator,
+      Initiator::Create(*engine, options, target->segment_name(), local, stop));
+  raise(SIGHUP);
+  CountingReport report;
+  EXPECT_THAT(initiator->Run(report),
+              StatusIs(absl::StatusCode::kCancelled,
+                       HasSubstr("stopped by signal 1 before the end")));
+  EXPECT_EQ(report.rows, 0);
+}
+
+}  // namespace
+}  // namespace te::bench

@@ -1,0 +1,19 @@
+#ifndef TE_BENCH_START_ENGINE_H_
+#define TE_BENCH_START_ENGINE_H_
+
+#include <memory>
+
+#include "absl/status/statusor.h"
+#include "te/options.h"
+#include "te/transfer_engine.h"
+
+namespace te::bench {
+
+// An engine for options that MakeBenchOptions has made: what can still be wrong
+// about them is the address, and errors that say so name its flag.
+absl::StatusOr<std::unique_ptr<TransferEngine>> StartEngine(
+    const Options& options);
+
+}  // namespace te::bench
+
+#endif  // TE_BENCH_START_ENGINE_H_
