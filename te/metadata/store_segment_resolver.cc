@@ -87,8 +87,10 @@ absl::Status StoreSegmentResolver::Publish(const SegmentDescriptor& descriptor,
     } else if (!absl::IsNotFound(current.status())) {
       return current.status();
     }
-    absl::Status put =
-        store_->Put(KeyOf(descriptor.name), bytes, expected, deadline).status();
+    absl::Status put = store_
+                           ->Put(KeyOf(descriptor.name), bytes,
+                                 {.expected_version = expected}, deadline)
+                           .status();
     // Somebody was faster; each round starts from what he left.
     if (!absl::IsAborted(put)) return put;
   }

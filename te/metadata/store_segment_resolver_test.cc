@@ -88,8 +88,8 @@ TEST_F(StoreSegmentResolverTest, WithdrawLeavesAnotherIncarnationAlone) {
 }
 
 TEST_F(StoreSegmentResolverTest, ForeignValuesAreReportedAndKept) {
-  TE_ASSERT_OK(store_->Put("te/segment/a", "garbage", std::nullopt, kNoDeadline)
-                   .status());
+  TE_ASSERT_OK(
+      store_->Put("te/segment/a", "garbage", {}, kNoDeadline).status());
   auto is_data_loss =
       StatusIs(absl::StatusCode::kDataLoss, HasSubstr("te/segment/a"));
   EXPECT_THAT(resolver_.Lookup("a", kNoDeadline), is_data_loss);
@@ -98,10 +98,9 @@ TEST_F(StoreSegmentResolverTest, ForeignValuesAreReportedAndKept) {
               is_data_loss);
   EXPECT_EQ(store_->Get("te/segment/a", kNoDeadline)->value, "garbage");
 
-  TE_ASSERT_OK(store_
-                   ->Put("te/segment/b", *Descriptor().Serialize(),
-                         std::nullopt, kNoDeadline)
-                   .status());
+  TE_ASSERT_OK(
+      store_->Put("te/segment/b", *Descriptor().Serialize(), {}, kNoDeadline)
+          .status());
   EXPECT_THAT(
       resolver_.Lookup("b", kNoDeadline),
       StatusIs(absl::StatusCode::kDataLoss, HasSubstr("another segment")));
