@@ -1,12 +1,15 @@
 #include "te/listen_address.h"
 
 #include <algorithm>
+#include <string>
 #include <vector>
 
+#include "absl/strings/ascii.h"
+#include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
+#include "glog/logging.h"
 #include "te/base/status_macros.h"
 #include "te/topology/advertised_address.h"
-#include "te/topology/network_interfaces.h"
 
 namespace te {
 namespace {
@@ -19,31 +22,80 @@ bool IsInterface(absl::Span<const NetworkInterface> interfaces,
 
 bool HasAddress(absl::Span<const NetworkInterface> interfaces,
                 const SocketAddress& address) {
-  return address.IsLoopback() ||
-         std::any_of(interfaces.begin(), interfaces.end(),
-                     [&](const NetworkInterface& i) {
-                       return std::find(i.addresses.begin(), i.addresses.end(),
-                                        address) != i.addresses.end();
-                     });
+  return std::any_of(
+      interfaces.begin(), interfaces.end(), [&](const NetworkInterface& i) {
+        return std::find(i.addresses.begin(), i.addresses.end(), address) !=
+               i.addresses.end();
+      });
 }
 
-absl::StatusOr<SocketAddress> Resolve(
+// The names that mean loopback wherever they are used (RFC 6761, and what
+// distributions write into /etc/hosts).
+bool MeansLoopback(absl::string_view host) {
+  const std::string name = absl::AsciiStrToLower(host);
+  return name == "localhost" || absl::StartsWith(name, "localhost.") ||
+         absl::EndsWith(name, ".localhost") || name == "ip6-localhost" ||
+         name == "ip6-loopback";
+}
+
+// The address of this host that others can use best; a loopback address only
+// if there is no other one.
+absl::StatusOr<SocketAddress> AddressOfThisHost(
     absl::Span<const NetworkInterface> interfaces, const std::string& host,
-    MonotonicTime deadline) {
-  TE_ASSIGN_OR_RETURN(const std::vector<SocketAddress> addresses,
-                      SocketAddress::Resolve(host, 0, deadline));
-  for (const SocketAddress& address : addresses) {
-    if (HasAddress(interfaces, address)) return address;
+    absl::Span<const SocketAddress> resolved) {
+  for (const SocketAddress& address : resolved) {
+    if (!address.IsLoopback() && HasAddress(interfaces, address)) {
+      return address;
+    }
+  }
+  for (const SocketAddress& address : resolved) {
+    if (address.IsLoopback()) return address;
   }
   return absl::NotFoundError(absl::StrCat(
-      "the host name ", host, " resolves to ", addresses.front().ip(),
+      "the host name ", host, " resolves to ", resolved.front().ip(),
       ", which is no address of this host; name one, or an interface"));
+}
+
+absl::StatusOr<SocketAddress> BestAddress(
+    absl::Span<const NetworkInterface> interfaces,
+    absl::string_view preferred) {
+  TE_ASSIGN_OR_RETURN(const AdvertisingRanking ranking,
+                      RankForAdvertising(interfaces, preferred));
+  if (ranking.candidates.empty()) {
+    return absl::NotFoundError(
+        "no interface of this host has an address; name one to listen on");
+  }
+  return ranking.candidates.front().address;
+}
+
+// `result` already has the name, and gets its address. Debian maps a machine's
+// own name to 127.0.1.1, which is not what somebody who gives that name wants.
+absl::Status ListenOnName(absl::Span<const NetworkInterface> interfaces,
+                          absl::Span<const SocketAddress> resolved,
+                          ListenAddress& result) {
+  const std::string host = result.advertised_host;
+  TE_ASSIGN_OR_RETURN(result.address,
+                      AddressOfThisHost(interfaces, host, resolved));
+  if (!result.address.IsLoopback() || MeansLoopback(host)) {
+    return absl::OkStatus();
+  }
+  TE_ASSIGN_OR_RETURN(const SocketAddress best, BestAddress(interfaces, ""));
+  if (best.IsLoopback()) return absl::OkStatus();
+  LOG(WARNING) << "the host name " << host << " resolves to "
+               << result.address.ip()
+               << ", which no other host can reach; listening on " << best.ip()
+               << " instead. Correct /etc/hosts, or name an address or an "
+                  "interface";
+  result.address = best;
+  result.advertised_host = best.ip();
+  return absl::OkStatus();
 }
 
 }  // namespace
 
 absl::StatusOr<ListenAddress> ChooseListenAddress(
-    absl::string_view local_server_name, MonotonicTime deadline) {
+    absl::string_view local_server_name, MonotonicTime deadline,
+    const HostLookup& lookup) {
   HostPortRange parsed;
   if (!local_server_name.empty()) {
     TE_ASSIGN_OR_RETURN(parsed, HostPortRange::Parse(local_server_name));
@@ -65,20 +117,15 @@ absl::StatusOr<ListenAddress> ChooseListenAddress(
     return result;
   }
   TE_ASSIGN_OR_RETURN(const std::vector<NetworkInterface> interfaces,
-                      ListInterfaces());
-  if (!parsed.host.empty() && !IsInterface(interfaces, parsed.host)) {
-    TE_ASSIGN_OR_RETURN(result.address,
-                        Resolve(interfaces, parsed.host, deadline));
+                      lookup.interfaces());
+  if (parsed.host.empty() || IsInterface(interfaces, parsed.host)) {
+    TE_ASSIGN_OR_RETURN(result.address, BestAddress(interfaces, parsed.host));
+    result.advertised_host = result.address.ip();
     return result;
   }
-  TE_ASSIGN_OR_RETURN(const AdvertisingRanking ranking,
-                      RankForAdvertising(interfaces, parsed.host));
-  if (ranking.candidates.empty()) {
-    return absl::NotFoundError(
-        "no interface of this host has an address; name one to listen on");
-  }
-  result.address = ranking.candidates.front().address;
-  result.advertised_host = result.address.ip();
+  TE_ASSIGN_OR_RETURN(const std::vector<SocketAddress> resolved,
+                      lookup.resolve(parsed.host, 0, deadline));
+  TE_RETURN_IF_ERROR(ListenOnName(interfaces, resolved, result));
   return result;
 }
 

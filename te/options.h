@@ -14,9 +14,10 @@ namespace te {
 struct Options {
   // Where this engine listens, and what its peers are told: "host:port",
   // "host:first-last" (the first free port), or "host" (any free port), where
-  // host is an address of this host, a name that resolves to one, or the name
-  // of an interface; IPv6 addresses with a port stand in brackets. Empty takes
-  // the address that suits peers on other hosts best.
+  // host is an address of this host, a name that resolves to one (not to
+  // loopback, unless it is "localhost"), or the name of an interface; IPv6
+  // addresses with a port stand in brackets. Empty takes the address that suits
+  // peers on other hosts best.
   std::string local_server_name;
 
   // How segments are found. "p2p": by the peer's own "host:port", without any

@@ -14,6 +14,10 @@ namespace {
 using std::chrono::seconds;
 
 absl::Status Hello() {
+  // Memory that is registered must outlive the engine, or be unregistered.
+  std::string inbox(5, '?');
+  std::string greeting = "hello";
+
   te::Options options;
   options.local_server_name =
       "127.0.0.1";  // the port is for the system to choose
@@ -23,7 +27,6 @@ absl::Status Hello() {
   if (!initiator.ok()) return initiator.status();
 
   // The target lets its peers write to this memory.
-  std::string inbox(5, '?');
   auto exposed = (*target)->RegisterMemory({
       .address = inbox.data(),
       .length = inbox.size(),
@@ -31,7 +34,6 @@ absl::Status Hello() {
   });
   if (!exposed.ok()) return exposed.status();
 
-  std::string greeting = "hello";
   auto source = (*initiator)
                     ->RegisterMemory({
                         .address = greeting.data(),

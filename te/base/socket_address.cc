@@ -9,6 +9,7 @@
 #include <sys/socket.h>
 
 #include <algorithm>
+#include <atomic>
 #include <memory>
 #include <optional>
 #include <string>
@@ -92,10 +93,16 @@ absl::StatusOr<std::vector<SocketAddress>> ResolveBlocking(
   return addresses;
 }
 
+// How many look-ups may go on although nobody waits for them. Of the process,
+// as the threads are, which nobody owns.
+constexpr int kMaxAbandoned = 16;
+std::atomic<int> abandoned_lookups{0};
+
 // Shared between a caller that may give up and the thread that resolves.
 struct Resolution {
   Mutex mutex;
   CondVar finished;
+  bool abandoned ABSL_GUARDED_BY(mutex) = false;
   std::optional<absl::StatusOr<std::vector<SocketAddress>>> result
       ABSL_GUARDED_BY(mutex);
 };
@@ -168,6 +175,12 @@ absl::StatusOr<std::vector<SocketAddress>> SocketAddress::Resolve(
   // Checks the syntax too: getaddrinfo would stop at a NUL.
   absl::StatusOr<HostPort> name = HostPort::Parse(host);
   if (!name.ok()) return name.status();
+  if (abandoned_lookups.load() >= kMaxAbandoned) {
+    return absl::ResourceExhaustedError(
+        absl::StrCat("resolve host '", host, "': ", kMaxAbandoned,
+                     " earlier look-ups still wait for the resolver; check DNS "
+                     "(/etc/resolv.conf), or use an address"));
+  }
   auto resolution = std::make_shared<Resolution>();
   absl::StatusOr<Thread> thread =
       Thread::Start({.name = "te-resolve", .cpus = {}},
@@ -175,6 +188,7 @@ absl::StatusOr<std::vector<SocketAddress>> SocketAddress::Resolve(
                       auto result = ResolveBlocking(text, port);
                       MutexLock lock(resolution->mutex);
                       resolution->result = std::move(result);
+                      if (resolution->abandoned) abandoned_lookups.fetch_sub(1);
                       resolution->finished.NotifyAll();
                     });
   if (!thread.ok()) return thread.status();
@@ -183,6 +197,8 @@ absl::StatusOr<std::vector<SocketAddress>> SocketAddress::Resolve(
   while (!resolution->result.has_value()) {
     if (!resolution->finished.WaitUntil(resolution->mutex, deadline) &&
         !resolution->result.has_value()) {
+      resolution->abandoned = true;
+      abandoned_lookups.fetch_add(1);
       return absl::DeadlineExceededError(absl::StrCat(
           "resolve host '", host,
           "': no answer within the deadline; check DNS, or use an address"));

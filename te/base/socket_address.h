@@ -35,7 +35,8 @@ class SocketAddress {
   // preference and without duplicates; never empty. Literals do no I/O. The
   // system's resolver cannot be interrupted: past the deadline this returns
   // DEADLINE_EXCEEDED and leaves it to finish on its own thread, which ends
-  // when the resolver gives up (resolv.conf `timeout` and `attempts`).
+  // when the resolver gives up (resolv.conf `timeout` and `attempts`). While 16
+  // such threads are left, names get RESOURCE_EXHAUSTED.
   static absl::StatusOr<std::vector<SocketAddress>> Resolve(
       absl::string_view host, uint16_t port, MonotonicTime deadline);
 

@@ -24,7 +24,12 @@ import sys
 WRITE_SIZES = ["64K", "128K", "256K", "1M"]
 READ_SIZES = ["64K", "256K", "1M"]
 STREAMS = [1, 2]
-LARGE_BLOCKS = ["1M", "16M"]
+LARGE_BLOCKS = {"1M": 1 << 20, "16M": 16 << 20}
+LARGE_BATCH = 16
+OPERATIONS = ["read", "write"]
+SMALL_BLOCK = 4096
+# Of te's frames: a header and one entry (te/transport/tcp/frame.h).
+FRAME_START = 64
 BUFFER = "256M"
 
 
@@ -110,25 +115,35 @@ class Programs:
             server.communicate()
         return json.loads(text)["end"]["sum_received"]["bits_per_second"] / 8e9
 
-    def pump(self, streams, sizes, seconds=None):
+    def pump(self, streams, block, sizes, seconds=None):
+        """With the memory that `bench` goes through with such blocks."""
         write_size, read_size = sizes
+        footprint = LARGE_BLOCKS[block] * LARGE_BATCH // streams
         text = run(
             [
                 self.path("tcp_pump"),
                 f"--streams={streams}",
                 f"--write_size={write_size}",
                 f"--read_size={read_size}",
+                f"--footprint={footprint}",
                 f"--duration={seconds or self.seconds}",
             ],
             self.patience,
         )
         return json.loads(text)["gb_per_s"]
 
-    def ping_pong(self):
+    def ping_pong(self, operation):
+        """With the bytes of one READ or WRITE of te, each way."""
+        request, reply = FRAME_START, FRAME_START
+        if operation == "read":
+            reply += SMALL_BLOCK
+        else:
+            request += SMALL_BLOCK
         text = run(
             [
                 self.path("tcp_ping_pong"),
-                "--size=4K",
+                f"--request_size={request}",
+                f"--reply_size={reply}",
                 f"--spin_us={self.options.spin_us}",
                 f"--duration={self.seconds}",
             ],
@@ -161,26 +176,38 @@ class Programs:
         return [json.loads(line) for line in text.splitlines()]
 
 
-def best_pump_sizes(programs, streams):
+def best_pump_sizes(programs, streams, block):
     """The (write size, read size) of the fastest pump. Two tries each: one may be
     disturbed."""
     pairs = list(itertools.product(WRITE_SIZES, READ_SIZES))
     rates = {}
     for pair in pairs * 2:
-        rates[pair] = max(rates.get(pair, 0), programs.pump(streams, pair, 0.3))
+        rate = programs.pump(streams, block, pair, 0.3)
+        rates[pair] = max(rates.get(pair, 0), rate)
     return max(rates, key=rates.get)
+
+
+def find_pump_sizes(programs):
+    """The best sizes of each pump, by the name of its series."""
+    return {
+        f"pump {block} x{streams}": best_pump_sizes(programs, streams, block)
+        for streams in STREAMS
+        for block in LARGE_BLOCKS
+    }
 
 
 def measure_round(programs, pump_sizes, results):
     for streams in STREAMS:
         results.add(f"iperf3 x{streams}", programs.iperf3(streams))
-        results.add(f"pump x{streams}", programs.pump(streams, pump_sizes[streams]))
-        for operation in ["read", "write"]:
-            rows = programs.bench(streams, operation, LARGE_BLOCKS, 16)
+        for block in LARGE_BLOCKS:
+            name = f"pump {block} x{streams}"
+            results.add(name, programs.pump(streams, block, pump_sizes[name]))
+        for operation in OPERATIONS:
+            rows = programs.bench(streams, operation, LARGE_BLOCKS, LARGE_BATCH)
             for block, row in zip(LARGE_BLOCKS, rows):
                 results.add(f"te {operation} {block} x{streams}", row["gb_per_s"])
-    results.add("ping-pong 4K", programs.ping_pong())
-    for operation in ["read", "write"]:
+    for operation in OPERATIONS:
+        results.add(f"ping-pong {operation} 4K", programs.ping_pong(operation))
         row = programs.bench(1, operation, ["4K"], 128)[0]
         results.add(f"te {operation} 4K batch 128", row["gb_per_s"])
         row = programs.bench(1, operation, ["4K"], 1)[0]
@@ -194,14 +221,14 @@ def unit_of(series):
 
 def targets():
     """(series, compared with, least ratio, or most if it is a latency)."""
-    for operation in ["read", "write"]:
+    for operation in OPERATIONS:
         for streams, over_iperf in [(1, 1.3), (2, 1.0)]:
             for block in LARGE_BLOCKS:
                 series = f"te {operation} {block} x{streams}"
                 yield series, f"iperf3 x{streams}", over_iperf
-                yield series, f"pump x{streams}", 0.95
+                yield series, f"pump {block} x{streams}", 0.95
         yield f"te {operation} 4K batch 128", f"te {operation} 1M x1", 0.5
-        yield f"te {operation} 4K batch 1", "ping-pong 4K", 1.5
+        yield f"te {operation} 4K batch 1", f"ping-pong {operation} 4K", 1.5
 
 
 def judge(results):
@@ -239,18 +266,18 @@ def machine():
 def print_text(report):
     print(f"{report['date']}  {report['machine']}")
     print(f"{report['rounds']} rounds, {report['seconds']} s each")
-    for streams, (write, read) in report["pump_sizes"].items():
-        print(f"the pump x{streams} writes {write} and reads {read} at a time")
+    for name, (write, read) in report["pump_sizes"].items():
+        print(f"{name} writes {write} and reads {read} at a time")
     print(f"\n{'':26}{'median':>9}{'min':>9}{'max':>9}")
     for name, figures in report["series"].items():
         print(
             f"{name:26}{figures['median']:9.2f}{figures['min']:9.2f}"
             f"{figures['max']:9.2f}  {figures['unit']}"
         )
-    print(f"\n{'':26}{'over':16}{'ratio':>7}  target")
+    print(f"\n{'':26}{'over':20}{'ratio':>7}  target")
     for verdict in report["targets"]:
         print(
-            f"{verdict['series']:26}{verdict['compared_with']:16}"
+            f"{verdict['series']:26}{verdict['compared_with']:20}"
             f"{verdict['ratio']:7.2f}  {verdict['bound']:8}"
             f"{'met' if verdict['met'] else 'MISSED'}"
         )
@@ -286,7 +313,7 @@ def compare(options):
     programs = Programs(options)
     start = machine()
     results = Results()
-    pump_sizes = {streams: best_pump_sizes(programs, streams) for streams in STREAMS}
+    pump_sizes = find_pump_sizes(programs)
     for number in range(options.rounds):
         print(f"round {number + 1} of {options.rounds}", file=sys.stderr)
         measure_round(programs, pump_sizes, results)

@@ -1,8 +1,10 @@
 """The arithmetic of compare_tcp. What it runs is measured, not tested."""
 
+import argparse
 import contextlib
 import io
 import unittest
+import unittest.mock
 
 from te.bench import compare_tcp
 
@@ -11,17 +13,69 @@ def results_with(values):
     results = compare_tcp.Results()
     for streams in compare_tcp.STREAMS:
         results.add(f"iperf3 x{streams}", 4)
-        results.add(f"pump x{streams}", 6)
+        for block in compare_tcp.LARGE_BLOCKS:
+            results.add(f"pump {block} x{streams}", 6)
         for operation in ["read", "write"]:
             for block in compare_tcp.LARGE_BLOCKS:
                 results.add(f"te {operation} {block} x{streams}", 6)
-    results.add("ping-pong 4K", 10)
     for operation in ["read", "write"]:
+        results.add(f"ping-pong {operation} 4K", 10)
         results.add(f"te {operation} 4K batch 128", 4)
         results.add(f"te {operation} 4K batch 1", 12)
     for name, series in values.items():
         results.series[name] = series
     return results
+
+
+class FakePrograms:
+    """Every figure is 1."""
+
+    def iperf3(self, streams):
+        return 1
+
+    def pump(self, streams, block, sizes, seconds=None):
+        return 1
+
+    def ping_pong(self, operation):
+        return 1
+
+    def bench(self, streams, operation, blocks, batch):
+        return [{"gb_per_s": 1, "latency_us": {"p50": 1}} for _ in blocks]
+
+
+class ProgramsTest(unittest.TestCase):
+    """What is compared does the same work."""
+
+    def setUp(self):
+        options = argparse.Namespace(seconds=1, bin_dir="", spin_us=50, bench_flag=[])
+        self.programs = compare_tcp.Programs(options)
+
+    def command_of(self, measure, output):
+        with unittest.mock.patch.object(compare_tcp, "run") as run:
+            run.return_value = output
+            measure()
+        return run.call_args[0][0]
+
+    def pump_footprint(self, streams, block):
+        command = self.command_of(
+            lambda: self.programs.pump(streams, block, ("1M", "64K")),
+            '{"gb_per_s": 1}',
+        )
+        flag = next(f for f in command if f.startswith("--footprint="))
+        return streams * int(flag.split("=")[1])
+
+    def test_the_pump_goes_through_the_memory_of_a_batch(self):
+        for streams in compare_tcp.STREAMS:
+            self.assertEqual(self.pump_footprint(streams, "1M"), 16 << 20)
+            self.assertEqual(self.pump_footprint(streams, "16M"), 256 << 20)
+
+    def test_the_ping_pong_sends_what_te_sends(self):
+        for operation, request, reply in [("read", 64, 4160), ("write", 4160, 64)]:
+            command = self.command_of(
+                lambda: self.programs.ping_pong(operation), '{"latency_us": {"p50": 1}}'
+            )
+            self.assertIn(f"--request_size={request}", command)
+            self.assertIn(f"--reply_size={reply}", command)
 
 
 class CompareTcpTest(unittest.TestCase):
@@ -32,6 +86,14 @@ class CompareTcpTest(unittest.TestCase):
             if not verdict["met"]
         ]
 
+    def test_a_round_measures_what_is_judged(self):
+        programs = FakePrograms()
+        results = compare_tcp.Results()
+        sizes = compare_tcp.find_pump_sizes(programs)
+        compare_tcp.measure_round(programs, sizes, results)
+        self.assertEqual(set(results.series), set(results_with({}).series))
+        self.assertEqual(len(compare_tcp.judge(results)), 20)
+
     def test_all_met(self):
         self.assertEqual(self.missed({}), [])
 
@@ -39,19 +101,19 @@ class CompareTcpTest(unittest.TestCase):
         self.assertEqual(
             self.missed({"te read 1M x1": [5.3], "te write 4K batch 128": [2.9]}),
             [
-                ("te read 1M x1", "pump x1"),
+                ("te read 1M x1", "pump 1M x1"),
                 ("te write 4K batch 128", "te write 1M x1"),
             ],
         )
         self.assertEqual(
             self.missed({"te write 16M x2": [3.9]}),
-            [("te write 16M x2", "iperf3 x2"), ("te write 16M x2", "pump x2")],
+            [("te write 16M x2", "iperf3 x2"), ("te write 16M x2", "pump 16M x2")],
         )
 
     def test_latencies_have_an_upper_bound(self):
         self.assertEqual(
             self.missed({"te read 4K batch 1": [15.1]}),
-            [("te read 4K batch 1", "ping-pong 4K")],
+            [("te read 4K batch 1", "ping-pong read 4K")],
         )
 
     def test_medians_are_compared(self):
@@ -64,7 +126,7 @@ class CompareTcpTest(unittest.TestCase):
             "machine": "two CPUs",
             "rounds": 1,
             "seconds": 2,
-            "pump_sizes": {1: ("64K", "1M"), 2: ("128K", "256K")},
+            "pump_sizes": {"pump 1M x1": ("64K", "1M"), "pump 1M x2": ("128K", "256K")},
             "series": {
                 name: {"median": 1, "min": 1, "max": 1, "unit": "GB/s"}
                 for name in results.series
@@ -75,7 +137,7 @@ class CompareTcpTest(unittest.TestCase):
         with contextlib.redirect_stdout(out):
             compare_tcp.print_text(report)
         text = out.getvalue()
-        self.assertIn("the pump x2 writes 128K and reads 256K at a time", text)
+        self.assertIn("pump 1M x2 writes 128K and reads 256K at a time", text)
         self.assertRegex(text, r"te read 4K batch 1 .* 1\.60 .*MISSED")
         self.assertIn("19 targets met, 1 missed", text)
 

@@ -7,7 +7,6 @@
 #include <cstddef>
 #include <cstdlib>
 #include <iterator>
-#include <utility>
 
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
@@ -56,21 +55,21 @@ void LogStops(const WorkloadRun& run) {
 }  // namespace
 
 Initiator::Initiator(TransferEngine& engine, const BenchOptions& options,
-                     BenchMemory memory, StopSignal& stop)
+                     const BenchMemory& memory, StopSignal& stop)
     : engine_(engine),
       options_(options),
-      memory_(std::move(memory)),
+      memory_(memory),
       stop_(stop),
       progress_(STDERR_FILENO) {}
 
 absl::StatusOr<std::unique_ptr<Initiator>> Initiator::Create(
     TransferEngine& engine, const BenchOptions& options,
-    const std::string& segment, BenchMemory memory, StopSignal& stop) {
+    const std::string& segment, const BenchMemory& memory, StopSignal& stop) {
   std::unique_ptr<Initiator> initiator(
-      new Initiator(engine, options, std::move(memory), stop));
+      new Initiator(engine, options, memory, stop));
   TE_ASSIGN_OR_RETURN(
       initiator->registered_,
-      engine.RegisterMemory(initiator->memory_.Regions(Access::kLocalOnly)));
+      engine.RegisterMemory(memory.Regions(Access::kLocalOnly)));
   TE_RETURN_IF_ERROR(initiator->Connect(segment));
   return initiator;
 }

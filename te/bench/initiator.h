@@ -21,11 +21,11 @@ namespace te::bench {
 // Measures the workloads of its options against one target. Thread-compatible.
 class Initiator {
  public:
-  // Connects to `segment`, and registers memory. `engine`, `options`, and
-  // `stop` must outlive it.
+  // Connects to `segment`, and registers `memory`. `engine`, `options` and
+  // `stop` must outlive it, and `memory` the engine.
   static absl::StatusOr<std::unique_ptr<Initiator>> Create(
       TransferEngine& engine, const BenchOptions& options,
-      const std::string& segment, BenchMemory memory, StopSignal& stop);
+      const std::string& segment, const BenchMemory& memory, StopSignal& stop);
   ~Initiator();
 
   // Adds a row to `report` for each workload. ABORTED after the first one with
@@ -39,7 +39,7 @@ class Initiator {
   };
 
   Initiator(TransferEngine& engine, const BenchOptions& options,
-            BenchMemory memory, StopSignal& stop);
+            const BenchMemory& memory, StopSignal& stop);
 
   absl::Status Connect(const std::string& segment);
   absl::Status RunOne(const Workload& workload, Report& report);
@@ -50,7 +50,7 @@ class Initiator {
 
   TransferEngine& engine_;
   const BenchOptions& options_;
-  const BenchMemory memory_;
+  const BenchMemory& memory_;
   StopSignal& stop_;
   ProgressLine progress_;
   std::string segment_name_;

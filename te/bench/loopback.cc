@@ -2,7 +2,6 @@
 
 #include <chrono>
 #include <memory>
-#include <utility>
 
 #include "absl/status/statusor.h"
 #include "absl/strings/str_cat.h"
@@ -11,6 +10,7 @@
 #include "te/base/host_port.h"
 #include "te/base/status_macros.h"
 #include "te/bench/bench_memory.h"
+#include "te/bench/exit_status.h"
 #include "te/bench/initiator.h"
 #include "te/bench/size_text.h"
 #include "te/bench/startup_log.h"
@@ -40,15 +40,10 @@ absl::StatusOr<std::string> LoopbackName(const BenchOptions& options) {
   return HostPort{.host = parsed.host, .port = std::nullopt}.ToString();
 }
 
-absl::Status RunProtocol(const BenchOptions& options, Report& report,
-                         StopSignal& stop, std::ostream& out) {
-  // First, because it says what is wrong with the options.
-  TE_ASSIGN_OR_RETURN(const std::unique_ptr<TransferEngine> engine,
-                      CreateTransferEngine(options.engine));
-  const std::vector<NumaNode> nodes = FindNodes();
-  LogMachine(nodes);
-  TE_ASSIGN_OR_RETURN(BenchMemory memory,
-                      BenchMemory::Map(nodes, options.buffer_size));
+absl::Status MeasureOwnTarget(TransferEngine& engine,
+                              const BenchOptions& options,
+                              const BenchMemory& memory, Report& report,
+                              StopSignal& stop, std::ostream& out) {
   TE_ASSIGN_OR_RETURN(
       const std::unique_ptr<TargetProcess> target,
       TargetProcess::Start(TargetArguments(options), kStartTimeout));
@@ -61,9 +56,21 @@ absl::Status RunProtocol(const BenchOptions& options, Report& report,
   }
   TE_ASSIGN_OR_RETURN(
       const std::unique_ptr<Initiator> initiator,
-      Initiator::Create(*engine, options, target->segment_name(),
-                        std::move(memory), stop));
+      Initiator::Create(engine, options, target->segment_name(), memory, stop));
   return initiator->Run(report);
+}
+
+absl::Status RunProtocol(const BenchOptions& options, Report& report,
+                         StopSignal& stop, std::ostream& out) {
+  const std::vector<NumaNode> nodes = FindNodes();
+  TE_ASSIGN_OR_RETURN(const BenchMemory memory,
+                      BenchMemory::Map(nodes, options.buffer_size));
+  // Before the target, because it says what is wrong with the options.
+  TE_ASSIGN_OR_RETURN(const std::unique_ptr<TransferEngine> engine,
+                      CreateTransferEngine(options.engine));
+  LogMachine(nodes);
+  return AtRunTime(
+      MeasureOwnTarget(*engine, options, memory, report, stop, out));
 }
 
 }  // namespace

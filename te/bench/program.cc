@@ -16,6 +16,7 @@
 #include "te/bench/bench_options.h"
 #include "te/bench/command_line.h"
 #include "te/bench/environment.h"
+#include "te/bench/exit_status.h"
 #include "te/bench/flags.h"
 #include "te/bench/help.h"
 #include "te/bench/initiator.h"
@@ -54,18 +55,24 @@ void StartLogging(const char* program, const FlagValues& flags, Mode mode) {
   google::InitGoogleLogging(program);
 }
 
+absl::Status Measure(TransferEngine& engine, const BenchOptions& options,
+                     const BenchMemory& memory, Report& report,
+                     StopSignal& stop) {
+  TE_ASSIGN_OR_RETURN(
+      const std::unique_ptr<Initiator> initiator,
+      Initiator::Create(engine, options, options.segment, memory, stop));
+  return initiator->Run(report);
+}
+
 absl::Status RunInitiator(const BenchOptions& options, Report& report,
                           StopSignal& stop) {
+  const std::vector<NumaNode> nodes = FindNodes();
+  TE_ASSIGN_OR_RETURN(const BenchMemory memory,
+                      BenchMemory::Map(nodes, options.buffer_size));
   TE_ASSIGN_OR_RETURN(const std::unique_ptr<TransferEngine> engine,
                       CreateTransferEngine(options.engine));
-  const std::vector<NumaNode> nodes = FindNodes();
   LogMachine(nodes);
-  TE_ASSIGN_OR_RETURN(BenchMemory memory,
-                      BenchMemory::Map(nodes, options.buffer_size));
-  TE_ASSIGN_OR_RETURN(const std::unique_ptr<Initiator> initiator,
-                      Initiator::Create(*engine, options, options.segment,
-                                        std::move(memory), stop));
-  return initiator->Run(report);
+  return AtRunTime(Measure(*engine, options, memory, report, stop));
 }
 
 absl::Status RunMode(const BenchOptions& options, const char* program) {
@@ -108,12 +115,11 @@ absl::Status Run(absl::Span<char* const> arguments) {
 }  // namespace
 
 int RunTransferBench(absl::Span<char* const> arguments) {
-  constexpr int kFailed = 1;
-  constexpr int kBadFlag = 2;
   const absl::Status status = Run(arguments);
-  if (status.ok()) return 0;
-  std::cerr << "transfer_bench: " << status.message() << std::endl;
-  return absl::IsInvalidArgument(status) ? kBadFlag : kFailed;
+  if (!status.ok()) {
+    std::cerr << "transfer_bench: " << status.message() << std::endl;
+  }
+  return ExitStatus(status);
 }
 
 }  // namespace te::bench

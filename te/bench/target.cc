@@ -5,8 +5,8 @@
 
 #include <cerrno>
 #include <chrono>
+#include <iterator>
 #include <memory>
-#include <utility>
 #include <vector>
 
 #include "absl/status/statusor.h"
@@ -15,6 +15,7 @@
 #include "te/base/errno_status.h"
 #include "te/base/status_macros.h"
 #include "te/bench/bench_memory.h"
+#include "te/bench/exit_status.h"
 #include "te/bench/pattern.h"
 #include "te/bench/startup_log.h"
 #include "te/transfer_engine.h"
@@ -53,6 +54,27 @@ absl::Status WaitForEnd(StopSignal& stop, int lifeline) {
   }
 }
 
+absl::Status Serve(TransferEngine& engine, const BenchMemory& memory,
+                   const BenchOptions& options, const std::string& program,
+                   StopSignal& stop, std::ostream& out) {
+  for (const BenchMemory::Buffer& buffer : memory.buffers()) {
+    FillPattern(buffer.bytes, kTargetSeed, 0);
+  }
+  TE_ASSIGN_OR_RETURN(
+      const std::vector<BufferId> ids,
+      engine.RegisterMemory(memory.Regions(Access::kRemoteReadWrite)));
+  out << "Target is ready. At the other end: "
+      << InitiatorCommand(program, options, engine.segment_name()) << std::endl;
+  if (options.ready_fd >= 0) {
+    TE_RETURN_IF_ERROR(TellReady(options.ready_fd, engine.segment_name()));
+  }
+  TE_RETURN_IF_ERROR(WaitForEnd(stop, options.lifeline_fd));
+  for (BufferId id : ids) {
+    TE_RETURN_IF_ERROR(engine.UnregisterMemory(id, std::chrono::seconds(1)));
+  }
+  return absl::OkStatus();
+}
+
 }  // namespace
 
 std::string InitiatorCommand(const std::string& program,
@@ -73,29 +95,14 @@ std::string InitiatorCommand(const std::string& program,
 
 absl::Status RunTarget(const BenchOptions& options, const std::string& program,
                        StopSignal& stop, std::ostream& out) {
-  TE_ASSIGN_OR_RETURN(const std::unique_ptr<TransferEngine> engine,
-                      CreateTransferEngine(options.engine));
   const std::vector<NumaNode> nodes = FindNodes();
-  LogMachine(nodes);
+  // Before the engine, which serves it until its end.
   TE_ASSIGN_OR_RETURN(const BenchMemory memory,
                       BenchMemory::Map(nodes, options.buffer_size));
-  for (const BenchMemory::Buffer& buffer : memory.buffers()) {
-    FillPattern(buffer.bytes, kTargetSeed, 0);
-  }
-  TE_ASSIGN_OR_RETURN(
-      const std::vector<BufferId> ids,
-      engine->RegisterMemory(memory.Regions(Access::kRemoteReadWrite)));
-  out << "Target is ready. At the other end: "
-      << InitiatorCommand(program, options, engine->segment_name())
-      << std::endl;
-  if (options.ready_fd >= 0) {
-    TE_RETURN_IF_ERROR(TellReady(options.ready_fd, engine->segment_name()));
-  }
-  TE_RETURN_IF_ERROR(WaitForEnd(stop, options.lifeline_fd));
-  for (BufferId id : ids) {
-    TE_RETURN_IF_ERROR(engine->UnregisterMemory(id, std::chrono::seconds(1)));
-  }
-  return absl::OkStatus();
+  TE_ASSIGN_OR_RETURN(const std::unique_ptr<TransferEngine> engine,
+                      CreateTransferEngine(options.engine));
+  LogMachine(nodes);
+  return AtRunTime(Serve(*engine, memory, options, program, stop, out));
 }
 
 }  // namespace te::bench

@@ -16,11 +16,13 @@ for streams in 1 3; do
 done
 
 for spin in 0 50; do
-  output="$("${bin}/tcp_ping_pong" --spin_us="${spin}" --duration=0.1)"
+  output="$("${bin}/tcp_ping_pong" --request_size=64 --reply_size=4160 \
+    --spin_us="${spin}" --duration=0.1)"
+  [[ "${output}" == *'"request_size": 64, "reply_size": 4160'* ]] || fail "other sizes: ${output}"
   [[ "${output}" =~ '"round_trips": '[1-9] ]] || fail "no round trips: ${output}"
 done
 
-for command in "tcp_pump --streams=0" "tcp_pump --no_such_flag" "tcp_ping_pong --size=0"; do
+for command in "tcp_pump --streams=0" "tcp_pump --no_such_flag" "tcp_ping_pong --reply_size=0"; do
   status=0
   # shellcheck disable=SC2086 # a program and its flag
   output="$("${bin}"/${command} 2>&1)" || status=$?

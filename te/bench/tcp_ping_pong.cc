@@ -1,5 +1,5 @@
-// How long a message takes over plain TCP on loopback, there and back, between
-// two processes that wait as te does: they look for a little while, then sleep.
+// How long a request and its reply take over plain TCP on loopback, between two
+// processes that wait as te does: they look for a little while, then sleep.
 //
 // Prints one JSON object.
 
@@ -27,7 +27,8 @@
 #include "te/bench/size_text.h"
 #include "te/bench/stream_pair.h"
 
-DEFINE_string(size, "4K", "bytes of a message, each way");
+DEFINE_string(request_size, "4K", "bytes of a message, there");
+DEFINE_string(reply_size, "4K", "bytes of a message, back");
 DEFINE_double(spin_us, 50, "microseconds to look before sleeping");
 DEFINE_double(duration, 2, "seconds to measure");
 
@@ -69,25 +70,33 @@ absl::StatusOr<bool> Receive(const UniqueFd& stream,
   return true;
 }
 
-absl::Status Echo(const UniqueFd& stream, size_t size, Duration spin) {
-  std::vector<std::byte> message(size);
+struct Sizes {
+  uint64_t request = 0;
+  uint64_t reply = 0;
+};
+
+absl::Status Answer(const UniqueFd& stream, const Sizes& sizes, Duration spin) {
+  std::vector<std::byte> request(sizes.request);
+  const std::vector<std::byte> reply(sizes.reply);
   while (true) {
     TE_ASSIGN_OR_RETURN(const bool more,
-                        Receive(stream, absl::MakeSpan(message), spin));
+                        Receive(stream, absl::MakeSpan(request), spin));
     if (!more) return absl::OkStatus();
-    TE_RETURN_IF_ERROR(Send(stream, message));
+    TE_RETURN_IF_ERROR(Send(stream, reply));
   }
 }
 
-absl::StatusOr<LatencyHistogram> Measure(const UniqueFd& stream, size_t size,
-                                         Duration spin, Duration duration) {
+absl::StatusOr<LatencyHistogram> Measure(const UniqueFd& stream,
+                                         const Sizes& sizes, Duration spin,
+                                         Duration duration) {
   LatencyHistogram latency;
-  std::vector<std::byte> message(size);
+  const std::vector<std::byte> request(sizes.request);
+  std::vector<std::byte> reply(sizes.reply);
   MonotonicTime now = RealClock().Now();
   const MonotonicTime end = now + duration;
   while (now < end) {
-    TE_RETURN_IF_ERROR(Send(stream, message));
-    TE_RETURN_IF_ERROR(Receive(stream, absl::MakeSpan(message), spin).status());
+    TE_RETURN_IF_ERROR(Send(stream, request));
+    TE_RETURN_IF_ERROR(Receive(stream, absl::MakeSpan(reply), spin).status());
     const MonotonicTime back = RealClock().Now();
     latency.Record(back - now);
     now = back;
@@ -101,8 +110,11 @@ double Microseconds(Duration duration) {
 
 absl::Status Run(absl::Span<char* const> arguments) {
   TE_RETURN_IF_ERROR(ParseCommandLine(arguments.subspan(1)).status());
-  TE_ASSIGN_OR_RETURN(const uint64_t size, ParseSize(FLAGS_size));
-  if (size == 0 || FLAGS_duration <= 0 || FLAGS_spin_us < 0) {
+  Sizes sizes;
+  TE_ASSIGN_OR_RETURN(sizes.request, ParseSize(FLAGS_request_size));
+  TE_ASSIGN_OR_RETURN(sizes.reply, ParseSize(FLAGS_reply_size));
+  if (sizes.request == 0 || sizes.reply == 0 || FLAGS_duration <= 0 ||
+      FLAGS_spin_us < 0) {
     return absl::InvalidArgumentError("sizes and times must be positive");
   }
   const Duration spin = FromSeconds(FLAGS_spin_us / 1e6);
@@ -110,20 +122,22 @@ absl::Status Run(absl::Span<char* const> arguments) {
   TE_ASSIGN_OR_RETURN(
       Streams streams,
       ForkWithStreams(
-          1, [&](Streams ends) { return Echo(ends.front(), size, spin); },
+          1, [&](Streams ends) { return Answer(ends.front(), sizes, spin); },
           child));
   TE_ASSIGN_OR_RETURN(
       const LatencyHistogram latency,
-      Measure(streams.front(), size, spin, FromSeconds(FLAGS_duration)));
+      Measure(streams.front(), sizes, spin, FromSeconds(FLAGS_duration)));
   streams.clear();
   TE_RETURN_IF_ERROR(WaitForChild(child));
   std::cout << absl::StrFormat(
-      R"({"program": "tcp_ping_pong", "size": %d, "spin_us": %.1f, )"
+      R"({"program": "tcp_ping_pong", "request_size": %d, "reply_size": %d, )"
+      R"("spin_us": %.1f, )"
       R"("round_trips": %d, "latency_us": {"p50": %.3f, "p90": %.3f, )"
       R"("p99": %.3f, "p999": %.3f, "max": %.3f}})"
       "\n",
-      size, FLAGS_spin_us, latency.count(), Microseconds(latency.Quantile(0.5)),
-      Microseconds(latency.Quantile(0.9)), Microseconds(latency.Quantile(0.99)),
+      sizes.request, sizes.reply, FLAGS_spin_us, latency.count(),
+      Microseconds(latency.Quantile(0.5)), Microseconds(latency.Quantile(0.9)),
+      Microseconds(latency.Quantile(0.99)),
       Microseconds(latency.Quantile(0.999)), Microseconds(latency.max()));
   return absl::OkStatus();
 }

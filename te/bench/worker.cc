@@ -92,13 +92,12 @@ void Worker::Measure(MonotonicTime deadline, const std::atomic<bool>& stop) {
   MonotonicTime now = RealClock().Now();
   while (errors_ == 0 && !stop.load() && (batches_ == 0 || now < deadline)) {
     ChooseOperations();
-    const MonotonicTime start = now;
     Duration transfer_time;
     if (verify_ == Verify::kEveryBatch) {
       if (!CheckedTransfer(transfer_time)) return;
       now = RealClock().Now();
-      checking_ += now - start - transfer_time;
     } else {
+      const MonotonicTime start = now;
       if (!Transfer(requests_)) return;
       now = RealClock().Now();
       transfer_time = now - start;

@@ -65,9 +65,8 @@ class Worker {
   uint64_t bytes() const { return bytes_.load(std::memory_order_relaxed); }
 
   uint64_t batches() const { return batches_; }
+  // Of the transfers alone, without looking at data.
   const LatencyHistogram& latency() const { return latency_; }
-  // The part of the measured time that went into looking at data.
-  Duration checking() const { return checking_; }
   uint64_t verified_bytes() const { return verified_bytes_; }
   // Requests that failed, or whose data were wrong.
   uint64_t errors() const { return errors_; }
@@ -110,7 +109,6 @@ class Worker {
   std::atomic<uint64_t> bytes_{0};
   uint64_t batches_ = 0;
   LatencyHistogram latency_;
-  Duration checking_{};
   uint64_t verified_bytes_ = 0;
   uint64_t errors_ = 0;
   std::vector<RequestFailure> failures_;

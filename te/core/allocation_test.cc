@@ -1,5 +1,7 @@
 // The hot path allocates nothing: counts every allocation of the process while
 // batches go to and fro.
+#include <malloc.h>
+
 #include <algorithm>
 #include <atomic>
 #include <chrono>
@@ -20,6 +22,8 @@
 #include "te/base/socket_address.h"
 #include "te/base/status_matchers.h"
 #include "te/core/batch.h"
+#include "te/core/batch_pool.h"
+#include "te/core/batch_state.h"
 #include "te/core/request.h"
 #include "te/core/transfer_engine.h"
 #include "te/metadata/in_process_store.h"
@@ -34,20 +38,28 @@
 namespace {
 
 std::atomic<int64_t> allocations{0};
+std::atomic<int64_t> allocated_bytes{0};
 
 }  // namespace
 
 void* operator new(size_t bytes) {
   ++allocations;
-  if (void* const memory = malloc(bytes)) return memory;
-  abort();
+  void* const memory = malloc(bytes);
+  if (memory == nullptr) abort();
+  allocated_bytes += static_cast<int64_t>(malloc_usable_size(memory));
+  return memory;
 }
 void* operator new[](size_t bytes) { return operator new(bytes); }
-void operator delete(void* memory) noexcept { free(memory); }
-void operator delete(void* memory, size_t /*bytes*/) noexcept { free(memory); }
-void operator delete[](void* memory) noexcept { free(memory); }
-void operator delete[](void* memory, size_t /*bytes*/) noexcept {
+void operator delete(void* memory) noexcept {
+  allocated_bytes -= static_cast<int64_t>(malloc_usable_size(memory));
   free(memory);
+}
+void operator delete(void* memory, size_t /*bytes*/) noexcept {
+  operator delete(memory);
+}
+void operator delete[](void* memory) noexcept { operator delete(memory); }
+void operator delete[](void* memory, size_t /*bytes*/) noexcept {
+  operator delete(memory);
 }
 
 namespace te {
@@ -142,6 +154,26 @@ TEST_F(AllocationTest, NoneOverTcp) {
       }
     }
   }
+}
+
+// Every batch of a pool may have been the largest one in its time.
+TEST(BatchStorageTest, BatchesKeepTheirShareAlone) {
+  constexpr size_t kBatches = 64;
+  constexpr size_t kSlices = 4096;
+  BatchPool pool(kBatches, kSlices, nullptr);
+  const int64_t before = allocated_bytes;
+  std::vector<BatchState*> batches;
+  for (size_t i = 0; i < kBatches; ++i) {
+    TE_ASSERT_OK_AND_ASSIGN(BatchState * batch,
+                            pool.Acquire(kSlices, 1, kNoDeadline));
+    batches.push_back(batch);
+  }
+  for (BatchState* batch : batches) {
+    TE_ASSERT_OK(pool.ReserveSlices(*batch, kSlices));
+    for (size_t i = 0; i < kSlices; ++i) batch->AddSlice(Slice());
+    pool.Return(*batch);
+  }
+  EXPECT_LT(allocated_bytes - before, int64_t{1024} * kSlices);
 }
 
 }  // namespace

@@ -65,8 +65,10 @@ class Batch {
     return state_->notification_status();
   }
 
-  // Requests of which nothing has been sent yet end with CANCELLED; the others
-  // go on. Returns at once.
+  // Withdraws the slices that have not been sent yet. A request that loses one
+  // ends with CANCELLED once the others are back, although those may have moved
+  // part of its data: what it writes to then holds some of them. Requests that
+  // have been sent as a whole go on. Returns at once.
   void Cancel() { state_->Cancel(); }
 
  private:

@@ -1,5 +1,6 @@
 #include "te/core/batch_pool.h"
 
+#include <algorithm>
 #include <utility>
 
 #include "absl/strings/str_cat.h"
@@ -9,6 +10,7 @@ namespace te {
 BatchPool::BatchPool(size_t max_batches, size_t max_slices,
                      std::function<void(BatchState&)> send_notification)
     : max_slices_(max_slices),
+      kept_slices_(std::max<size_t>(max_slices / max_batches, 1)),
       send_notification_(std::move(send_notification)),
       slab_(max_batches) {}
 
@@ -59,7 +61,7 @@ void BatchPool::SendNotification(BatchState& batch) {
 
 void BatchPool::Recycle(BatchState& batch) {
   slices_ -= batch.slice_count();
-  slab_.Release(SlabHandle::Unpack(batch.Vacate()));
+  slab_.Release(SlabHandle::Unpack(batch.Vacate(kept_slices_)));
 }
 
 }  // namespace te

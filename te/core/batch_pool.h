@@ -44,6 +44,9 @@ class BatchPool final : public BatchState::Host {
   void Recycle(BatchState& batch) override;
 
   const size_t max_slices_;
+  // What a batch keeps storage for between two uses: its share, so that all
+  // together keep no more than max_slices.
+  const size_t kept_slices_;
   const std::function<void(BatchState&)> send_notification_;
   std::atomic<size_t> slices_{0};
   Slab<BatchState> slab_;

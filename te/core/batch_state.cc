@@ -15,10 +15,6 @@ namespace {
 // How often a waiter looks whether the thread that drives the rail has gone.
 constexpr int kBusyRounds = 8;
 
-// Storage that a batch keeps for its next use, at most.
-constexpr size_t kKeptSlices = 16384;
-constexpr size_t kKeptRequests = 16384;
-
 }  // namespace
 
 void BatchState::Reset(Host& host, uint64_t handle, size_t requests,
@@ -329,19 +325,18 @@ bool BatchState::Uses(BufferId buffer) const {
   return false;
 }
 
-uint64_t BatchState::Vacate() {
+uint64_t BatchState::Vacate(size_t kept) {
   for (size_t i = 0; i < size_; ++i) requests_[i].pin.Reset();
   size_ = 0;
   slices_.clear();
   peers_.clear();
   notification_.reset();
   on_finished_ = nullptr;
-  // What one large batch needed is not kept for all the small ones to come.
-  if (slices_.capacity() > kKeptSlices) {
+  if (slices_.capacity() > kept) {
     std::vector<Slice>().swap(slices_);
     std::vector<Slice*>().swap(group_);
   }
-  if (capacity_ > kKeptRequests) {
+  if (capacity_ > kept) {
     requests_.reset();
     capacity_ = 0;
   }

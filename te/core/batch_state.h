@@ -14,6 +14,7 @@
 #include "absl/status/status.h"
 #include "absl/types/span.h"
 #include "te/base/clock.h"
+#include "te/base/incarnation.h"
 #include "te/base/mutex.h"
 #include "te/core/buffer_registry.h"
 #include "te/core/control_link.h"
@@ -115,14 +116,17 @@ class BatchState final : public CompletionSink {
   const std::optional<Notification>& notification() const {
     return notification_;
   }
-  // The link to the engine that the data went to, not to a successor.
+  // The engine that the data went to, and the link to it: not to a successor.
+  const Incarnation& target() const {
+    return peers_.front().route->view->descriptor()->incarnation;
+  }
   ControlLink& link() const { return *peers_.front().route->link; }
   // The first call counts; later ones do nothing.
   void FinishNotification(absl::Status status);
 
-  // Lets go of everything that the batch shares, for the pool; returns the
-  // handle it was given.
-  uint64_t Vacate();
+  // Lets go of everything that the batch shares, and of storage for more than
+  // `kept` slices or requests, for the pool; returns the handle it was given.
+  uint64_t Vacate(size_t kept);
   size_t slice_count() const { return slices_.size(); }
 
   // References: the handle's, that of what is under way, and passing ones.

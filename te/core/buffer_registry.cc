@@ -66,6 +66,14 @@ absl::StatusOr<BufferId> BufferRegistry::Register(const MemoryRegion& region) {
         " buffers are registered; register fewer, larger ones or raise "
         "max_buffers"));
   }
+  const bool exposed = region.access != Access::kLocalOnly;
+  if (exposed && exposed_ == SegmentDescriptor::kMaxBuffers) {
+    return absl::ResourceExhaustedError(
+        absl::StrCat("peers can be shown ", exposed_,
+                     " buffers at most; register fewer, larger ones, or some "
+                     "with local access alone"));
+  }
+  if (exposed) ++exposed_;
   const uint32_t index = free_.back();
   free_.pop_back();
   Slot& slot = slots_[index];
@@ -109,6 +117,7 @@ void BufferRegistry::Free(uint32_t index) {
   Slot& slot = slots_[index];
   slot.state = uint64_t{GenerationOf(slot.state) + 1} << 32;
   free_.push_back(index);
+  if (slot.access != Access::kLocalOnly) --exposed_;
 }
 
 bool BufferRegistry::TryPin(Slot& slot, uint32_t generation) {
@@ -182,19 +191,27 @@ absl::Status BufferRegistry::Refuse(const RemoteAccess& access) const {
       " under the generation that the request names; open the segment again"));
 }
 
-std::vector<BufferDescriptor> BufferRegistry::Describe() const {
-  std::vector<BufferDescriptor> buffers;
+size_t BufferRegistry::size() const {
   MutexLock lock(mutex_);
+  return max_buffers_ - free_.size();
+}
+
+// Under a pin at a time, and not under mutex_: submitting threads take that.
+std::vector<BufferDescriptor> BufferRegistry::Describe() {
+  std::vector<BufferDescriptor> buffers;
   for (uint32_t i = 0; i < max_buffers_; ++i) {
-    const Slot& slot = slots_[i];
-    const uint64_t state = slot.state;
-    if (!IsOpen(state) || slot.access == Access::kLocalOnly) continue;
+    Slot& slot = slots_[i];
+    const uint32_t generation = GenerationOf(slot.state);
+    if (!TryPin(slot, generation)) continue;
+    const BufferId id{MakeId(generation, i)};
+    const LocalPin pin(*this, id);
+    if (slot.access == Access::kLocalOnly) continue;
     buffers.push_back({.address = slot.address,
                        .length = slot.length,
                        .location = slot.location,
                        .remote_read = Allows(slot.access, Operation::kRead),
                        .remote_write = Allows(slot.access, Operation::kWrite),
-                       .generation = MakeId(GenerationOf(state), i)});
+                       .generation = id.value});
   }
   return buffers;
 }

@@ -60,7 +60,7 @@ class BufferRegistry final : public ExposedMemory {
   ~BufferRegistry() override;
 
   // kInvalidArgument: empty, null or wrapping region; kResourceExhausted: as
-  // many buffers as there may be.
+  // many buffers as there may be, or as a descriptor can show peers.
   absl::StatusOr<BufferId> Register(const MemoryRegion& region);
 
   // Refuses new pins at once and waits for the last one to go. kNotFound: no
@@ -75,8 +75,11 @@ class BufferRegistry final : public ExposedMemory {
   // For peers; see ExposedMemory.
   absl::StatusOr<Pin> Acquire(const RemoteAccess& access) override;
 
-  // What peers are told: the buffers that allow them anything.
-  std::vector<BufferDescriptor> Describe() const;
+  // What peers are told: the buffers that allow them anything. Looks at every
+  // one, but delays nobody else.
+  std::vector<BufferDescriptor> Describe();
+  // How many buffers are registered, or are being unregistered.
+  size_t size() const;
 
  private:
   // 64 bytes, so that two buffers do not share a cache line.
@@ -93,7 +96,7 @@ class BufferRegistry final : public ExposedMemory {
   static uint32_t SlotOf(BufferId id) {
     return static_cast<uint32_t>(id.value);
   }
-  bool TryPin(Slot& slot, uint32_t generation);
+  static bool TryPin(Slot& slot, uint32_t generation);
   void Release(uint32_t slot) override;
   absl::Status Refuse(const RemoteAccess& access) const;
   void Free(uint32_t index) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
@@ -105,6 +108,8 @@ class BufferRegistry final : public ExposedMemory {
   // Told when the last pin of a closing buffer goes.
   CondVar drained_;
   std::vector<uint32_t> free_ ABSL_GUARDED_BY(mutex_);
+  // Those that allow peers anything.
+  size_t exposed_ ABSL_GUARDED_BY(mutex_) = 0;
   // Slots by address, those that are closing excepted.
   RangeMap<uint32_t> by_address_ ABSL_GUARDED_BY(mutex_);
 };

@@ -179,6 +179,24 @@ TEST_F(BufferRegistryTest, OneOfTwoUnregistersWins) {
   }
 }
 
+TEST_F(BufferRegistryTest, ExposesNoMoreThanADescriptorShows) {
+  constexpr size_t kMost = SegmentDescriptor::kMaxBuffers;
+  BufferRegistry registry(kMost + 2);
+  const auto add = [&](Access access) {
+    return registry.Register(
+        {.address = memory_.data(), .length = 1, .access = access});
+  };
+  for (size_t i = 1; i < kMost; ++i) TE_ASSERT_OK(add(Access::kRemoteRead));
+  TE_ASSERT_OK_AND_ASSIGN(const BufferId last, add(Access::kRemoteWrite));
+  EXPECT_EQ(registry.Describe().size(), kMost);
+  EXPECT_THAT(add(Access::kRemoteRead),
+              StatusIs(absl::StatusCode::kResourceExhausted));
+  TE_EXPECT_OK(add(Access::kLocalOnly));
+  EXPECT_EQ(registry.size(), kMost + 1);
+  TE_EXPECT_OK(registry.Unregister(last, Soon()));
+  TE_EXPECT_OK(add(Access::kRemoteRead));
+}
+
 TEST_F(BufferRegistryTest, NobodyHoldsWhatWasUnregistered) {
   std::atomic<bool> stop = false;
   std::atomic<uint64_t> current = 0;
@@ -204,6 +222,13 @@ TEST_F(BufferRegistryTest, NobodyHoldsWhatWasUnregistered) {
       }
     });
   }
+  threads.emplace_back([&] {
+    while (!stop) {
+      for (const BufferDescriptor& buffer : registry_.Describe()) {
+        EXPECT_EQ(buffer.length, memory_.size());
+      }
+    }
+  });
   for (int i = 0; i < 300 || pinned < 10; ++i) {
     const BufferId id = Register();
     current = id.value;

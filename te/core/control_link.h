@@ -20,9 +20,10 @@ namespace te {
 class ControlLink : public PeerChannel {
  public:
   // Puts a notification into the peer's inbox, or finds that it is there
-  // already: `sequence` is unique for the sending engine. Blocks until the peer
-  // has answered. kUnavailable and kResourceExhausted (its inbox is full) are
-  // worth another try.
+  // already. To one peer there is one call at a time, with a `sequence` above
+  // all earlier ones, or with the last one again. Blocks until the peer has
+  // answered. kUnavailable and kResourceExhausted (its inbox is full) are worth
+  // another try.
   virtual absl::Status Notify(uint64_t sequence,
                               const Notification& notification,
                               MonotonicTime deadline) = 0;

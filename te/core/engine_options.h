@@ -28,15 +28,17 @@ struct EngineOptions {
   // Requests are cut into slices of this many bytes; the last one is up to half
   // as long again. 4 KiB to 32 MiB.
   uint32_t slice_bytes = 256 << 10;
-  // Memory for bookkeeping: per slice about 100 bytes.
+  // Memory for bookkeeping: per slice about 100 bytes, and per request as many.
+  // Between two uses a batch keeps its share, max_slices / max_batches of both;
+  // Submit of a larger one allocates.
   size_t max_slices = 1 << 20;
   size_t max_batches = 1024;
   size_t max_buffers = 16384;
   size_t max_segments = 4096;
   // Received and not yet taken by the application; senders are told to wait.
   size_t max_notifications = 4096;
-  // Threads for reconnecting and notifying: so many dead peers cannot delay the
-  // healing of others.
+  // Threads for reconnecting, and as many again for notifying: fewer dead peers
+  // than that do not delay the healing of others, nor their notifications.
   int control_threads = 4;
 
   // INVALID_ARGUMENT names the option that is out of its range.

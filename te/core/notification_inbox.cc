@@ -10,9 +10,6 @@ namespace {
 // Senders that are remembered; one repeats for as long as its batch lives, and
 // so many others do not come in between.
 constexpr size_t kMaxSenders = 1024;
-// Numbers of one sender that are remembered one by one: far more than it has
-// under way at once. The lowest are taken to have arrived, or to be given up.
-constexpr size_t kMaxBeyond = 1024;
 
 }  // namespace
 
@@ -22,42 +19,45 @@ NotificationInbox::NotificationInbox(size_t max_notifications)
 absl::Status NotificationInbox::Put(const Incarnation& sender,
                                     uint64_t sequence,
                                     ReceivedNotification notification) {
+  if (sequence == 0) {
+    return absl::InvalidArgumentError("notifications are numbered from 1");
+  }
   MutexLock lock(mutex_);
-  Seen& seen = Remember(sender);
-  if (sequence <= seen.floor || seen.beyond.contains(sequence)) {
-    return absl::OkStatus();
+  const uint64_t last = LastOf(sender);
+  if (sequence == last) return absl::OkStatus();
+  if (sequence < last) {
+    return absl::AbortedError(
+        "the sender has given this notification up for a later one");
   }
   if (waiting_.size() >= max_notifications_) {
     return absl::ResourceExhaustedError(
         absl::StrCat(max_notifications_,
                      " notifications wait for the application to take them"));
   }
-  seen.beyond.insert(sequence);
-  while (!seen.beyond.empty() && (*seen.beyond.begin() == seen.floor + 1 ||
-                                  seen.beyond.size() > kMaxBeyond)) {
-    seen.floor = *seen.beyond.begin();
-    seen.beyond.erase(seen.beyond.begin());
-  }
+  Remember(sender, sequence);
   waiting_.push_back(std::move(notification));
   arrived_.NotifyOne();
   return absl::OkStatus();
 }
 
-NotificationInbox::Seen& NotificationInbox::Remember(
-    const Incarnation& sender) {
+uint64_t NotificationInbox::LastOf(const Incarnation& sender) const {
+  const auto found = senders_.find(sender);
+  return found == senders_.end() ? 0 : found->second.last;
+}
+
+void NotificationInbox::Remember(const Incarnation& sender, uint64_t last) {
   const auto found = senders_.find(sender);
   if (found != senders_.end()) {
+    found->second.last = last;
     recent_.splice(recent_.begin(), recent_, found->second.recency);
-    return found->second;
+    return;
   }
   if (senders_.size() == kMaxSenders) {
     senders_.erase(recent_.back());
     recent_.pop_back();
   }
   recent_.push_front(sender);
-  Seen& seen = senders_[sender];
-  seen.recency = recent_.begin();
-  return seen;
+  senders_[sender] = {.last = last, .recency = recent_.begin()};
 }
 
 std::optional<ReceivedNotification> NotificationInbox::Take(

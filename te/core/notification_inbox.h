@@ -6,7 +6,6 @@
 #include <deque>
 #include <list>
 #include <optional>
-#include <set>
 #include <string>
 
 #include "absl/base/thread_annotations.h"
@@ -26,13 +25,16 @@ struct ReceivedNotification {
 };
 
 // What peers have notified this engine of, until the application takes it. A
-// sender repeats a notification whose answer it missed; each is kept once.
+// sender repeats a notification whose answer it missed; each is kept once. Its
+// numbers rise, and it begins the next when it is done with the last.
 // Thread-safe.
 class NotificationInbox {
  public:
   explicit NotificationInbox(size_t max_notifications);
 
-  // Repeats are accepted and dropped. kResourceExhausted: full.
+  // OK: the notification will be taken, or has been. kResourceExhausted: full.
+  // kAborted: late, since the sender has begun a later one; whether this one
+  // was kept is not known.
   absl::Status Put(const Incarnation& sender, uint64_t sequence,
                    ReceivedNotification notification);
 
@@ -40,22 +42,24 @@ class NotificationInbox {
   std::optional<ReceivedNotification> Take(MonotonicTime deadline);
 
  private:
-  // What has been received from one sender: all up to `floor`, and some beyond,
-  // since several may be under way at the same time.
-  struct Seen {
-    uint64_t floor = 0;
-    std::set<uint64_t> beyond;
+  struct Sender {
+    // The number of the last notification that was kept. No other can still be
+    // repeated: a sender has one under way at a time.
+    uint64_t last = 0;
     std::list<Incarnation>::iterator recency;
   };
 
-  Seen& Remember(const Incarnation& sender)
+  // 0: none.
+  uint64_t LastOf(const Incarnation& sender) const
+      ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  void Remember(const Incarnation& sender, uint64_t last)
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
 
   const size_t max_notifications_;
   Mutex mutex_;
   CondVar arrived_;
   std::deque<ReceivedNotification> waiting_ ABSL_GUARDED_BY(mutex_);
-  absl::flat_hash_map<Incarnation, Seen> senders_ ABSL_GUARDED_BY(mutex_);
+  absl::flat_hash_map<Incarnation, Sender> senders_ ABSL_GUARDED_BY(mutex_);
   // The sender that was heard of last comes first.
   std::list<Incarnation> recent_ ABSL_GUARDED_BY(mutex_);
 };

@@ -87,8 +87,8 @@ struct SubmitOptions {
   // notification.
   std::optional<Notification> notification;
   // Called once when the batch has finished, on a thread of the engine's or of
-  // some caller's. Must not block, nor wait for the batch, nor destroy the
-  // engine.
+  // some caller's: also on that of Submit, before it returns. Must not block,
+  // nor wait for the batch, nor destroy the engine.
   std::function<void()> on_finished;
   // An eventfd that gets 1 added when the batch has finished; -1 for none.
   // Stays the caller's, who keeps it open until the event has come, or a Wait

@@ -7,11 +7,12 @@
 
 namespace te {
 
-absl::StatusOr<std::unique_ptr<TaskQueue>> TaskQueue::Create(int threads) {
+absl::StatusOr<std::unique_ptr<TaskQueue>> TaskQueue::Create(
+    absl::string_view name, int threads) {
   std::unique_ptr<TaskQueue> queue(new TaskQueue);
   for (int i = 0; i < threads; ++i) {
     TE_ASSIGN_OR_RETURN(Thread thread,
-                        Thread::Start({.name = absl::StrCat("te-control-", i)},
+                        Thread::Start({.name = absl::StrCat(name, "-", i)},
                                       [queue = queue.get()] { queue->Run(); }));
     queue->threads_.push_back(std::move(thread));
   }

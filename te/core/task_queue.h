@@ -8,20 +8,22 @@
 
 #include "absl/base/thread_annotations.h"
 #include "absl/status/statusor.h"
+#include "absl/strings/string_view.h"
 #include "te/base/clock.h"
 #include "te/base/mutex.h"
 #include "te/base/thread.h"
 
 namespace te {
 
-// A few threads for work that may block on the control plane: reconnecting,
+// A few threads for work that may block on the control plane: reconnecting, or
 // notifying. A task belongs to something that is bounded itself, and there is
 // at most one per such thing, which bounds the queue. Thread-safe.
 class TaskQueue {
  public:
   // `threads` at least 1: so many tasks may block at the same time without
-  // delaying others.
-  static absl::StatusOr<std::unique_ptr<TaskQueue>> Create(int threads);
+  // delaying others. They are called `name`-0, and so on.
+  static absl::StatusOr<std::unique_ptr<TaskQueue>> Create(
+      absl::string_view name, int threads);
   // Waits for the running tasks; the others are dropped.
   ~TaskQueue();
 

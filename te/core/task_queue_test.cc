@@ -47,7 +47,7 @@ class Signal {
 
 TEST(TaskQueueTest, RunsInOrderOfTheirTimes) {
   TE_ASSERT_OK_AND_ASSIGN(std::unique_ptr<TaskQueue> queue,
-                          TaskQueue::Create(1));
+                          TaskQueue::Create("test", 1));
   Signal begin;
   queue->Schedule(In(Duration::zero()), [&] { begin.Await(); });
   std::vector<int> order;
@@ -68,7 +68,7 @@ TEST(TaskQueueTest, RunsInOrderOfTheirTimes) {
 
 TEST(TaskQueueTest, ABlockedTaskDelaysNoOther) {
   TE_ASSERT_OK_AND_ASSIGN(std::unique_ptr<TaskQueue> queue,
-                          TaskQueue::Create(2));
+                          TaskQueue::Create("test", 2));
   for (int i = 0; i < 50; ++i) {
     Signal other;
     Signal end;
@@ -83,7 +83,7 @@ TEST(TaskQueueTest, ABlockedTaskDelaysNoOther) {
 
 TEST(TaskQueueTest, ATaskMaySchedule) {
   TE_ASSERT_OK_AND_ASSIGN(std::unique_ptr<TaskQueue> queue,
-                          TaskQueue::Create(1));
+                          TaskQueue::Create("test", 1));
   Signal end;
   queue->Schedule(RealClock().Now(), [&] {
     queue->Schedule(RealClock().Now(), [&] { end.Send(); });
@@ -98,7 +98,7 @@ TEST(TaskQueueTest, TheEndWaitsForRunningTasksAndDropsTheOthers) {
   std::atomic<bool> ended = false;
   {
     TE_ASSERT_OK_AND_ASSIGN(std::unique_ptr<TaskQueue> queue,
-                            TaskQueue::Create(1));
+                            TaskQueue::Create("test", 1));
     queue->Schedule(RealClock().Now(), [&] {
       running.Send();
       go_on.Await();

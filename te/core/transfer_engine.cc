@@ -17,7 +17,6 @@
 namespace te {
 namespace {
 
-constexpr Duration kFirstNotificationPause = std::chrono::milliseconds(10);
 // What an engine that ends grants the metadata store.
 constexpr Duration kFarewell = std::chrono::seconds(2);
 // Within which connections that have been cut let go of memory.
@@ -30,13 +29,13 @@ MonotonicTime In(Duration timeout) {
   return DeadlineAfter(RealClock().Now(), timeout);
 }
 
-bool IsWorthAnotherTry(const absl::Status& status) {
-  return absl::IsUnavailable(status) || absl::IsDeadlineExceeded(status) ||
-         absl::IsResourceExhausted(status);
-}
-
 absl::Status NotServing() {
   return absl::UnavailableError("the engine is starting or stopping");
+}
+
+bool IsTooLong(const Notification& notification) {
+  return notification.name.size() + notification.message.size() >
+         kMaxNotificationBytes;
 }
 
 absl::Status NotificationTooLong() {
@@ -78,7 +77,7 @@ TransferEngine::TransferEngine(const EngineOptions& options,
       inbox_(options.max_notifications),
       batches_(std::make_shared<BatchPool>(
           options.max_batches, options.max_slices,
-          [this](BatchState& batch) { SendNotification(batch); })),
+          [this](BatchState& batch) { outbox_->Send(batch); })),
       segments_(options.max_segments) {}
 
 absl::Status TransferEngine::Start() {
@@ -87,11 +86,16 @@ absl::Status TransferEngine::Start() {
                         make(incarnation_, buffers_));
     transports_.push_back(std::move(transport));
   }
-  TE_ASSIGN_OR_RETURN(tasks_, TaskQueue::Create(options_.control_threads));
+  TE_ASSIGN_OR_RETURN(
+      tasks_, TaskQueue::Create("te-connect", options_.control_threads));
+  TE_ASSIGN_OR_RETURN(outbox_,
+                      NotificationOutbox::Create(options_.control_threads,
+                                                 options_.connect_timeout));
   TE_ASSIGN_OR_RETURN(deadlines_, DeadlineKeeper::Create(*batches_));
   TE_RETURN_IF_ERROR(StartControlServer());
   TE_RETURN_IF_ERROR(Publish());
   serving_ = true;
+  server_->SetServing(true);
   return absl::OkStatus();
 }
 
@@ -107,12 +111,14 @@ absl::Status TransferEngine::StartControlServer() {
 }
 
 TransferEngine::~TransferEngine() {
+  if (server_ != nullptr) server_->SetServing(false);
   serving_ = false;
   closing_ = true;
   if (server_ != nullptr) server_->Shutdown(In(kFarewell));
   for (const std::shared_ptr<Peer>& peer : segments_.All()) {
     peer->Close(Closing());
   }
+  if (outbox_ != nullptr) outbox_->Close();
   DrainBatches();
   deadlines_.reset();
   tasks_.reset();
@@ -125,8 +131,7 @@ TransferEngine::~TransferEngine() {
       << " could not be withdrawn from the metadata store: " << status;
 }
 
-// All slices are back; what remains is short, or ends at the next look of a
-// notification's task at closing_.
+// All slices are back and no notification is under way; what remains is short.
 void TransferEngine::DrainBatches() {
   bool unfinished = true;
   while (std::exchange(unfinished, false)) {
@@ -139,13 +144,16 @@ void TransferEngine::DrainBatches() {
 absl::Status TransferEngine::Publish() {
   MutexLock lock(publishing_);
   ++version_;
+  if (published_ && !parts_.resolver->keeps_descriptors()) {
+    return absl::OkStatus();
+  }
   TE_RETURN_IF_ERROR(
       directory_.Publish(DescribeSelf(), In(options_.connect_timeout)));
   published_ = true;
   return absl::OkStatus();
 }
 
-SegmentDescriptor TransferEngine::DescribeSelf() const {
+SegmentDescriptor TransferEngine::DescribeSelf() {
   SegmentDescriptor descriptor;
   descriptor.name = segment_name_;
   descriptor.incarnation = incarnation_;
@@ -261,6 +269,9 @@ absl::StatusOr<Batch> TransferEngine::Submit(absl::Span<const Request> requests,
         absl::StrCat("a batch of ", requests.size(),
                      " requests; it must have 1 to ", kMaxRequestsPerBatch));
   }
+  if (options.notification && IsTooLong(*options.notification)) {
+    return NotificationTooLong();
+  }
   const MonotonicTime deadline =
       In(options.timeout.value_or(options_.default_timeout));
   TE_ASSIGN_OR_RETURN(BatchState * state,
@@ -281,33 +292,6 @@ absl::StatusOr<Batch> TransferEngine::Submit(absl::Span<const Request> requests,
   state->Launch();
   deadlines_->Notice(deadline);
   return Batch(batches_, *state, options_.spin);
-}
-
-void TransferEngine::SendNotification(BatchState& batch) {
-  const uint64_t sequence = next_notification_++;
-  tasks_->Schedule(RealClock().Now(), [this, &batch, sequence] {
-    TryNotification(batch, sequence, 0);
-  });
-}
-
-void TransferEngine::TryNotification(BatchState& batch, uint64_t sequence,
-                                     int failures) {
-  const MonotonicTime now = RealClock().Now();
-  const absl::Status status =
-      closing_ ? Closing()
-               : batch.link().Notify(
-                     sequence, *batch.notification(),
-                     std::min(batch.deadline(),
-                              DeadlineAfter(now, options_.connect_timeout)));
-  const Duration pause = kFirstNotificationPause * (1 << std::min(failures, 6));
-  if (IsWorthAnotherTry(status) && In(pause) < batch.deadline()) {
-    tasks_->Schedule(In(pause), [this, &batch, sequence, failures] {
-      TryNotification(batch, sequence, failures + 1);
-    });
-    return;
-  }
-  batch.FinishNotification(status);
-  batch.Unref();
 }
 
 std::optional<ReceivedNotification> TransferEngine::TakeNotification(
@@ -339,14 +323,13 @@ absl::StatusOr<std::string> TransferEngine::Handshake(
 absl::Status TransferEngine::Notify(const ControlNotification& notification,
                                     MonotonicTime /*deadline*/) {
   if (!serving_) return NotServing();
-  if (notification.name.size() + notification.message.size() >
-      kMaxNotificationBytes) {
-    return NotificationTooLong();
-  }
+  ReceivedNotification received = {
+      .sender = notification.sender_name,
+      .notification = {.name = notification.name,
+                       .message = notification.message}};
+  if (IsTooLong(received.notification)) return NotificationTooLong();
   return inbox_.Put(notification.sender, notification.sequence,
-                    {.sender = notification.sender_name,
-                     .notification = {.name = notification.name,
-                                      .message = notification.message}});
+                    std::move(received));
 }
 
 EngineStatus TransferEngine::Status() const {
@@ -364,7 +347,7 @@ EngineStatus TransferEngine::Status() const {
          .rail = route.ok() ? (*route)->rail->name() : std::string(),
          .health = peer->health()});
   }
-  status.buffers = buffers_.Describe().size();
+  status.buffers = buffers_.size();
   status.batches_in_use = batches_->batches_in_use();
   status.slices_in_use = batches_->slices_in_use();
   return status;

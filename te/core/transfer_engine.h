@@ -25,6 +25,7 @@
 #include "te/core/deadline_keeper.h"
 #include "te/core/engine_options.h"
 #include "te/core/notification_inbox.h"
+#include "te/core/notification_outbox.h"
 #include "te/core/request.h"
 #include "te/core/segment_table.h"
 #include "te/core/task_queue.h"
@@ -145,10 +146,8 @@ class TransferEngine final : private ControlHandler {
 
   absl::Status Start();
   absl::Status StartControlServer();
-  SegmentDescriptor DescribeSelf() const;
+  SegmentDescriptor DescribeSelf();
   absl::Status Publish();
-  void SendNotification(BatchState& batch);
-  void TryNotification(BatchState& batch, uint64_t sequence, int failures);
   void AbortUsers(BufferId id);
   void DrainBatches();
 
@@ -160,14 +159,15 @@ class TransferEngine final : private ControlHandler {
   std::string control_address_;
   std::atomic<bool> serving_{false};
   std::atomic<bool> closing_{false};
-  std::atomic<uint64_t> next_notification_{1};
 
   SegmentDirectory directory_;
   const ControlLinkFactory make_link_;
   BufferRegistry buffers_;
   NotificationInbox inbox_;
   std::vector<std::unique_ptr<Transport>> transports_;
+  // For reconnecting alone, which waits for no notification.
   std::unique_ptr<TaskQueue> tasks_;
+  std::unique_ptr<NotificationOutbox> outbox_;
   const std::shared_ptr<BatchPool> batches_;
   std::unique_ptr<DeadlineKeeper> deadlines_;
   SegmentTable segments_;

@@ -10,6 +10,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <cstring>
+#include <functional>
 #include <memory>
 #include <string>
 #include <thread>
@@ -18,144 +19,58 @@
 
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
-#include "absl/types/span.h"
+#include "absl/strings/string_view.h"
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
 #include "te/base/clock.h"
 #include "te/base/incarnation.h"
-#include "te/base/socket_address.h"
 #include "te/base/status_matchers.h"
 #include "te/base/unique_fd.h"
 #include "te/core/batch.h"
+#include "te/core/engine_fixture.h"
 #include "te/core/engine_options.h"
 #include "te/core/request.h"
-#include "te/metadata/in_process_store.h"
-#include "te/metadata/store_segment_resolver.h"
-#include "te/transport/exposed_memory.h"
+#include "te/metadata/segment_descriptor.h"
+#include "te/metadata/segment_resolver.h"
+#include "te/rpc/control_client.h"
+#include "te/rpc/health_check.h"
 #include "te/transport/fake_transport.h"
 #include "te/transport/slice.h"
-#include "te/transport/transport.h"
 
 namespace te {
 namespace {
 
 using std::chrono::milliseconds;
-using std::chrono::seconds;
 using testing::HasSubstr;
 
-constexpr Duration kEnough = seconds(60);
-constexpr uint32_t kSlice = 4096;
-constexpr size_t kBytes = 1 << 20;
+class TransferEngineTest : public EngineFixture {};
 
-MonotonicTime Soon() { return DeadlineAfter(RealClock().Now(), kEnough); }
+// Shows a test every publication.
+class SpyResolver final : public SegmentResolver {
+ public:
+  using OnPublish = std::function<void(const SegmentDescriptor&)>;
+  SpyResolver(bool keeps_descriptors, OnPublish on_publish)
+      : keeps_descriptors_(keeps_descriptors),
+        on_publish_(std::move(on_publish)) {}
 
-absl::Status Unavailable(uint64_t /*index*/ = 0) {
-  return absl::UnavailableError("scripted");
-}
-
-// Two engines in one process.
-class TransferEngineTest : public testing::Test {
- protected:
-  struct Node {
-    std::vector<std::byte> memory = std::vector<std::byte>(kBytes);
-    FakeTransport* transport = nullptr;
-    std::unique_ptr<TransferEngine> engine;
-    BufferId buffer;
-  };
-
-  void SetUp() override { Start({}); }
-
-  void Start(EngineOptions options) {
-    options.slice_bytes = kSlice;
-    client_ = Node();
-    server_ = Node();
-    StartNode("client", options, client_);
-    StartNode("server", options, server_);
-    segment_ = Open("server");
-    for (size_t i = 0; i < kBytes; ++i) {
-      client_.memory[i] = static_cast<std::byte>(i * 7 >> 4);
-    }
+  absl::StatusOr<SegmentDescriptor> Lookup(absl::string_view,
+                                           MonotonicTime) override {
+    return absl::NotFoundError("nobody");
+  }
+  bool keeps_descriptors() const override { return keeps_descriptors_; }
+  absl::Status Publish(const SegmentDescriptor& descriptor,
+                       MonotonicTime) override {
+    on_publish_(descriptor);
+    return absl::OkStatus();
+  }
+  absl::Status Withdraw(absl::string_view, const Incarnation&,
+                        MonotonicTime) override {
+    return absl::OkStatus();
   }
 
-  void StartNode(const std::string& name, const EngineOptions& options,
-                 Node& node) {
-    EngineParts parts;
-    parts.resolver = std::make_unique<StoreSegmentResolver>(store_);
-    parts.control.address = *SocketAddress::FromIp("127.0.0.1", 0);
-    parts.advertised_host = "127.0.0.1";
-    parts.segment_name = name;
-    parts.transports.push_back(
-        [&](const Incarnation& self, ExposedMemory& memory)
-            -> absl::StatusOr<std::unique_ptr<Transport>> {
-          auto transport =
-              std::make_unique<FakeTransport>(network_, self, memory);
-          node.transport = transport.get();
-          return transport;
-        });
-    TE_ASSERT_OK_AND_ASSIGN(node.engine,
-                            TransferEngine::Create(options, std::move(parts)));
-    TE_ASSERT_OK_AND_ASSIGN(node.buffer, node.engine->RegisterMemory(
-                                             {.address = node.memory.data(),
-                                              .length = node.memory.size()}));
-  }
-
-  SegmentId Open(const std::string& name) {
-    auto id = client_.engine->OpenSegment(name, kEnough);
-    TE_EXPECT_OK(id);
-    return id.value_or(SegmentId{});
-  }
-
-  Request Write(size_t offset, uint64_t length) {
-    return {.operation = Operation::kWrite,
-            .local = client_.memory.data() + offset,
-            .segment = segment_,
-            .remote_address =
-                reinterpret_cast<uint64_t>(server_.memory.data()) + offset,
-            .length = length};
-  }
-  // Four requests of two slices each.
-  std::vector<Request> FourWrites() {
-    std::vector<Request> requests;
-    for (size_t i = 0; i < 4; ++i) {
-      requests.push_back(Write(i * 2 * kSlice, 2 * kSlice));
-    }
-    return requests;
-  }
-  Batch Submit(absl::Span<const Request> requests,
-               const SubmitOptions& options = {}) {
-    auto batch = client_.engine->Submit(requests, options);
-    TE_EXPECT_OK(batch);
-    return batch.ok() ? *std::move(batch) : Batch();
-  }
-  absl::Status Transfer(absl::Span<const Request> requests,
-                        const SubmitOptions& options = {}) {
-    Batch batch = Submit(requests, options);
-    EXPECT_TRUE(batch.Wait(Soon()));
-    for (size_t i = 0; i < requests.size(); ++i) {
-      EXPECT_TRUE(batch.result(i).local_reusable);
-      if (batch.result(i).status.ok()) {
-        EXPECT_EQ(batch.result(i).bytes, requests[i].length);
-      }
-    }
-    return batch.status();
-  }
-  // Lets go of what the network holds.
-  void Release() {
-    network_->Release();
-    TE_EXPECT_OK(Transfer({{Write(0, 1)}}));
-  }
-  bool Arrived(size_t bytes) {
-    // Takes the lock under which the bytes were copied: ThreadSanitizer does
-    // not see that what came over gRPC came later.
-    network_->slices();
-    return memcmp(client_.memory.data(), server_.memory.data(), bytes) == 0;
-  }
-
-  std::shared_ptr<FakeNetwork> network_ = std::make_shared<FakeNetwork>();
-  std::shared_ptr<InProcessStore> store_ = std::make_shared<InProcessStore>();
-  Node server_;
-  Node client_;
-  SegmentId segment_;
+ private:
+  const bool keeps_descriptors_;
+  const OnPublish on_publish_;
 };
 
 TEST_F(TransferEngineTest, EverySliceMayFailOnce) {
@@ -452,6 +367,70 @@ TEST_F(TransferEngineTest, ANotificationComesAfterRetriesAndOnce) {
       [](uint64_t, const Slice&) { return absl::DataLossError("scripted"); });
   EXPECT_FALSE(Transfer(FourWrites(), options).ok());
   EXPECT_FALSE(server_.engine->TakeNotification(RealClock().Now()));
+}
+
+TEST_F(TransferEngineTest, ANotificationThatIsTooLongIsRefusedBeforeTheData) {
+  SubmitOptions options;
+  options.notification = {
+      .name = "kv", .message = std::string(kMaxNotificationBytes - 2, 'x')};
+  TE_EXPECT_OK(Transfer({{Write(0, 1)}}, options));
+  const uint64_t before = network_->slices();
+  options.notification->name = "kvs";
+  EXPECT_THAT(client_.engine->Submit({{Write(0, 1)}}, options),
+              StatusIs(absl::StatusCode::kInvalidArgument));
+  EXPECT_EQ(network_->slices(), before);
+  EXPECT_EQ(client_.engine->Status().batches_in_use, 0u);
+}
+
+TEST_F(TransferEngineTest, ChangesArePublishedWhereDescriptorsAreKept) {
+  for (const bool kept : {true, false}) {
+    std::vector<uint64_t> versions;
+    Node node;
+    StartNode("node", {}, node,
+              std::make_unique<SpyResolver>(kept, [&](const auto& published) {
+                versions.push_back(published.version);
+              }));
+    for (int i = 0; i < 100; ++i) {
+      TE_ASSERT_OK_AND_ASSIGN(
+          const BufferId id,
+          node.engine->RegisterMemory(
+              {.address = node.memory.data(), .length = 10}));
+      TE_EXPECT_OK(node.engine->UnregisterMemory(id, kEnough));
+    }
+    // One for the start, one for the buffer of the node.
+    EXPECT_EQ(versions.size(), kept ? 202u : 1u);
+    // Who asks the engine itself sees that something has changed.
+    TE_ASSERT_OK_AND_ASSIGN(
+        auto asked,
+        ControlClient::Create(node.engine->Status().control_address));
+    TE_ASSERT_OK_AND_ASSIGN(const auto descriptor, asked->GetSegment(Soon()));
+    EXPECT_EQ(descriptor.version, 202u);
+    EXPECT_EQ(descriptor.buffers.size(), 1u);
+  }
+}
+
+TEST_F(TransferEngineTest, HealthChecksSayWhetherItServes) {
+  bool starting = false;
+  std::string address;
+  Node node;
+  StartNode("node", {}, node,
+            std::make_unique<SpyResolver>(false, [&](const auto& published) {
+              starting = true;
+              address = published.control_addresses.front();
+              EXPECT_THAT(CheckHealth(address, Soon()), IsOkAndHolds(false));
+            }));
+  EXPECT_TRUE(starting);
+  EXPECT_THAT(CheckHealth(address, Soon()), IsOkAndHolds(true));
+}
+
+TEST_F(TransferEngineTest, StatusCountsAllBuffers) {
+  EXPECT_EQ(client_.engine->Status().buffers, 1u);
+  TE_EXPECT_OK(client_.engine->RegisterMemory({.address = client_.memory.data(),
+                                               .length = 10,
+                                               .access = Access::kLocalOnly}));
+  EXPECT_EQ(client_.engine->Status().buffers, 2u);
+  TE_EXPECT_OK(client_.engine->UnregisterMemory(client_.buffer, kEnough));
+  EXPECT_EQ(client_.engine->Status().buffers, 1u);
 }
 
 }  // namespace

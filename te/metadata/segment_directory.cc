@@ -30,6 +30,7 @@ SegmentDirectory::Lookup(absl::string_view name, MonotonicTime deadline) {
   TE_ASSIGN_OR_RETURN(SegmentDescriptor found,
                       resolver_.Lookup(name, deadline));
   auto descriptor = std::make_shared<const SegmentDescriptor>(std::move(found));
+  if (options_.max_age == Duration::zero()) return descriptor;
   MutexLock lock(mutex_);
   auto entry = entries_.find(name);
   if (entry == entries_.end()) {

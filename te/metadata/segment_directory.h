@@ -22,7 +22,7 @@ namespace te {
 
 struct SegmentDirectoryOptions {
   // How old a cached descriptor may be when Lookup returns it. A peer's new
-  // buffers are found after this time at the latest.
+  // buffers are found after this time at the latest. Zero: none is kept.
   Duration max_age = std::chrono::seconds(1);
   // Cached descriptors; the oldest gives way. At least 1.
   size_t max_entries = 1024;

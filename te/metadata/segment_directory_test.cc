@@ -87,6 +87,17 @@ TEST_F(SegmentDirectoryTest, CachesForMaxAge) {
   EXPECT_EQ(resolver_.lookups, 2);
 }
 
+TEST_F(SegmentDirectoryTest, KeepsNothingWithoutMaxAge) {
+  SegmentDirectory directory(resolver_, {.max_age = Duration::zero()}, clock_);
+  TE_ASSERT_OK(directory.Publish(Descriptor("a"), kNoDeadline));
+  for (int i = 1; i <= 2; ++i) {
+    TE_ASSERT_OK_AND_ASSIGN(const auto found,
+                            directory.Lookup("a", kNoDeadline));
+    EXPECT_EQ(found.use_count(), 1);
+    EXPECT_EQ(resolver_.lookups, i);
+  }
+}
+
 TEST_F(SegmentDirectoryTest, ErrorsAreNotCached) {
   EXPECT_THAT(directory_.Lookup("a", kNoDeadline),
               StatusIs(absl::StatusCode::kNotFound));

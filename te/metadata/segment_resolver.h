@@ -21,6 +21,11 @@ class SegmentResolver {
   virtual absl::StatusOr<SegmentDescriptor> Lookup(absl::string_view name,
                                                    MonotonicTime deadline) = 0;
 
+  // Whether Lookup returns what was published last. If not, it asks the owner,
+  // and a segment is published once: to do so again for every change of it
+  // would change nothing.
+  virtual bool keeps_descriptors() const { return true; }
+
   // Makes a descriptor, the caller's own, found under its name. A later version
   // of the same incarnation replaces an earlier one; an earlier one changes
   // nothing, so that publishing threads may overtake each other.

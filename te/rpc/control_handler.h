@@ -23,8 +23,8 @@ struct ControlHandshake {
 struct ControlNotification {
   Incarnation sender;       // not zero
   std::string sender_name;  // a valid segment name
-  // Grows with each notification of one sender to one target, so that a
-  // repeated request is recognised.
+  // From 1; grows with each notification of one sender to one target, and only
+  // the last one is repeated, so that a repeated request is recognised.
   uint64_t sequence = 0;
   std::string name;     // any bytes
   std::string message;  // any bytes

@@ -152,8 +152,13 @@ absl::Status ControlServer::Listen(const ControlServerOptions& options,
         ": another process began to listen there at the same moment; use "
         "another port, a range, or port 0"));
   }
+  SetServing(false);
   bound_address_ = address.WithPort(static_cast<uint16_t>(bound_port));
   return absl::OkStatus();
+}
+
+void ControlServer::SetServing(bool serving) {
+  server_->GetHealthCheckService()->SetServingStatus(serving);
 }
 
 void ControlServer::Shutdown(MonotonicTime deadline) {

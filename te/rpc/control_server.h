@@ -54,6 +54,9 @@ class ControlServer {
   ControlServer(const ControlServer&) = delete;
   ControlServer& operator=(const ControlServer&) = delete;
 
+  // What health checks are told: not serving, at first.
+  void SetServing(bool serving);
+
   // Stops listening, lets calls in progress end until the deadline, cancels the
   // rest, and returns when no handler runs any more. That can only be later
   // than the deadline when a handler ignores its own. Does nothing the second

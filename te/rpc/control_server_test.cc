@@ -14,14 +14,6 @@
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "absl/strings/str_cat.h"
-#include "grpcpp/channel.h"
-#include "grpcpp/client_context.h"
-#include "grpcpp/create_channel.h"
-#include "grpcpp/impl/client_unary_call.h"
-#include "grpcpp/impl/rpc_method.h"
-#include "grpcpp/security/credentials.h"
-#include "grpcpp/support/byte_buffer.h"
-#include "grpcpp/support/slice.h"
 #include "gtest/gtest.h"
 #include "te/base/clock.h"
 #include "te/base/host_port.h"
@@ -32,7 +24,7 @@
 #include "te/rpc/control_client.h"
 #include "te/rpc/control_handler.h"
 #include "te/rpc/fake_control_handler.h"
-#include "te/rpc/grpc_deadline.h"
+#include "te/rpc/health_check.h"
 
 namespace te {
 namespace {
@@ -216,26 +208,14 @@ TEST_F(ControlServerTest, SixtyFourServersShareARangeOfSixtyFourPorts) {
   TE_EXPECT_OK(ClientOf(**servers.back())->GetSegment(Soon()));
 }
 
-// grpc.health.v1 by hand: its request is empty for the server as a whole, and
-// the answer's field 1 is 1 when it serves.
 TEST_F(ControlServerTest, AnswersHealthChecks) {
   TE_ASSERT_OK_AND_ASSIGN(auto server,
                           ControlServer::Create(On("127.0.0.1"), handler_));
-  auto channel = grpc::CreateChannel(server->bound_address().ToString(),
-                                     grpc::InsecureChannelCredentials());
-  grpc::ClientContext context;
-  context.set_deadline(ToGrpcDeadline(Soon()));
-  const grpc::Slice empty;
-  grpc::ByteBuffer request(&empty, 1);
-  grpc::ByteBuffer response;
-  grpc::internal::RpcMethod method("/grpc.health.v1.Health/Check",
-                                   grpc::internal::RpcMethod::NORMAL_RPC);
-  grpc::Status status = grpc::internal::BlockingUnaryCall(
-      channel.get(), method, &context, request, &response);
-  ASSERT_TRUE(status.ok()) << status.error_message();
-  grpc::Slice slice;
-  ASSERT_TRUE(response.TrySingleSlice(&slice).ok());
-  EXPECT_EQ(std::string(slice.begin(), slice.end()), "\x08\x01");
+  const std::string address = server->bound_address().ToString();
+  for (const bool serving : {false, true, false}) {
+    EXPECT_THAT(CheckHealth(address, Soon()), IsOkAndHolds(serving));
+    server->SetServing(!serving);
+  }
 }
 
 TEST_F(ControlServerTest, GarbageDoesNotDisturbIt) {

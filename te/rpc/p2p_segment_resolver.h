@@ -25,6 +25,7 @@ class P2pSegmentResolver final : public SegmentResolver {
   // ControlClient::GetSegment.
   absl::StatusOr<SegmentDescriptor> Lookup(absl::string_view name,
                                            MonotonicTime deadline) override;
+  bool keeps_descriptors() const override { return false; }
   // Only checks the descriptor.
   absl::Status Publish(const SegmentDescriptor& descriptor,
                        MonotonicTime deadline) override;

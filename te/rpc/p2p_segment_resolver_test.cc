@@ -57,6 +57,7 @@ TEST_F(P2pSegmentResolverTest, OtherNamesAreExplained) {
 }
 
 TEST_F(P2pSegmentResolverTest, PublishingOnlyChecks) {
+  EXPECT_FALSE(resolver_.keeps_descriptors());
   TE_EXPECT_OK(resolver_.Publish(handler_.descriptor(), Soon()));
   TE_EXPECT_OK(resolver_.Withdraw(handler_.descriptor().name,
                                   handler_.descriptor().incarnation, Soon()));

@@ -56,6 +56,8 @@ std::string Answer(const std::string& line, TransferEngine& engine,
 }
 
 int Run(const std::string& name, size_t bytes, Access access) {
+  // Before the engine, which serves it until its end.
+  std::vector<std::byte> memory(bytes);
   Options options;
   options.local_server_name = name;
   const auto engine = CreateTransferEngine(options);
@@ -63,7 +65,6 @@ int Run(const std::string& name, size_t bytes, Access access) {
     std::cout << engine.status() << std::endl;
     return 1;
   }
-  std::vector<std::byte> memory(bytes);
   const auto buffer = (*engine)->RegisterMemory(MemoryRegion{
       .address = memory.data(), .length = bytes, .access = access});
   if (!buffer.ok()) {

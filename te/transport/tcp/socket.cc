@@ -21,6 +21,11 @@ using std::chrono::ceil;
 using std::chrono::milliseconds;
 using std::chrono::seconds;
 
+// How often the ports are tried. When two sockets begin to listen on one port
+// at the same moment, Linux refuses both (each announces itself before it is
+// checked, see inet_csk_listen_start), so a port that was refused may be free.
+constexpr int kPasses = 5;
+
 absl::Status SetOption(int fd, int level, int option, int value) {
   if (setsockopt(fd, level, option, &value, sizeof(value)) == 0) {
     return absl::OkStatus();
@@ -35,6 +40,40 @@ absl::Status SetBuffers(int fd, int bytes) {
   return SetOption(fd, SOL_SOCKET, SO_RCVBUF, bytes);
 }
 
+<<<<<<< HEAD
+=======
+// Waits until poll reports `events` for `fd`.
+absl::Status Await(int fd, int16_t events, MonotonicTime deadline) {
+  for (;;) {
+    const Duration left = TimeUntil(deadline, RealClock().Now());
+    const auto timeout =
+        std::min<int64_t>(ceil<milliseconds>(left).count(), INT_MAX);
+    pollfd poller = {.fd = fd, .events = events, .revents = 0};
+    const int ready = poll(&poller, 1, static_cast<int>(timeout));
+    if (ready > 0) return absl::OkStatus();
+    if (ready == 0) return absl::UnavailableError("no answer in time");
+    if (errno != EINTR) return ErrnoToStatus(errno, "poll failed");
+  }
+}
+
+absl::Status Unavailable(absl::string_view what, const SocketAddress& peer,
+                         absl::string_view why) {
+  return absl::UnavailableError(
+      absl::StrCat(what, " ", peer.ToString(), " failed: ", why));
+}
+
+absl::Status ListenError(int error, const SocketAddress& address) {
+  const absl::Status status = ErrnoToStatus(
+      error, absl::StrCat("cannot listen on ", address.ToString(),
+                          " for tcp data; is the address one of this host, "
+                          "and the port free?"));
+  // absl calls the second one ALREADY_EXISTS.
+  if (error == EADDRINUSE) return absl::AlreadyExistsError(status.message());
+  if (error == EADDRNOTAVAIL) return absl::NotFoundError(status.message());
+  return status;
+}
+
+>>>>>>> main
 absl::StatusOr<UniqueFd> ListenOn(const SocketAddress& address,
                                   const TcpOptions& options) {
   UniqueFd fd(
@@ -46,10 +85,7 @@ absl::StatusOr<UniqueFd> ListenOn(const SocketAddress& address,
   TE_RETURN_IF_ERROR(SetBuffers(fd.get(), options.socket_buffer_bytes));
   if (bind(fd.get(), address.data(), address.length()) != 0 ||
       listen(fd.get(), SOMAXCONN) != 0) {
-    return ErrnoToStatus(
-        errno, absl::StrCat("cannot listen on ", address.ToString(),
-                            " for tcp data; is the address one of this host, "
-                            "and the port free?"));
+    return ListenError(errno, address);
   }
   return fd;
 }
@@ -57,17 +93,26 @@ absl::StatusOr<UniqueFd> ListenOn(const SocketAddress& address,
 }  // namespace
 
 absl::StatusOr<UniqueFd> Listen(const TcpOptions& options) {
-  const PortRange& ports = options.listen_ports;
-  absl::Status error;
-  for (uint32_t port = ports.first; port <= ports.last; ++port) {
-    TE_ASSIGN_OR_RETURN(
-        const SocketAddress address,
-        SocketAddress::FromIp(options.listen_ip, static_cast<uint16_t>(port)));
-    absl::StatusOr<UniqueFd> fd = ListenOn(address, options);
-    if (fd.ok()) return fd;
-    error = fd.status();
+  TE_ASSIGN_OR_RETURN(const SocketAddress address,
+                      SocketAddress::FromIp(options.listen_ip, 0));
+  return ListenOnFreePort(options.listen_ports, [&](uint16_t port) {
+    return ListenOn(address.WithPort(port), options);
+  });
+}
+
+absl::StatusOr<UniqueFd> ListenOnFreePort(
+    const PortRange& ports,
+    absl::FunctionRef<absl::StatusOr<UniqueFd>(uint16_t port)> listen) {
+  absl::Status in_use;
+  for (int pass = 0; pass < kPasses; ++pass) {
+    // In 32 bits, so that a range up to 65535 ends.
+    for (uint32_t port = ports.first; port <= ports.last; ++port) {
+      absl::StatusOr<UniqueFd> fd = listen(static_cast<uint16_t>(port));
+      if (!absl::IsAlreadyExists(fd.status())) return fd;
+      in_use = fd.status();
+    }
   }
-  return error;
+  return in_use;
 }
 
 absl::Status Configure(int fd, const TcpOptions& options) {

@@ -1,11 +1,14 @@
 #ifndef TE_TRANSPORT_TCP_SOCKET_H_
 #define TE_TRANSPORT_TCP_SOCKET_H_
 
+#include <cstdint>
 #include <string>
 
+#include "absl/functional/function_ref.h"
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "te/base/clock.h"
+#include "te/base/host_port.h"
 #include "te/base/socket_address.h"
 #include "te/base/unique_fd.h"
 #include "te/transport/tcp/tcp_options.h"
@@ -14,8 +17,16 @@ namespace te::tcp {
 
 // Sockets here are non-blocking and closed on exec. Errors name the address.
 
-// Listens on exactly this address, on a port of `options.listen_ports`.
+// Listens on exactly this address, on the first free port of
+// `options.listen_ports`. ALREADY_EXISTS if all of them are in use,
+// NOT_FOUND if the address is none of this host.
 absl::StatusOr<UniqueFd> Listen(const TcpOptions& options);
+
+// Its choice of a port: calls `listen` with one after the other, several times,
+// as long as it says ALREADY_EXISTS.
+absl::StatusOr<UniqueFd> ListenOnFreePort(
+    const PortRange& ports,
+    absl::FunctionRef<absl::StatusOr<UniqueFd>(uint16_t port)> listen);
 
 // Connects by `deadline`.
 absl::StatusOr<UniqueFd> Connect(const SocketAddress& address,

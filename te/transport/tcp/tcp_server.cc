@@ -22,6 +22,8 @@ namespace {
 constexpr time_t kSweepSeconds = 1;
 // Strangers do not take the places of peers that are about to say Hello.
 constexpr size_t kMaxStrangers = 256;
+// Streams that handshakes were promised and that have not come.
+constexpr uint64_t kMaxUnclaimed = 256;
 
 }  // namespace
 
@@ -233,11 +235,13 @@ absl::StatusOr<Incarnation> TcpServer::OpenSession(const Incarnation& client,
   }
   TE_ASSIGN_OR_RETURN(const Incarnation session, Incarnation::Random());
   MutexLock lock(mutex_);
+  MakeRoomForPromise(streams);
   uint64_t promised = streams;
   for (const auto& [id, other] : sessions_) promised += other.streams_expected;
   if (promised > static_cast<uint64_t>(options_.max_inbound_streams)) {
     return absl::ResourceExhaustedError(absl::StrCat(
-        "this engine already serves as many tcp connections as it may (",
+        "this engine already serves, or has promised to, as many tcp "
+        "connections as it may (",
         options_.max_inbound_streams, "); raise max_inbound_streams"));
   }
   sessions_[session] = {.client = client,
@@ -247,6 +251,26 @@ absl::StatusOr<Incarnation> TcpServer::OpenSession(const Incarnation& client,
                         .expiry = RealClock().Now() + options_.hello_timeout};
   WakeSweep();
   return session;
+}
+
+// A promise costs its client nothing. So only so many wait to be kept at once,
+// and the oldest give way: who means it comes within milliseconds.
+void TcpServer::MakeRoomForPromise(uint32_t streams) {
+  for (;;) {
+    uint64_t unclaimed = streams;
+    auto oldest = sessions_.end();
+    for (auto session = sessions_.begin(); session != sessions_.end();
+         ++session) {
+      if (session->second.streams_joined > 0) continue;
+      unclaimed += session->second.streams_expected;
+      if (oldest == sessions_.end() ||
+          session->second.expiry < oldest->second.expiry) {
+        oldest = session;
+      }
+    }
+    if (unclaimed <= kMaxUnclaimed || oldest == sessions_.end()) return;
+    sessions_.erase(oldest);
+  }
 }
 
 void TcpServer::DisconnectPeers() {
@@ -262,8 +286,8 @@ void TcpServer::DisconnectPeers() {
   for (const auto& stream : all) stream->Close();
 }
 
-// Cuts off who has not said Hello in time, and forgets sessions that nobody
-// came for. On the first loop's thread, like AcceptAll.
+// Cuts off who has not said Hello in time, and sessions whose streams have not
+// all come. On the first loop's thread, like AcceptAll.
 void TcpServer::Sweep() {
   uint64_t ticks;
   if (read(timer_.get(), &ticks, sizeof(ticks)) < 0) return;
@@ -273,30 +297,44 @@ void TcpServer::Sweep() {
   {
     MutexLock lock(mutex_);
     sweeping_ = false;
-    bool more = false;
-    for (auto guest = guests_.begin(); guest != guests_.end();) {
-      const auto current = guest++;
-      if (current->second.session) continue;
-      if (current->second.expiry > now) {
-        more = true;
-        continue;
-      }
-      late.push_back(std::move(current->second.stream));
-      guests_.erase(current);
-      --strangers_;
-    }
-    for (auto session = sessions_.begin(); session != sessions_.end();) {
-      const auto current = session++;
-      if (current->second.streams_joined > 0) continue;
-      if (current->second.expiry > now) {
-        more = true;
-      } else {
-        sessions_.erase(current);
-      }
-    }
-    if (more) WakeSweep();
+    const bool strangers_left = TakeLateStrangers(now, late);
+    const bool sessions_left = TakeLateSessions(now, late);
+    if (strangers_left || sessions_left) WakeSweep();
   }
   for (const auto& stream : late) stream->Close();
+}
+
+bool TcpServer::TakeLateStrangers(MonotonicTime now, Streams& late) {
+  bool more = false;
+  for (auto guest = guests_.begin(); guest != guests_.end();) {
+    const auto current = guest++;
+    if (current->second.session) continue;
+    if (current->second.expiry > now) {
+      more = true;
+      continue;
+    }
+    late.push_back(std::move(current->second.stream));
+    guests_.erase(current);
+    --strangers_;
+  }
+  return more;
+}
+
+bool TcpServer::TakeLateSessions(MonotonicTime now, Streams& late) {
+  bool more = false;
+  std::vector<Incarnation> expired;
+  for (const auto& [id, session] : sessions_) {
+    if (session.streams_joined == session.streams_expected) continue;
+    if (session.expiry > now) {
+      more = true;
+    } else {
+      expired.push_back(id);
+    }
+  }
+  for (const Incarnation& id : expired) {
+    for (auto& stream : TakeStreams(id)) late.push_back(std::move(stream));
+  }
+  return more;
 }
 
 void TcpServer::WakeSweep() {

@@ -59,7 +59,7 @@ class TcpServer final : private ServerStream::Host {
     uint64_t rail_id = 0;
     uint32_t streams_expected = 0;
     uint32_t streams_joined = 0;
-    // When it ends if no stream has joined.
+    // When it ends unless all streams have joined.
     MonotonicTime expiry;
   };
   struct Guest {
@@ -86,6 +86,13 @@ class TcpServer final : private ServerStream::Host {
   void Sweep();
   Streams TakeEarlierSessions(const Incarnation& client, uint64_t rail_id);
   std::shared_ptr<ServerStream> TakeOldestStranger()
+      ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  void MakeRoomForPromise(uint32_t streams)
+      ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  // Both return whether there are some whose time is not up yet.
+  bool TakeLateStrangers(MonotonicTime now, Streams& late)
+      ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  bool TakeLateSessions(MonotonicTime now, Streams& late)
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   void WakeSweep() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   Streams TakeStreams(const Incarnation& session)

@@ -189,6 +189,22 @@ TEST_F(TcpServerTest, ForgetsSessionsThatNobodyCameFor) {
   TE_EXPECT_OK(status);
 }
 
+TEST_F(TcpServerTest, HangsUpOnSessionsThatStayIncomplete) {
+  Start({.hello_timeout = milliseconds(1)});
+  UniqueFd fd;
+  do {
+    // Again if this thread was too slow.
+    fd = Dial();
+    Send(fd, Hello(OpenSession(2)));
+  } while (!IsWelcomed(fd));
+  ExpectHangUp(fd);
+}
+
+TEST_F(TcpServerTest, PromisesDoNotKeepOthersOut) {
+  for (int i = 0; i < 1000; ++i) OpenSession(64);
+  Join();
+}
+
 TEST_F(TcpServerTest, HangsUpOnWrongRequests) {
   auto no_request = Reads({0});
   no_request[5] = std::byte{static_cast<uint8_t>(FrameKind::kResponses)};

@@ -1,0 +1,19 @@
+#ifndef TE_BENCH_EXIT_STATUS_H_
+#define TE_BENCH_EXIT_STATUS_H_
+
+#include "absl/status/status.h"
+
+namespace te::bench {
+
+// How the program exits: 0, with 2 for INVALID_ARGUMENT, which stands for a bad
+// flag, and with 1 for all else.
+int ExitStatus(const absl::Status& status);
+
+// `status` of what was done with an engine that is up: the flags were good
+// enough for that, so INVALID_ARGUMENT, from a peer for instance, becomes
+// ABORTED. The text stays.
+absl::Status AtRunTime(const absl::Status& status);
+
+}  // namespace te::bench
+
+#endif  // TE_BENCH_EXIT_STATUS_H_

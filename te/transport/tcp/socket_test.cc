@@ -1,0 +1,128 @@
+#include "te/transport/tcp/socket.h"
+
+#include <atomic>
+#include <barrier>
+#include <cstdint>
+#include <utility>
+#include <vector>
+
+#include "absl/status/status.h"
+#include "absl/status/statusor.h"
+#include "gmock/gmock.h"
+#include "gtest/gtest.h"
+#include "te/base/host_port.h"
+#include "te/base/socket_address.h"
+#include "te/base/status_matchers.h"
+#include "te/base/thread.h"
+#include "te/base/unique_fd.h"
+#include "te/transport/tcp/tcp_options.h"
+
+namespace te::tcp {
+namespace {
+
+using ::testing::ElementsAre;
+using ::testing::HasSubstr;
+
+TcpOptions On(const PortRange& ports) {
+  TcpOptions options;
+  options.listen_ports = ports;
+  return options;
+}
+
+TcpOptions On(uint16_t port) { return On({.first = port, .last = port}); }
+
+uint16_t PortOf(const UniqueFd& fd) { return LocalAddress(fd.get())->port(); }
+
+// `count` ports in a row that were free a moment ago.
+PortRange FreeRange(int count) {
+  for (;;) {
+    std::vector<UniqueFd> held;
+    held.push_back(*Listen(On(0)));
+    const uint16_t first = PortOf(held.front());
+    if (first > UINT16_MAX - count) continue;
+    while (static_cast<int>(held.size()) < count) {
+      auto next = Listen(On(static_cast<uint16_t>(first + held.size())));
+      if (!next.ok()) break;
+      held.push_back(*std::move(next));
+    }
+    if (static_cast<int>(held.size()) < count) continue;
+    return {.first = first, .last = static_cast<uint16_t>(first + count - 1)};
+  }
+}
+
+// Each thread listens on a port of `options.listen_ports` and lets it go again,
+// `rounds` times in step with the others. Returns how often one got none
+// although there was one: which was still free when all was quiet, and so not
+// taken by another process.
+int WronglyRefused(const TcpOptions& options, int threads, int rounds) {
+  std::atomic<int> refused{0};
+  std::barrier step(threads);
+  std::vector<Thread> running;
+  for (int i = 0; i < threads; ++i) {
+    running.push_back(*Thread::Start({.name = "listen", .cpus = {}}, [&] {
+      for (int round = 0; round < rounds; ++round) {
+        step.arrive_and_wait();
+        const auto listener = Listen(options);
+        step.arrive_and_wait();
+        if (!listener.ok() && Listen(options).ok()) refused.fetch_add(1);
+        step.arrive_and_wait();
+      }
+    }));
+  }
+  running.clear();
+  return refused.load();
+}
+
+// What the kernel does when two begin to listen on one port at once.
+TEST(ListenOnFreePortTest, TriesAgainWhatWasRefused) {
+  std::vector<uint16_t> tried;
+  const auto listen = [&](uint16_t port) -> absl::StatusOr<UniqueFd> {
+    tried.push_back(port);
+    if (tried.size() < 4) return absl::AlreadyExistsError("in use");
+    return UniqueFd();
+  };
+  TE_EXPECT_OK(ListenOnFreePort({.first = 65534, .last = 65535}, listen));
+  EXPECT_THAT(tried, ElementsAre(65534, 65535, 65534, 65535));
+}
+
+TEST(ListenOnFreePortTest, FailsAtOnceForAnotherReason) {
+  int tries = 0;
+  const auto listen = [&](uint16_t) -> absl::StatusOr<UniqueFd> {
+    ++tries;
+    return absl::PermissionDeniedError("no");
+  };
+  EXPECT_THAT(ListenOnFreePort({.first = 1, .last = 9}, listen),
+              StatusIs(absl::StatusCode::kPermissionDenied));
+  EXPECT_EQ(tries, 1);
+}
+
+TEST(ListenTest, ManyAtOnceShareARange) {
+  constexpr int kThreads = 4;
+  EXPECT_EQ(WronglyRefused(On(FreeRange(kThreads)), kThreads, 1000), 0);
+}
+
+TEST(ListenTest, TakesTheNextPortOfARange) {
+  const PortRange range = FreeRange(2);
+  const auto first = Listen(On(range));
+  const auto second = Listen(On(range));
+  if (!first.ok() || !second.ok()) GTEST_SKIP() << "another process was faster";
+  EXPECT_NE(PortOf(*first), PortOf(*second));
+}
+
+TEST(ListenTest, SaysThatAPortIsInUse) {
+  TE_ASSERT_OK_AND_ASSIGN(const UniqueFd held, Listen(On(0)));
+  EXPECT_THAT(
+      Listen(On(PortOf(held))),
+      StatusIs(absl::StatusCode::kAlreadyExists, HasSubstr("EADDRINUSE")));
+}
+
+TEST(ListenTest, DoesNotTryOtherPortsOfAForeignAddress) {
+  TcpOptions options = On({.first = 1, .last = UINT16_MAX});
+  options.listen_ip = "203.0.113.1";  // RFC 5737 gives it to nobody
+  EXPECT_THAT(Listen(options),
+              StatusIs(absl::StatusCode::kNotFound,
+                       HasSubstr("203.0.113.1:1 for tcp data")));
+}
+
+}  // namespace
+}  // namespace te::tcp
