@@ -40,28 +40,6 @@ absl::Status SetBuffers(int fd, int bytes) {
   return SetOption(fd, SOL_SOCKET, SO_RCVBUF, bytes);
 }
 
-<<<<<<< HEAD
-=======
-// Waits until poll reports `events` for `fd`.
-absl::Status Await(int fd, int16_t events, MonotonicTime deadline) {
-  for (;;) {
-    const Duration left = TimeUntil(deadline, RealClock().Now());
-    const auto timeout =
-        std::min<int64_t>(ceil<milliseconds>(left).count(), INT_MAX);
-    pollfd poller = {.fd = fd, .events = events, .revents = 0};
-    const int ready = poll(&poller, 1, static_cast<int>(timeout));
-    if (ready > 0) return absl::OkStatus();
-    if (ready == 0) return absl::UnavailableError("no answer in time");
-    if (errno != EINTR) return ErrnoToStatus(errno, "poll failed");
-  }
-}
-
-absl::Status Unavailable(absl::string_view what, const SocketAddress& peer,
-                         absl::string_view why) {
-  return absl::UnavailableError(
-      absl::StrCat(what, " ", peer.ToString(), " failed: ", why));
-}
-
 absl::Status ListenError(int error, const SocketAddress& address) {
   const absl::Status status = ErrnoToStatus(
       error, absl::StrCat("cannot listen on ", address.ToString(),
@@ -73,7 +51,6 @@ absl::Status ListenError(int error, const SocketAddress& address) {
   return status;
 }
 
->>>>>>> main
 absl::StatusOr<UniqueFd> ListenOn(const SocketAddress& address,
                                   const TcpOptions& options) {
   UniqueFd fd(
