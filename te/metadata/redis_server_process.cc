@@ -57,6 +57,8 @@ pid_t Spawn(std::vector<std::string> arguments) {
     prctl(PR_SET_PDEATHSIG, SIGKILL);
     dup2(quiet.get(), STDOUT_FILENO);
     execvp(argv[0], argv.data());
+    // Debian's redis-tools has it under this name, and it goes by argv[0].
+    execvp("redis-check-rdb", argv.data());
     _exit(127);
   }
   return pid;
@@ -69,7 +71,7 @@ RedisServerProcess::RedisServerProcess(const std::string& password)
   constexpr int kTries = 10;
   for (int i = 0; i < kTries && !IsUp(); ++i) Start(FreePort());
   CHECK(IsUp()) << "redis-server does not start; is the Debian package "
-                   "redis-server installed?";
+                   "redis-tools installed?";
 }
 
 RedisServerProcess::~RedisServerProcess() {

@@ -10,7 +10,7 @@
 namespace te {
 
 // A real redis-server of this test's own, on a unix socket and on a free port
-// of 127.0.0.1, with nothing in it. Needs the Debian package redis-server.
+// of 127.0.0.1, with nothing in it. Needs the Debian package redis-tools.
 // CHECKs that it starts. Thread-compatible.
 class RedisServerProcess {
  public:
