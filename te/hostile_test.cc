@@ -172,6 +172,7 @@ TEST(HostileTest, AStoreRefusesASecondEngineOfTheSameName) {
   Options options;
   options.metadata_store = std::make_shared<InProcessStore>();
   options.local_server_name = "localhost";
+  options.segment_name = "decode-0";
   auto first = StartEngine(options);
   EXPECT_THAT(CreateTransferEngine(options),
               StatusIs(absl::StatusCode::kAlreadyExists));
@@ -186,7 +187,10 @@ TEST(HostileTest, BadOptionsAreErrorsThatNameThem) {
   };
   const Case cases[] = {
       {[](Options& o) { o.protocol = "rdma"; }, "rdma"},
-      {[](Options& o) { o.metadata_server = "redis://h"; }, "redis://h"},
+      {[](Options& o) { o.metadata_server = "etcd://h"; }, "etcd"},
+      {[](Options& o) { o.metadata_server = "redis://h:0"; }, "port 0"},
+      {[](Options& o) { o.segment_name = "a"; }, "segment_name"},
+      {[](Options& o) { o.metadata_lease = seconds(0); }, "metadata_lease"},
       {[](Options& o) { o.local_server_name = "1.2.3.4:99999"; }, "99999"},
       {[](Options& o) { o.local_server_name = "0.0.0.0"; }, "every address"},
       {[](Options& o) { o.local_server_name = "192.0.2.1"; }, "192.0.2.1"},

@@ -1,9 +1,11 @@
 #ifndef TE_OPTIONS_H_
 #define TE_OPTIONS_H_
 
+#include <chrono>
 #include <memory>
 #include <string>
 
+#include "te/base/clock.h"
 #include "te/core/engine_options.h"
 #include "te/metadata/metadata_store.h"
 #include "te/transport/tcp/tcp_options.h"
@@ -21,11 +23,18 @@ struct Options {
   std::string local_server_name;
 
   // How segments are found. "p2p": by the peer's own "host:port", without any
-  // service. Ignored if there is a metadata_store.
+  // service. Otherwise the address of a store, as in docs/metadata.md:
+  // "redis://host". Ignored if there is a metadata_store.
   std::string metadata_server = "p2p";
   // A store that this process provides, for example an InProcessStore that
-  // several engines share; segments are then named by their local_server_name.
+  // several engines share.
   std::shared_ptr<MetadataStore> metadata_store;
+  // The name under which the store shows this engine's segment. Empty: the
+  // "host:port" that peers are told. Without a store it must be empty.
+  std::string segment_name;
+  // After so long without a sign of life the store drops the entry of an
+  // engine. Engines renew it three times as often. 1 second to a day.
+  Duration metadata_lease = std::chrono::seconds(30);
 
   // Which transports to use: "auto" or "tcp".
   std::string protocol = "auto";

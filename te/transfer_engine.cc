@@ -8,10 +8,10 @@
 #include "absl/strings/strip.h"
 #include "glog/logging.h"
 #include "te/base/clock.h"
-#include "te/base/host_port.h"
 #include "te/base/status_macros.h"
 #include "te/listen_address.h"
 #include "te/metadata/host_identity.h"
+#include "te/metadata/open_metadata_store.h"
 #include "te/metadata/store_segment_resolver.h"
 #include "te/rpc/p2p_segment_resolver.h"
 #include "te/transport/tcp/tcp_transport.h"
@@ -21,28 +21,35 @@ namespace {
 
 constexpr Duration kResolveTime = std::chrono::seconds(5);
 
-absl::StatusOr<std::unique_ptr<SegmentResolver>> MakeResolver(
+constexpr Duration kShortestLease = std::chrono::seconds(1);
+constexpr Duration kLongestLease = std::chrono::hours(24);
+
+absl::StatusOr<std::shared_ptr<MetadataStore>> OpenStore(
     const Options& options) {
-  if (options.metadata_store != nullptr) {
-    return std::make_unique<StoreSegmentResolver>(options.metadata_store);
-  }
-  if (options.metadata_server == "p2p") {
-    return std::make_unique<P2pSegmentResolver>();
-  }
-  return absl::InvalidArgumentError(absl::StrCat("unknown metadata server \"",
-                                                 options.metadata_server,
-                                                 "\"; this engine knows: p2p"));
+  if (options.metadata_store != nullptr) return options.metadata_store;
+  return OpenMetadataStore(
+      options.metadata_server,
+      DeadlineAfter(RealClock().Now(), options.engine.connect_timeout));
 }
 
-// Under a metadata store the segment has the name that its owner chose; without
-// one the name is the address at which it can be asked.
-std::string ChosenName(const Options& options, const ListenAddress& listen) {
-  const bool any_port = listen.ports.size() != 1 || listen.ports.first == 0;
-  const absl::StatusOr<HostPortRange> parsed =
-      HostPortRange::Parse(options.local_server_name);
-  const bool has_port = parsed.ok() && parsed->ports.has_value();
-  if (options.metadata_store == nullptr || (has_port && any_port)) return "";
-  return options.local_server_name;
+absl::StatusOr<std::unique_ptr<SegmentResolver>> MakeResolver(
+    const Options& options) {
+  if (options.metadata_lease < kShortestLease ||
+      options.metadata_lease > kLongestLease) {
+    return absl::InvalidArgumentError(
+        "metadata_lease must be from 1 second to 24 hours");
+  }
+  if (options.metadata_store == nullptr && options.metadata_server == "p2p") {
+    if (options.segment_name.empty()) {
+      return std::make_unique<P2pSegmentResolver>();
+    }
+    return absl::InvalidArgumentError(
+        "segment_name needs a metadata server: with p2p a segment's name is "
+        "the address of its engine");
+  }
+  TE_ASSIGN_OR_RETURN(std::shared_ptr<MetadataStore> store, OpenStore(options));
+  return std::make_unique<StoreSegmentResolver>(std::move(store),
+                                                options.metadata_lease);
 }
 
 absl::Status CheckProtocol(const std::string& protocol) {
@@ -67,7 +74,7 @@ absl::StatusOr<std::unique_ptr<TransferEngine>> CreateTransferEngine(
   parts.control.address = listen.address;
   parts.control.ports = listen.ports;
   parts.advertised_host = listen.advertised_host;
-  parts.segment_name = ChosenName(options, listen);
+  parts.segment_name = options.segment_name;
   TcpOptions tcp = options.tcp;
   tcp.listen_ip = listen.address.ip();
   parts.transports.push_back(

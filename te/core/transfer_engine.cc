@@ -94,6 +94,11 @@ absl::Status TransferEngine::Start() {
   TE_ASSIGN_OR_RETURN(deadlines_, DeadlineKeeper::Create(*batches_));
   TE_RETURN_IF_ERROR(StartControlServer());
   TE_RETURN_IF_ERROR(Publish());
+  if (const Duration lease = parts_.resolver->lease();
+      lease > Duration::zero()) {
+    TE_ASSIGN_OR_RETURN(
+        lease_, LeaseKeeper::Create(lease, [this] { return RenewLease(); }));
+  }
   serving_ = true;
   server_->SetServing(true);
   return absl::OkStatus();
@@ -122,6 +127,7 @@ TransferEngine::~TransferEngine() {
   DrainBatches();
   deadlines_.reset();
   tasks_.reset();
+  lease_.reset();
   MutexLock lock(publishing_);
   if (!published_) return;
   const absl::Status status =
@@ -151,6 +157,16 @@ absl::Status TransferEngine::Publish() {
       directory_.Publish(DescribeSelf(), In(options_.connect_timeout)));
   published_ = true;
   return absl::OkStatus();
+}
+
+absl::Status TransferEngine::RenewLease() {
+  const absl::Status renewed =
+      directory_.Renew(segment_name_, In(options_.connect_timeout));
+  if (!absl::IsNotFound(renewed)) return renewed;
+  LOG(WARNING) << "the metadata store has lost an entry, which is published "
+                  "again: "
+               << renewed;
+  return Publish();
 }
 
 SegmentDescriptor TransferEngine::DescribeSelf() {

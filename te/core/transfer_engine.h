@@ -24,6 +24,7 @@
 #include "te/core/control_link.h"
 #include "te/core/deadline_keeper.h"
 #include "te/core/engine_options.h"
+#include "te/core/lease_keeper.h"
 #include "te/core/notification_inbox.h"
 #include "te/core/notification_outbox.h"
 #include "te/core/request.h"
@@ -148,6 +149,7 @@ class TransferEngine final : private ControlHandler {
   absl::Status StartControlServer();
   SegmentDescriptor DescribeSelf();
   absl::Status Publish();
+  absl::Status RenewLease();
   void AbortUsers(BufferId id);
   void DrainBatches();
 
@@ -176,6 +178,9 @@ class TransferEngine final : private ControlHandler {
   Mutex publishing_;
   std::atomic<uint64_t> version_{0};
   bool published_ ABSL_GUARDED_BY(publishing_) = false;
+
+  // Null where publications last by themselves.
+  std::unique_ptr<LeaseKeeper> lease_;
 
   std::unique_ptr<ControlServer> server_;
 };

@@ -2,6 +2,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <signal.h>
 #include <unistd.h>
 
 #include <string>
@@ -63,18 +64,20 @@ absl::StatusOr<uint64_t> ReadNamespace(const std::string& path) {
 
 // proc(5): "pid (command) state ppid ...", and the start time is field 22. The
 // command may hold spaces and parentheses, so counting begins behind the last.
-absl::Status ReadStat(const std::string& path, HostIdentity& identity) {
+absl::Status ReadStat(const std::string& path, HostIdentity& identity,
+                      char& state) {
   TE_ASSIGN_OR_RETURN(std::string text, ReadFile(path));
   constexpr size_t kStartTime = 22 - 3;  // the first field behind ')' is 3
   size_t close = text.rfind(") ");
   if (close == std::string::npos) return Unexpected(path, text);
   std::vector<absl::string_view> fields =
       absl::StrSplit(absl::string_view(text).substr(close + 2), ' ');
-  if (fields.size() <= kStartTime ||
+  if (fields.size() <= kStartTime || fields[0].size() != 1 ||
       !absl::SimpleAtoi(text.substr(0, text.find(' ')), &identity.pid) ||
       !absl::SimpleAtoi(fields[kStartTime], &identity.process_start_time)) {
     return Unexpected(path, text);
   }
+  state = fields[0][0];
   return absl::OkStatus();
 }
 
@@ -93,8 +96,26 @@ absl::StatusOr<HostIdentity> HostIdentity::ReadSelf(
                       ReadNamespace(absl::StrCat(namespaces, "ipc")));
   TE_ASSIGN_OR_RETURN(identity.net_namespace,
                       ReadNamespace(absl::StrCat(namespaces, "net")));
-  TE_RETURN_IF_ERROR(ReadStat(absl::StrCat(proc_root, "/self/stat"), identity));
+  char state = 0;
+  TE_RETURN_IF_ERROR(
+      ReadStat(absl::StrCat(proc_root, "/self/stat"), identity, state));
   return identity;
+}
+
+bool HostIdentity::IsGone(const HostIdentity& self) const {
+  if (!IsOnSameHostAs(self) || pid_namespace == 0 ||
+      pid_namespace != self.pid_namespace || pid == 0 || pid > INT_MAX) {
+    return false;
+  }
+  // Not by /proc alone, which a host may hide (hidepid in proc(5)).
+  if (kill(static_cast<pid_t>(pid), 0) != 0 && errno == ESRCH) return true;
+  HostIdentity now;
+  char state = 0;
+  if (!ReadStat(absl::StrCat("/proc/", pid, "/stat"), now, state).ok()) {
+    return false;
+  }
+  const bool dead = state == 'Z' || state == 'X';
+  return dead || now.process_start_time != process_start_time;
 }
 
 }  // namespace te

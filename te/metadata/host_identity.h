@@ -32,6 +32,10 @@ struct HostIdentity {
     return !boot_id.empty() && boot_id == other.boot_id;
   }
 
+  // Whether this process has surely ended, as the calling process, `self`, can
+  // tell: one that shares kernel and pid namespace with it.
+  bool IsGone(const HostIdentity& self) const;
+
   friend bool operator==(const HostIdentity&, const HostIdentity&) = default;
 };
 

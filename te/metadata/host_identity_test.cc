@@ -1,7 +1,10 @@
 #include "te/metadata/host_identity.h"
 
+#include <sys/wait.h>
 #include <unistd.h>
 
+#include <csignal>
+#include <cstdint>
 #include <filesystem>
 #include <fstream>
 #include <string>
@@ -89,6 +92,38 @@ TEST_F(HostIdentityTest, ReadsTheRealSystem) {
                           HostIdentity::ReadSelf("/proc"));
   EXPECT_EQ(identity.pid, static_cast<uint64_t>(getpid()));
   EXPECT_THAT(HostIdentity::ReadSelf("/proc"), IsOkAndHolds(identity));
+}
+
+TEST(HostIdentityOfProcessesTest, TellsWhoIsGone) {
+  TE_ASSERT_OK_AND_ASSIGN(const HostIdentity self,
+                          HostIdentity::ReadSelf("/proc"));
+  EXPECT_FALSE(self.IsGone(self));
+  HostIdentity earlier = self;
+  --earlier.process_start_time;
+  EXPECT_TRUE(earlier.IsGone(self));
+
+  const pid_t child = fork();
+  ASSERT_GE(child, 0);
+  if (child == 0) _exit(0);
+  HostIdentity dead = self;
+  dead.pid = static_cast<uint64_t>(child);
+  siginfo_t info;
+  // Still there, as a zombie with a start time of its own.
+  ASSERT_EQ(waitid(P_PID, static_cast<id_t>(child), &info, WEXITED | WNOWAIT),
+            0);
+  EXPECT_TRUE(dead.IsGone(self));
+  ASSERT_EQ(waitpid(child, nullptr, 0), child);
+  EXPECT_TRUE(dead.IsGone(self));
+
+  // Of others nothing can be said.
+  HostIdentity stranger = dead;
+  stranger.boot_id = "another";
+  EXPECT_FALSE(stranger.IsGone(self));
+  stranger.boot_id = "";
+  EXPECT_FALSE(stranger.IsGone(self));
+  stranger = dead;
+  ++stranger.pid_namespace;
+  EXPECT_FALSE(stranger.IsGone(self));
 }
 
 }  // namespace

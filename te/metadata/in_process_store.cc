@@ -2,12 +2,15 @@
 
 #include <stdint.h>
 
+#include <chrono>
+#include <iterator>
 #include <optional>
 #include <string>
+#include <vector>
 
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
-#include "absl/strings/escaping.h"
+#include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/string_view.h"
 #include "te/base/clock.h"
@@ -18,76 +21,116 @@
 namespace te {
 namespace {
 
-std::string Quote(absl::string_view key) {
-  return absl::StrCat("metadata key '", absl::CHexEscape(key.substr(0, 300)),
-                      "'");
+absl::Status NotFound(absl::string_view key) {
+  return absl::NotFoundError(absl::StrCat(DescribeKey(key), " does not exist"));
 }
 
 }  // namespace
 
-absl::Status InProcessStore::Check(absl::string_view key,
-                                   MonotonicTime deadline) const {
-  if (key.empty() || key.size() > kMaxKeyBytes) {
-    return absl::InvalidArgumentError(absl::StrCat(
-        Quote(key), " has ", key.size(), " bytes; use 1 to ", kMaxKeyBytes));
-  }
-  if (clock_.Now() >= deadline) {
-    return absl::DeadlineExceededError(absl::StrCat(
-        Quote(key), ": the deadline passed before the call; allow more time"));
-  }
-  return absl::OkStatus();
+absl::Status InProcessStore::CheckCall(absl::string_view key,
+                                       MonotonicTime deadline) const {
+  TE_RETURN_IF_ERROR(ValidateKey(key));
+  if (clock_.Now() < deadline) return absl::OkStatus();
+  return absl::DeadlineExceededError(
+      absl::StrCat(DescribeKey(key),
+                   ": the deadline passed before the call; allow more time"));
 }
 
-absl::Status InProcessStore::CheckVersion(
-    absl::string_view key, std::optional<uint64_t> expected) const {
-  auto found = values_.find(key);
-  uint64_t present = found == values_.end() ? kAbsent : found->second.version;
+InProcessStore::Entry* InProcessStore::Find(absl::string_view key) {
+  const auto found = entries_.find(key);
+  if (found == entries_.end()) return nullptr;
+  if (clock_.Now() < found->second.expiry) return &found->second;
+  entries_.erase(found);
+  return nullptr;
+}
+
+absl::Status InProcessStore::CheckVersion(absl::string_view key,
+                                          std::optional<uint64_t> expected) {
+  const Entry* entry = Find(key);
+  const uint64_t present = entry == nullptr ? kAbsent : entry->stored.version;
   if (!expected.has_value() || *expected == present) return absl::OkStatus();
   return absl::AbortedError(
-      absl::StrCat(Quote(key), " is at version ", present, ", not ", *expected,
-                   "; somebody else changed it: read it again"));
+      absl::StrCat(DescribeKey(key), " is at version ", present, ", not ",
+                   *expected, "; somebody else changed it: read it again"));
 }
 
-absl::StatusOr<uint64_t> InProcessStore::Put(
-    absl::string_view key, absl::string_view value,
-    std::optional<uint64_t> expected_version, MonotonicTime deadline) {
-  TE_RETURN_IF_ERROR(Check(key, deadline));
-  if (value.size() > kMaxValueBytes) {
-    return absl::InvalidArgumentError(
-        absl::StrCat(Quote(key), ": a value of ", value.size(),
-                     " bytes exceeds the limit of ", kMaxValueBytes));
+void InProcessStore::RemoveExpired() {
+  const MonotonicTime now = clock_.Now();
+  for (auto entry = entries_.begin(); entry != entries_.end();) {
+    entry =
+        now < entry->second.expiry ? std::next(entry) : entries_.erase(entry);
   }
+}
+
+MonotonicTime InProcessStore::ExpiryOf(Duration lease) const {
+  if (lease == Duration::zero()) return kNoDeadline;
+  return DeadlineAfter(clock_.Now(), ceil<std::chrono::milliseconds>(lease));
+}
+
+absl::StatusOr<uint64_t> InProcessStore::Put(absl::string_view key,
+                                             absl::string_view value,
+                                             const PutOptions& options,
+                                             MonotonicTime deadline) {
+  TE_RETURN_IF_ERROR(CheckCall(key, deadline));
+  TE_RETURN_IF_ERROR(ValidateValue(key, value));
+  TE_RETURN_IF_ERROR(ValidateLease(key, options.lease));
   MutexLock lock(mutex_);
-  TE_RETURN_IF_ERROR(CheckVersion(key, expected_version));
-  if (values_.size() >= options_.max_keys && !values_.contains(key)) {
+  TE_RETURN_IF_ERROR(CheckVersion(key, options.expected_version));
+  if (entries_.size() >= options_.max_keys) RemoveExpired();
+  if (entries_.size() >= options_.max_keys && Find(key) == nullptr) {
     return absl::ResourceExhaustedError(
-        absl::StrCat(Quote(key), ": the in-process store is full with ",
+        absl::StrCat(DescribeKey(key), ": the in-process store is full with ",
                      options_.max_keys, " keys; raise max_keys"));
   }
-  values_[key] = {.value = std::string(value), .version = ++last_version_};
+  entries_[std::string(key)] = {
+      .stored = {.value = std::string(value), .version = ++last_version_},
+      .expiry = ExpiryOf(options.lease)};
   return last_version_;
+}
+
+absl::Status InProcessStore::Renew(absl::string_view key, uint64_t version,
+                                   Duration lease, MonotonicTime deadline) {
+  TE_RETURN_IF_ERROR(CheckCall(key, deadline));
+  TE_RETURN_IF_ERROR(ValidateLease(key, lease));
+  MutexLock lock(mutex_);
+  Entry* entry = Find(key);
+  if (entry == nullptr) return NotFound(key);
+  TE_RETURN_IF_ERROR(CheckVersion(key, version));
+  entry->expiry = ExpiryOf(lease);
+  return absl::OkStatus();
 }
 
 absl::StatusOr<StoredValue> InProcessStore::Get(absl::string_view key,
                                                 MonotonicTime deadline) {
-  TE_RETURN_IF_ERROR(Check(key, deadline));
+  TE_RETURN_IF_ERROR(CheckCall(key, deadline));
   MutexLock lock(mutex_);
-  auto found = values_.find(key);
-  if (found == values_.end()) {
-    return absl::NotFoundError(absl::StrCat(Quote(key), " does not exist"));
+  const Entry* entry = Find(key);
+  if (entry == nullptr) return NotFound(key);
+  return entry->stored;
+}
+
+absl::StatusOr<std::vector<std::string>> InProcessStore::List(
+    absl::string_view prefix, MonotonicTime deadline) {
+  TE_RETURN_IF_ERROR(CheckCall(prefix, deadline));
+  MutexLock lock(mutex_);
+  RemoveExpired();
+  std::vector<std::string> keys;
+  for (auto entry = entries_.lower_bound(prefix);
+       entry != entries_.end() && absl::StartsWith(entry->first, prefix);
+       ++entry) {
+    keys.push_back(entry->first);
   }
-  return found->second;
+  return keys;
 }
 
 absl::Status InProcessStore::Remove(absl::string_view key,
                                     std::optional<uint64_t> expected_version,
                                     MonotonicTime deadline) {
-  TE_RETURN_IF_ERROR(Check(key, deadline));
+  TE_RETURN_IF_ERROR(CheckCall(key, deadline));
   MutexLock lock(mutex_);
   TE_RETURN_IF_ERROR(CheckVersion(key, expected_version));
-  if (values_.erase(key) == 0) {
-    return absl::NotFoundError(absl::StrCat(Quote(key), " does not exist"));
-  }
+  if (Find(key) == nullptr) return NotFound(key);
+  entries_.erase(entries_.find(key));
   return absl::OkStatus();
 }
 

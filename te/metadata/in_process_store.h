@@ -4,11 +4,13 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include <functional>
+#include <map>
 #include <optional>
 #include <string>
+#include <vector>
 
 #include "absl/base/thread_annotations.h"
-#include "absl/container/flat_hash_map.h"
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "absl/strings/string_view.h"
@@ -34,24 +36,38 @@ class InProcessStore final : public MetadataStore {
       : options_(options), clock_(clock) {}
 
   absl::StatusOr<uint64_t> Put(absl::string_view key, absl::string_view value,
-                               std::optional<uint64_t> expected_version,
+                               const PutOptions& options,
                                MonotonicTime deadline) override;
+  absl::Status Renew(absl::string_view key, uint64_t version, Duration lease,
+                     MonotonicTime deadline) override;
   absl::StatusOr<StoredValue> Get(absl::string_view key,
                                   MonotonicTime deadline) override;
+  absl::StatusOr<std::vector<std::string>> List(
+      absl::string_view prefix, MonotonicTime deadline) override;
   absl::Status Remove(absl::string_view key,
                       std::optional<uint64_t> expected_version,
                       MonotonicTime deadline) override;
 
  private:
-  absl::Status Check(absl::string_view key, MonotonicTime deadline) const;
+  struct Entry {
+    StoredValue stored;
+    MonotonicTime expiry;
+  };
+
+  absl::Status CheckCall(absl::string_view key, MonotonicTime deadline) const;
+  // The entry, unless it has expired; then it is gone afterwards.
+  Entry* Find(absl::string_view key) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   absl::Status CheckVersion(absl::string_view key,
-                            std::optional<uint64_t> expected) const
+                            std::optional<uint64_t> expected)
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  void RemoveExpired() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  MonotonicTime ExpiryOf(Duration lease) const;
 
   const InProcessStoreOptions options_;
   const Clock& clock_;
-  mutable Mutex mutex_;
-  absl::flat_hash_map<std::string, StoredValue> values_ ABSL_GUARDED_BY(mutex_);
+  Mutex mutex_;
+  // In the order of List.
+  std::map<std::string, Entry, std::less<>> entries_ ABSL_GUARDED_BY(mutex_);
   // One count for all keys, so that a key put again after its removal gets a
   // higher version without a tombstone.
   uint64_t last_version_ ABSL_GUARDED_BY(mutex_) = 0;

@@ -20,13 +20,13 @@ INSTANTIATE_TEST_SUITE_P(InProcess, MetadataStoreConformance,
 
 TEST(InProcessStoreTest, IsBounded) {
   InProcessStore store({.max_keys = 1});
-  TE_ASSERT_OK(store.Put("a", "", std::nullopt, kNoDeadline).status());
+  TE_ASSERT_OK(store.Put("a", "", {}, kNoDeadline).status());
   EXPECT_THAT(
-      store.Put("b", "", std::nullopt, kNoDeadline),
+      store.Put("b", "", {}, kNoDeadline),
       StatusIs(absl::StatusCode::kResourceExhausted, HasSubstr("max_keys")));
-  TE_EXPECT_OK(store.Put("a", "x", std::nullopt, kNoDeadline).status());
+  TE_EXPECT_OK(store.Put("a", "x", {}, kNoDeadline).status());
   TE_ASSERT_OK(store.Remove("a", std::nullopt, kNoDeadline));
-  TE_EXPECT_OK(store.Put("b", "", std::nullopt, kNoDeadline).status());
+  TE_EXPECT_OK(store.Put("b", "", {}, kNoDeadline).status());
 }
 
 }  // namespace

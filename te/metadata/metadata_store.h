@@ -4,8 +4,10 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include <chrono>
 #include <optional>
 #include <string>
+#include <vector>
 
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
@@ -21,8 +23,17 @@ struct StoredValue {
   friend bool operator==(const StoredValue&, const StoredValue&) = default;
 };
 
+struct PutOptions {
+  // Only if this is the present version; see MetadataStore::kAbsent.
+  std::optional<uint64_t> expected_version;
+  // The key goes by itself after so long without a Put or Renew; not sooner.
+  // Zero: it stays. Whole milliseconds, rounded up.
+  Duration lease = Duration::zero();
+};
+
 // Where engines leave small values for each other: a map from keys to bytes
-// with compare-and-set. Every implementation runs metadata_store_conformance.
+// with compare-and-set and leases. Every implementation runs
+// metadata_store_conformance.
 //
 // Versions. Every successful Put gives the key a version that is not zero and
 // higher than any it had before, removals included: an equal version means that
@@ -31,11 +42,12 @@ struct StoredValue {
 // Thread-safe. Calls of one thread are seen in their order, and a value put is
 // seen by every Get that begins later, of whatever engine.
 //
-// Errors of every call: INVALID_ARGUMENT for a key or value beyond the limits
-// below; DEADLINE_EXCEEDED when the deadline passes first; UNAVAILABLE when the
-// store cannot be reached. After these two a change may or may not have
-// happened, but a call whose deadline had passed when it began changes nothing.
-// The text names the key.
+// Errors of every call: INVALID_ARGUMENT for a key, value or lease beyond the
+// limits below; DEADLINE_EXCEEDED when the deadline passes first; UNAVAILABLE
+// when the store cannot be reached; DATA_LOSS for a key under which others have
+// put something. After DEADLINE_EXCEEDED and UNAVAILABLE a change may or may
+// not have happened, but a call whose deadline had passed when it began changes
+// nothing. The text names the key.
 class MetadataStore {
  public:
   // What an `expected_version` of this value demands: that there is no such
@@ -44,20 +56,31 @@ class MetadataStore {
 
   static constexpr size_t kMaxKeyBytes = 1024;
   static constexpr size_t kMaxValueBytes = size_t{16} << 20;
+  static constexpr Duration kMaxLease = std::chrono::hours(24 * 365);
 
   virtual ~MetadataStore() = default;
 
-  // Stores a value and returns its version. With an `expected_version`, only if
-  // that is the present one; ABORTED, and no change, otherwise.
-  // RESOURCE_EXHAUSTED when the store is full.
+  // Stores a value and returns its version. ABORTED, and no change, if the
+  // version is not the expected one. RESOURCE_EXHAUSTED when the store is full.
   virtual absl::StatusOr<uint64_t> Put(absl::string_view key,
                                        absl::string_view value,
-                                       std::optional<uint64_t> expected_version,
+                                       const PutOptions& options,
                                        MonotonicTime deadline) = 0;
+
+  // Begins a new lease, as in PutOptions, of a key that is still at `version`,
+  // which it keeps. NOT_FOUND when there is none; ABORTED, and no change, when
+  // it is at another version.
+  virtual absl::Status Renew(absl::string_view key, uint64_t version,
+                             Duration lease, MonotonicTime deadline) = 0;
 
   // The value and its version; NOT_FOUND when there is none.
   virtual absl::StatusOr<StoredValue> Get(absl::string_view key,
                                           MonotonicTime deadline) = 0;
+
+  // All keys that begin with `prefix`, of 1 byte at least, sorted. A key that
+  // comes or goes meanwhile may be among them or not.
+  virtual absl::StatusOr<std::vector<std::string>> List(
+      absl::string_view prefix, MonotonicTime deadline) = 0;
 
   // Removes the key; NOT_FOUND when there is none. With an `expected_version`,
   // only if that is the present one; ABORTED, and no change, otherwise.
@@ -65,6 +88,15 @@ class MetadataStore {
                               std::optional<uint64_t> expected_version,
                               MonotonicTime deadline) = 0;
 };
+
+// Whether these are within the limits above, for implementations.
+absl::Status ValidateKey(absl::string_view key);
+absl::Status ValidateValue(absl::string_view key, absl::string_view value);
+absl::Status ValidateLease(absl::string_view key, Duration lease);
+
+// "metadata key 'te/segment/a'", for errors; long keys are cut, and what cannot
+// be printed is escaped.
+std::string DescribeKey(absl::string_view key);
 
 }  // namespace te
 

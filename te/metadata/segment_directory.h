@@ -56,6 +56,9 @@ class SegmentDirectory {
                        MonotonicTime deadline) {
     return resolver_.Publish(descriptor, deadline);
   }
+  absl::Status Renew(absl::string_view name, MonotonicTime deadline) {
+    return resolver_.Renew(name, deadline);
+  }
   absl::Status Withdraw(absl::string_view name, const Incarnation& incarnation,
                         MonotonicTime deadline) {
     return resolver_.Withdraw(name, incarnation, deadline);

@@ -33,6 +33,16 @@ class SegmentResolver {
   virtual absl::Status Publish(const SegmentDescriptor& descriptor,
                                MonotonicTime deadline) = 0;
 
+  // How long a publication lasts unless it is renewed. Zero: until Withdraw.
+  virtual Duration lease() const { return Duration::zero(); }
+
+  // Lets what this object has published under the name last for another lease.
+  // NOT_FOUND when it is not there any more: publish it again.
+  virtual absl::Status Renew(absl::string_view /*name*/,
+                             MonotonicTime /*deadline*/) {
+    return absl::OkStatus();
+  }
+
   // Takes back what this incarnation published under the name, if anything.
   virtual absl::Status Withdraw(absl::string_view name,
                                 const Incarnation& incarnation,

@@ -2,6 +2,8 @@
 
 #include <stdint.h>
 
+#include <algorithm>
+#include <chrono>
 #include <string>
 #include <utility>
 
@@ -25,15 +27,22 @@ std::string KeyOf(absl::string_view name) {
   return absl::StrCat("te/segment/", name);
 }
 
-absl::Status NameTaken(const SegmentDescriptor& holder) {
-  return absl::AlreadyExistsError(
-      absl::StrCat("segment name '", holder.name, "' is taken by incarnation ",
-                   holder.incarnation.ToString(), ", process ", holder.host.pid,
-                   " at ", absl::StrJoin(holder.control_addresses, ", "),
-                   "; stop that process or choose another name"));
-}
-
 }  // namespace
+
+absl::Status StoreSegmentResolver::NameTaken(
+    const SegmentDescriptor& holder) const {
+  return absl::AlreadyExistsError(absl::StrCat(
+      "segment name '", holder.name, "' is taken by incarnation ",
+      holder.incarnation.ToString(), ", process ", holder.host.pid, " at ",
+      absl::StrJoin(holder.control_addresses, ", "),
+      "; stop that process or choose another name",
+      lease_ == Duration::zero()
+          ? ""
+          : absl::StrCat(
+                "; if it is dead already, its entry goes within ",
+                std::chrono::ceil<std::chrono::seconds>(lease_).count(),
+                " s")));
+}
 
 absl::StatusOr<StoreSegmentResolver::Published> StoreSegmentResolver::Read(
     absl::string_view name, MonotonicTime deadline) {
@@ -77,21 +86,60 @@ absl::Status StoreSegmentResolver::Publish(const SegmentDescriptor& descriptor,
     absl::StatusOr<Published> current = Read(descriptor.name, deadline);
     uint64_t expected = MetadataStore::kAbsent;
     if (current.ok()) {
-      if (current->descriptor.incarnation != descriptor.incarnation) {
-        return NameTaken(current->descriptor);
+      const SegmentDescriptor& holder = current->descriptor;
+      expected = current->store_version;
+      const bool own = holder.incarnation == descriptor.incarnation;
+      if (!own && !holder.host.IsGone(descriptor.host)) {
+        return NameTaken(holder);
       }
-      if (current->descriptor.version >= descriptor.version) {
+      if (own && holder.version >= descriptor.version) {
+        Remember(descriptor.name, expected);
         return absl::OkStatus();
       }
-      expected = current->store_version;
     } else if (!absl::IsNotFound(current.status())) {
       return current.status();
     }
-    absl::Status put =
-        store_->Put(KeyOf(descriptor.name), bytes, expected, deadline).status();
+    absl::StatusOr<uint64_t> put =
+        store_->Put(KeyOf(descriptor.name), bytes,
+                    {.expected_version = expected, .lease = lease_}, deadline);
+    if (put.ok()) Remember(descriptor.name, *put);
     // Somebody was faster; each round starts from what he left.
-    if (!absl::IsAborted(put)) return put;
+    if (!absl::IsAborted(put.status())) return put.status();
   }
+}
+
+void StoreSegmentResolver::Remember(absl::string_view name,
+                                    uint64_t store_version) {
+  MutexLock lock(mutex_);
+  uint64_t& known = published_[name];
+  // Publishing threads may overtake each other.
+  known = std::max(known, store_version);
+}
+
+absl::Status StoreSegmentResolver::Renew(absl::string_view name,
+                                         MonotonicTime deadline) {
+  uint64_t version = MetadataStore::kAbsent;
+  {
+    MutexLock lock(mutex_);
+    if (const auto found = published_.find(name); found != published_.end()) {
+      version = found->second;
+    }
+  }
+  const absl::Status renewed =
+      version == MetadataStore::kAbsent
+          ? absl::NotFoundError("nothing was published")
+          : store_->Renew(KeyOf(name), version, lease_, deadline);
+  if (!absl::IsAborted(renewed) && !absl::IsNotFound(renewed)) return renewed;
+  {
+    // A store that has lost its data counts from the beginning again.
+    MutexLock lock(mutex_);
+    if (const auto found = published_.find(name);
+        found != published_.end() && found->second == version) {
+      published_.erase(found);
+    }
+  }
+  return absl::NotFoundError(absl::StrCat(
+      "segment '", name, "' is not published any more: ", renewed.message()));
 }
 
 absl::Status StoreSegmentResolver::Withdraw(absl::string_view name,

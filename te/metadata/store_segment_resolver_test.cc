@@ -1,5 +1,7 @@
 #include "te/metadata/store_segment_resolver.h"
 
+#include <chrono>
+#include <memory>
 #include <optional>
 #include <thread>
 #include <vector>
@@ -7,14 +9,17 @@
 #include "absl/status/status.h"
 #include "gtest/gtest.h"
 #include "te/base/clock.h"
+#include "te/base/fake_clock.h"
 #include "te/base/incarnation.h"
 #include "te/base/status_matchers.h"
+#include "te/metadata/host_identity.h"
 #include "te/metadata/in_process_store.h"
 #include "te/metadata/segment_descriptor.h"
 
 namespace te {
 namespace {
 
+using std::chrono::seconds;
 using ::testing::AllOf;
 using ::testing::HasSubstr;
 
@@ -88,8 +93,8 @@ TEST_F(StoreSegmentResolverTest, WithdrawLeavesAnotherIncarnationAlone) {
 }
 
 TEST_F(StoreSegmentResolverTest, ForeignValuesAreReportedAndKept) {
-  TE_ASSERT_OK(store_->Put("te/segment/a", "garbage", std::nullopt, kNoDeadline)
-                   .status());
+  TE_ASSERT_OK(
+      store_->Put("te/segment/a", "garbage", {}, kNoDeadline).status());
   auto is_data_loss =
       StatusIs(absl::StatusCode::kDataLoss, HasSubstr("te/segment/a"));
   EXPECT_THAT(resolver_.Lookup("a", kNoDeadline), is_data_loss);
@@ -98,10 +103,9 @@ TEST_F(StoreSegmentResolverTest, ForeignValuesAreReportedAndKept) {
               is_data_loss);
   EXPECT_EQ(store_->Get("te/segment/a", kNoDeadline)->value, "garbage");
 
-  TE_ASSERT_OK(store_
-                   ->Put("te/segment/b", *Descriptor().Serialize(),
-                         std::nullopt, kNoDeadline)
-                   .status());
+  TE_ASSERT_OK(
+      store_->Put("te/segment/b", *Descriptor().Serialize(), {}, kNoDeadline)
+          .status());
   EXPECT_THAT(
       resolver_.Lookup("b", kNoDeadline),
       StatusIs(absl::StatusCode::kDataLoss, HasSubstr("another segment")));
@@ -112,6 +116,57 @@ TEST_F(StoreSegmentResolverTest, InvalidDescriptorsAreNotPublished) {
   mine.version = 0;
   EXPECT_THAT(resolver_.Publish(mine, kNoDeadline),
               StatusIs(absl::StatusCode::kInvalidArgument));
+}
+
+TEST_F(StoreSegmentResolverTest, PublicationsLastForTheirLease) {
+  FakeClock clock;
+  StoreSegmentResolver resolver(
+      std::make_shared<InProcessStore>(InProcessStoreOptions{}, clock),
+      seconds(30));
+  EXPECT_EQ(resolver.lease(), seconds(30));
+  const SegmentDescriptor mine = Descriptor();
+  TE_ASSERT_OK(resolver.Publish(mine, kNoDeadline));
+  clock.Advance(seconds(29));
+  TE_ASSERT_OK(resolver.Renew("a", kNoDeadline));
+  clock.Advance(seconds(29));
+  EXPECT_THAT(resolver.Lookup("a", kNoDeadline), IsOkAndHolds(mine));
+  clock.Advance(seconds(1));
+  EXPECT_THAT(resolver.Lookup("a", kNoDeadline),
+              StatusIs(absl::StatusCode::kNotFound));
+  // Whose lease has ended makes way for another.
+  TE_EXPECT_OK(resolver.Publish(Descriptor(), kNoDeadline));
+}
+
+TEST_F(StoreSegmentResolverTest, RenewTellsWhatIsNotPublishedAnyMore) {
+  const auto lost =
+      StatusIs(absl::StatusCode::kNotFound, HasSubstr("not published"));
+  EXPECT_THAT(resolver_.Renew("a", kNoDeadline), lost);
+  const SegmentDescriptor mine = Descriptor();
+  TE_ASSERT_OK(resolver_.Publish(mine, kNoDeadline));
+  TE_EXPECT_OK(resolver_.Renew("a", kNoDeadline));
+
+  TE_ASSERT_OK(store_->Remove("te/segment/a", std::nullopt, kNoDeadline));
+  EXPECT_THAT(resolver_.Renew("a", kNoDeadline), lost);
+  TE_ASSERT_OK(resolver_.Publish(mine, kNoDeadline));
+  TE_EXPECT_OK(resolver_.Renew("a", kNoDeadline));
+
+  // Somebody else's entry is not kept alive.
+  TE_ASSERT_OK(resolver_.Withdraw("a", mine.incarnation, kNoDeadline));
+  StoreSegmentResolver other(store_);
+  TE_ASSERT_OK(other.Publish(Descriptor(), kNoDeadline));
+  EXPECT_THAT(resolver_.Renew("a", kNoDeadline), lost);
+}
+
+TEST_F(StoreSegmentResolverTest, TheNameOfADeadProcessOfThisHostIsFree) {
+  SegmentDescriptor dead = Descriptor();
+  TE_ASSERT_OK_AND_ASSIGN(dead.host, HostIdentity::ReadSelf("/proc"));
+  SegmentDescriptor mine = Descriptor();
+  mine.host = dead.host;
+  // An earlier process with the number of this one.
+  --dead.host.process_start_time;
+  TE_ASSERT_OK(resolver_.Publish(dead, kNoDeadline));
+  TE_ASSERT_OK(resolver_.Publish(mine, kNoDeadline));
+  EXPECT_THAT(resolver_.Lookup("a", kNoDeadline), IsOkAndHolds(mine));
 }
 
 TEST_F(StoreSegmentResolverTest, OfManyIncarnationsOneGetsTheName) {

@@ -1,6 +1,9 @@
 // A target for tests that kill, stop and restart one:
 //
-//   target LOCAL_SERVER_NAME BYTES [ACCESS]
+//   target LOCAL_SERVER_NAME BYTES [ACCESS [METADATA_SERVER SEGMENT_NAME]]
+//
+// (ACCESS: read_only or read_write; with a metadata server the lease is a
+// second)
 //
 // prints "SEGMENT ADDRESS" and then answers each line of its standard input
 // with one line; it ends with its input.
@@ -55,11 +58,9 @@ std::string Answer(const std::string& line, TransferEngine& engine,
   return "unknown command";
 }
 
-int Run(const std::string& name, size_t bytes, Access access) {
+int Run(const Options& options, size_t bytes, Access access) {
   // Before the engine, which serves it until its end.
   std::vector<std::byte> memory(bytes);
-  Options options;
-  options.local_server_name = name;
   const auto engine = CreateTransferEngine(options);
   if (!engine.ok()) {
     std::cout << engine.status() << std::endl;
@@ -87,7 +88,14 @@ int main(int argc, char** argv) {
   size_t bytes = 0;
   if (argc < 3 || !absl::SimpleAtoi(argv[2], &bytes)) return 2;
   const bool read_only = argc > 3 && std::string(argv[3]) == "read_only";
+  te::Options options;
+  options.local_server_name = argv[1];
+  if (argc > 5) {
+    options.metadata_server = argv[4];
+    options.segment_name = argv[5];
+    options.metadata_lease = std::chrono::seconds(1);
+  }
   return te::Run(
-      argv[1], bytes,
+      options, bytes,
       read_only ? te::Access::kRemoteRead : te::Access::kRemoteReadWrite);
 }

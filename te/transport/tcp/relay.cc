@@ -14,6 +14,7 @@
 
 #include "glog/logging.h"
 #include "te/base/errno_status.h"
+#include "te/base/socket_io.h"
 #include "te/base/status_macros.h"
 #include "te/transport/tcp/socket.h"
 #include "te/transport/tcp/tcp_options.h"

@@ -2,7 +2,6 @@
 
 #include <netinet/in.h>
 #include <netinet/tcp.h>
-#include <poll.h>
 #include <sys/socket.h>
 
 #include <algorithm>
@@ -12,6 +11,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "te/base/errno_status.h"
+#include "te/base/socket_io.h"
 #include "te/base/status_macros.h"
 
 namespace te::tcp {
@@ -38,26 +38,6 @@ absl::Status SetBuffers(int fd, int bytes) {
   if (bytes == 0) return absl::OkStatus();
   TE_RETURN_IF_ERROR(SetOption(fd, SOL_SOCKET, SO_SNDBUF, bytes));
   return SetOption(fd, SOL_SOCKET, SO_RCVBUF, bytes);
-}
-
-// Waits until poll reports `events` for `fd`.
-absl::Status Await(int fd, int16_t events, MonotonicTime deadline) {
-  for (;;) {
-    const Duration left = TimeUntil(deadline, RealClock().Now());
-    const auto timeout =
-        std::min<int64_t>(ceil<milliseconds>(left).count(), INT_MAX);
-    pollfd poller = {.fd = fd, .events = events, .revents = 0};
-    const int ready = poll(&poller, 1, static_cast<int>(timeout));
-    if (ready > 0) return absl::OkStatus();
-    if (ready == 0) return absl::UnavailableError("no answer in time");
-    if (errno != EINTR) return ErrnoToStatus(errno, "poll failed");
-  }
-}
-
-absl::Status Unavailable(absl::string_view what, const SocketAddress& peer,
-                         absl::string_view why) {
-  return absl::UnavailableError(
-      absl::StrCat(what, " ", peer.ToString(), " failed: ", why));
 }
 
 absl::Status ListenError(int error, const SocketAddress& address) {
@@ -136,26 +116,15 @@ absl::Status Configure(int fd, const TcpOptions& options) {
 absl::StatusOr<UniqueFd> Connect(const SocketAddress& address,
                                  const TcpOptions& options,
                                  MonotonicTime deadline) {
-  constexpr absl::string_view kWhat = "connecting to";
   UniqueFd fd(
       socket(address.family(), SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0));
   if (!fd.valid()) return ErrnoToStatus(errno, "cannot make a tcp socket");
   TE_RETURN_IF_ERROR(Configure(fd.get(), options));
-  if (connect(fd.get(), address.data(), address.length()) != 0 &&
-      errno != EINPROGRESS) {
-    return Unavailable(kWhat, address, ErrnoToStatus(errno, "").message());
-  }
-  if (absl::Status s = Await(fd.get(), POLLOUT, deadline); !s.ok()) {
-    return Unavailable(kWhat, address, s.message());
-  }
-  int error = 0;
-  socklen_t length = sizeof(error);
-  getsockopt(fd.get(), SOL_SOCKET, SO_ERROR, &error, &length);
-  if (error != 0) {
-    return Unavailable(kWhat, address,
-                       ErrnoToStatus(error, "connect").message());
-  }
-  return fd;
+  const absl::Status connected =
+      ConnectSocket(fd.get(), address.data(), address.length(), deadline);
+  if (connected.ok()) return fd;
+  return absl::UnavailableError(absl::StrCat(
+      "connecting to ", address.ToString(), " failed: ", connected.message()));
 }
 
 absl::StatusOr<SocketAddress> LocalAddress(int fd) {
@@ -180,38 +149,6 @@ std::string DescribeSocket(int fd) {
   }
   const auto local = LocalAddress(fd);
   return absl::StrCat(local.ok() ? local->ToString() : "?", " to ", remote);
-}
-
-absl::Status SendAll(int fd, absl::Span<const std::byte> data,
-                     MonotonicTime deadline) {
-  while (!data.empty()) {
-    const ssize_t sent = send(fd, data.data(), data.size(), MSG_NOSIGNAL);
-    if (sent >= 0) {
-      data.remove_prefix(static_cast<size_t>(sent));
-    } else if (errno == EAGAIN) {
-      TE_RETURN_IF_ERROR(Await(fd, POLLOUT, deadline));
-    } else if (errno != EINTR) {
-      return absl::UnavailableError(ErrnoToStatus(errno, "send").message());
-    }
-  }
-  return absl::OkStatus();
-}
-
-absl::Status ReceiveAll(int fd, absl::Span<std::byte> data,
-                        MonotonicTime deadline) {
-  while (!data.empty()) {
-    const ssize_t got = recv(fd, data.data(), data.size(), 0);
-    if (got > 0) {
-      data.remove_prefix(static_cast<size_t>(got));
-    } else if (got == 0) {
-      return absl::UnavailableError("the peer has closed the connection");
-    } else if (errno == EAGAIN) {
-      TE_RETURN_IF_ERROR(Await(fd, POLLIN, deadline));
-    } else if (errno != EINTR) {
-      return absl::UnavailableError(ErrnoToStatus(errno, "recv").message());
-    }
-  }
-  return absl::OkStatus();
 }
 
 }  // namespace te::tcp

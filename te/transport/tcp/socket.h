@@ -1,14 +1,12 @@
 #ifndef TE_TRANSPORT_TCP_SOCKET_H_
 #define TE_TRANSPORT_TCP_SOCKET_H_
 
-#include <cstddef>
 #include <cstdint>
 #include <string>
 
 #include "absl/functional/function_ref.h"
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
-#include "absl/types/span.h"
 #include "te/base/clock.h"
 #include "te/base/host_port.h"
 #include "te/base/socket_address.h"
@@ -42,12 +40,6 @@ absl::Status Configure(int fd, const TcpOptions& options);
 // Both ends, as "127.0.0.1:1 to 127.0.0.1:2".
 std::string DescribeSocket(int fd);
 absl::StatusOr<SocketAddress> LocalAddress(int fd);
-
-// Send or receive all of it by `deadline`.
-absl::Status SendAll(int fd, absl::Span<const std::byte> data,
-                     MonotonicTime deadline);
-absl::Status ReceiveAll(int fd, absl::Span<std::byte> data,
-                        MonotonicTime deadline);
 
 }  // namespace te::tcp
 

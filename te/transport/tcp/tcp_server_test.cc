@@ -19,6 +19,7 @@
 #include "gtest/gtest.h"
 #include "te/base/clock.h"
 #include "te/base/incarnation.h"
+#include "te/base/socket_io.h"
 #include "te/base/status_matchers.h"
 #include "te/base/unique_fd.h"
 #include "te/transport/slice.h"

@@ -10,6 +10,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "te/base/socket_address.h"
+#include "te/base/socket_io.h"
 #include "te/base/status_macros.h"
 #include "te/base/unique_fd.h"
 #include "te/transport/tcp/client_stream.h"

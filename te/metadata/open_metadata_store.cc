@@ -1,0 +1,28 @@
+#include "te/metadata/open_metadata_store.h"
+
+#include "absl/status/status.h"
+#include "absl/strings/escaping.h"
+#include "absl/strings/str_cat.h"
+#include "te/base/status_macros.h"
+#include "te/metadata/redis_address.h"
+#include "te/metadata/redis_store.h"
+
+namespace te {
+
+absl::StatusOr<std::unique_ptr<MetadataStore>> OpenMetadataStore(
+    absl::string_view uri, MonotonicTime deadline) {
+  const absl::string_view scheme = uri.substr(0, uri.find("://"));
+  if (scheme == "redis" || scheme == "rediss" || scheme == "unix") {
+    TE_ASSIGN_OR_RETURN(const RedisAddress address, RedisAddress::Parse(uri));
+    TE_ASSIGN_OR_RETURN(std::unique_ptr<MetadataStore> store,
+                        RedisStore::Create(address, {}, deadline));
+    return store;
+  }
+  // Without what follows the scheme, which may hold a password.
+  return absl::InvalidArgumentError(absl::StrCat(
+      "unknown metadata server \"", absl::CHexEscape(scheme.substr(0, 100)),
+      "\"; this engine knows: p2p, redis://host[:port], "
+      "unix:///path"));
+}
+
+}  // namespace te

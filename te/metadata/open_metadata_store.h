@@ -1,0 +1,21 @@
+#ifndef TE_METADATA_OPEN_METADATA_STORE_H_
+#define TE_METADATA_OPEN_METADATA_STORE_H_
+
+#include <memory>
+
+#include "absl/status/statusor.h"
+#include "absl/strings/string_view.h"
+#include "te/base/clock.h"
+#include "te/metadata/metadata_store.h"
+
+namespace te {
+
+// The store at an address such as redis://host; see redis_address.h.
+// INVALID_ARGUMENT for a scheme that is not known, which lists those that are.
+// Other errors are those of the store's own Create: it must be reachable now.
+absl::StatusOr<std::unique_ptr<MetadataStore>> OpenMetadataStore(
+    absl::string_view uri, MonotonicTime deadline);
+
+}  // namespace te
+
+#endif  // TE_METADATA_OPEN_METADATA_STORE_H_
