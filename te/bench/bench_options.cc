@@ -15,6 +15,7 @@
 #include "te/base/host_port.h"
 #include "te/base/status_macros.h"
 #include "te/bench/size_text.h"
+#include "te/metadata/open_metadata_store.h"
 
 namespace te::bench {
 namespace {
@@ -80,6 +81,11 @@ absl::StatusOr<Mode> ChooseMode(const FlagValues& flags) {
                                   "target|initiator|loopback"));
 }
 
+bool IsP2p(const FlagValues& flags) {
+  return flags.metadata_server == "p2p" ||
+         flags.metadata_server == "P2PHANDSHAKE";
+}
+
 absl::Status CheckSegment(const FlagValues& flags, Mode mode) {
   if (mode == Mode::kLoopback && !flags.segment_id.empty()) {
     return Bad("segment_id",
@@ -93,6 +99,8 @@ absl::Status CheckSegment(const FlagValues& flags, Mode mode) {
     return Bad("segment_id",
                "an initiator needs it; a target prints it when it starts");
   }
+  // In a store, any name will do.
+  if (!IsP2p(flags)) return absl::OkStatus();
   const absl::StatusOr<HostPort> address = HostPort::Parse(flags.segment_id);
   TE_RETURN_IF_ERROR(WithFlag("segment_id", address.status()));
   if (!address->port.has_value()) {
@@ -285,14 +293,15 @@ absl::Status SetTcpOptions(const FlagValues& flags, TcpOptions& tcp) {
 }
 
 absl::Status SetEngineOptions(const FlagValues& flags, Options& options) {
-  if (flags.metadata_server != "p2p" &&
-      flags.metadata_server != "P2PHANDSHAKE") {
-    return Bad("metadata_server",
-               absl::StrCat("\"", flags.metadata_server,
-                            "\" is not known; there is p2p, which is also "
-                            "called P2PHANDSHAKE"));
+  if (IsP2p(flags)) {
+    options.metadata_server = "p2p";
+  } else {
+    const auto address = DescribeMetadataStore(flags.metadata_server);
+    if (!address.ok()) {
+      return Bad("metadata_server", address.status().message());
+    }
+    options.metadata_server = flags.metadata_server;
   }
-  options.metadata_server = "p2p";
   options.local_server_name = flags.local_server_name;
   options.protocol = flags.protocol;
 

@@ -22,9 +22,11 @@ using te::bench::Defaults;
 DEFINE_string(mode, Defaults().mode,
               "target, initiator or loopback; without it an initiator if there "
               "is a --segment_id, else loopback");
-DEFINE_string(metadata_server, Defaults().metadata_server,
-              "how segments are found; p2p (or P2PHANDSHAKE): by the target's "
-              "own address");
+DEFINE_string(
+    metadata_server, Defaults().metadata_server,
+    "how segments are found; p2p (or P2PHANDSHAKE): by the target's "
+    "own address; redis://[[user]:password@]host[:port][/database] or "
+    "unix:///path: through a Redis server");
 DEFINE_string(
     local_server_name, Defaults().local_server_name,
     "where to listen: host:port, host:first-last, host, or the name "

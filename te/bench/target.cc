@@ -20,6 +20,7 @@
 #include "te/bench/start_engine.h"
 #include "te/bench/startup_log.h"
 #include "te/core/transfer_engine.h"
+#include "te/metadata/open_metadata_store.h"
 
 namespace te::bench {
 namespace {
@@ -79,9 +80,12 @@ absl::Status Serve(TransferEngine& engine, const BenchMemory& memory,
 std::string InitiatorCommand(const std::string& program,
                              const BenchOptions& options,
                              const std::string& segment) {
+  // Without the password that its address may have.
+  const std::string& metadata = options.engine.metadata_server;
   std::string command =
       absl::StrCat(program, " --mode=initiator --metadata_server=",
-                   options.engine.metadata_server, " --segment_id=", segment);
+                   DescribeMetadataStore(metadata).value_or(metadata),
+                   " --segment_id=", segment);
   if (options.engine.protocol != Options().protocol) {
     absl::StrAppend(&command, " --protocol=", options.engine.protocol);
   }

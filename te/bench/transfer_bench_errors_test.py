@@ -76,7 +76,7 @@ class TransferBenchErrorsTest(BenchTestCase):
             (["--mode=target", "--local_server_name=a:b:c"], "malformed address"),
             (["--local_server_name=[::1"], "malformed address"),
             (["--mode=target", "--local_server_name=0.0.0.0"], "every address"),
-            (["--mode=target", "--metadata_server=redis://h"], "--metadata_server: "),
+            (["--mode=target", "--metadata_server=etcd://h"], "--metadata_server: "),
             (["--protocol=udp"], "auto, tcp"),
             (["--protocol=rdma"], "--protocol: "),
             (["--mode=target", "--protocol=shm"], "auto, tcp"),

@@ -9,20 +9,34 @@
 
 namespace te {
 
-absl::StatusOr<std::unique_ptr<MetadataStore>> OpenMetadataStore(
-    absl::string_view uri, MonotonicTime deadline) {
+namespace {
+
+// The only kind of address that there is so far.
+absl::StatusOr<RedisAddress> ParseAddress(absl::string_view uri) {
   const absl::string_view scheme = uri.substr(0, uri.find("://"));
   if (scheme == "redis" || scheme == "rediss" || scheme == "unix") {
-    TE_ASSIGN_OR_RETURN(const RedisAddress address, RedisAddress::Parse(uri));
-    TE_ASSIGN_OR_RETURN(std::unique_ptr<MetadataStore> store,
-                        RedisStore::Create(address, {}, deadline));
-    return store;
+    return RedisAddress::Parse(uri);
   }
   // Without what follows the scheme, which may hold a password.
   return absl::InvalidArgumentError(absl::StrCat(
       "unknown metadata server \"", absl::CHexEscape(scheme.substr(0, 100)),
       "\"; this engine knows: p2p, redis://host[:port], "
       "unix:///path"));
+}
+
+}  // namespace
+
+absl::StatusOr<std::unique_ptr<MetadataStore>> OpenMetadataStore(
+    absl::string_view uri, MonotonicTime deadline) {
+  TE_ASSIGN_OR_RETURN(const RedisAddress address, ParseAddress(uri));
+  TE_ASSIGN_OR_RETURN(std::unique_ptr<MetadataStore> store,
+                      RedisStore::Create(address, {}, deadline));
+  return store;
+}
+
+absl::StatusOr<std::string> DescribeMetadataStore(absl::string_view uri) {
+  TE_ASSIGN_OR_RETURN(const RedisAddress address, ParseAddress(uri));
+  return address.ToString();
 }
 
 }  // namespace te

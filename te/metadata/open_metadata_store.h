@@ -2,6 +2,7 @@
 #define TE_METADATA_OPEN_METADATA_STORE_H_
 
 #include <memory>
+#include <string>
 
 #include "absl/status/statusor.h"
 #include "absl/strings/string_view.h"
@@ -15,6 +16,10 @@ namespace te {
 // Other errors are those of the store's own Create: it must be reachable now.
 absl::StatusOr<std::unique_ptr<MetadataStore>> OpenMetadataStore(
     absl::string_view uri, MonotonicTime deadline);
+
+// The same address for people: without user and password. INVALID_ARGUMENT and
+// UNIMPLEMENTED as above; no I/O.
+absl::StatusOr<std::string> DescribeMetadataStore(absl::string_view uri);
 
 }  // namespace te
 

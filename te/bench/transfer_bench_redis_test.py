@@ -1,0 +1,91 @@
+"""transfer_bench whose processes find each other through a Redis server."""
+
+import json
+import shutil
+import signal
+import socket
+import subprocess
+import tempfile
+import unittest
+
+from te.bench.processes import SHORT, SMALL, Target, run
+
+PASSWORD = "open:sesame"
+ENCODED = "open%3Asesame"
+
+
+class Redis:
+    """A server of this test's own."""
+
+    def __init__(self):
+        self.folder = tempfile.TemporaryDirectory(prefix="te-redis-")
+        with socket.create_server(("127.0.0.1", 0)) as probe:
+            self.port = probe.getsockname()[1]
+        self.process = subprocess.Popen(
+            [
+                # Debian's redis-tools has the server too, which goes by this name.
+                "redis-server",
+                "--bind", "127.0.0.1",
+                "--port", str(self.port),
+                "--requirepass", PASSWORD,
+                "--dir", self.folder.name,
+                "--save", "",
+            ],
+            executable=shutil.which("redis-server") or shutil.which("redis-check-rdb"),
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            text=True,
+        )
+        for line in self.process.stdout:
+            if "Ready to accept connections" in line:
+                break
+
+    def flag(self, login):
+        return f"--metadata_server=redis://{login}127.0.0.1:{self.port}"
+
+    def close(self):
+        self.process.kill()
+        self.process.communicate()
+        self.folder.cleanup()
+
+
+class TransferBenchRedisTest(unittest.TestCase):
+    @classmethod
+    def setUpClass(cls):
+        cls.redis = Redis()
+        cls.addClassCleanup(cls.redis.close)
+
+    def test_two_processes(self):
+        flag = self.redis.flag(f":{ENCODED}@")
+        with Target("127.0.0.1", flag) as target:
+            result = run(
+                flag,
+                f"--segment_id={target.name}",
+                "--operation=mix",
+                "--verify",
+                "--format=json",
+                *SMALL,
+                *SHORT,
+            )
+            status, out, err = target.end(signal.SIGINT)
+        self.assertEqual(status, 0, err)
+        self.assertNotIn("sesame", out + err)
+        self.assertEqual(result.returncode, 0, result.stderr)
+        row = json.loads(result.stdout)
+        self.assertEqual(row["errors"], 0)
+        self.assertGreater(row["verified_bytes"], 0)
+        # The target has taken its entry back.
+        result = run(flag, f"--segment_id={target.name}", *SMALL, *SHORT)
+        self.assertEqual(result.returncode, 1)
+        self.assertIn(f"segment '{target.name}' is not published", result.stderr)
+
+    def test_a_wrong_password(self):
+        for login in ["", ":secret@", "nobody:secret@"]:
+            result = run(self.redis.flag(login), "--segment_id=a", *SMALL, *SHORT)
+            self.assertEqual(result.returncode, 1)
+            self.assertIn("password", result.stderr)
+            self.assertNotIn("secret", result.stderr)
+
+
+if __name__ == "__main__":
+    unittest.main()
