@@ -30,6 +30,7 @@
 #include "te/rpc/control.pb.h"
 #include "te/rpc/control_handler.h"
 #include "te/rpc/grpc_deadline.h"
+#include "te/rpc/grpc_room.h"
 #include "te/rpc/status_conversion.h"
 
 namespace te {
@@ -120,6 +121,10 @@ absl::StatusOr<std::unique_ptr<ControlClient::Stub>> ControlClient::GetStub(
     return absl::Status(
         addresses.status().code(),
         absl::StrCat("peer ", peer_, ": ", addresses.status().message()));
+  }
+  if (absl::Status room = CheckRoomForGrpc(); !room.ok()) {
+    return absl::Status(room.code(),
+                        absl::StrCat("peer ", peer_, ": ", room.message()));
   }
   // Several threads may get here; each uses its own channel, and the last one's
   // is kept.

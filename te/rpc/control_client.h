@@ -33,8 +33,9 @@ struct ControlClientOptions {
 // Every call ends by its deadline. Errors keep the peer's code and text,
 // prefixed with its address; IsStalePeer tells that it is not the incarnation
 // that was asked for. UNAVAILABLE: nobody answers there. NOT_FOUND from the
-// resolver: no such host. DEADLINE_EXCEEDED: no answer yet, and the peer may or
-// may not have acted.
+// resolver: no such host. RESOURCE_EXHAUSTED: no descriptors or threads for
+// gRPC. DEADLINE_EXCEEDED: no answer yet, and the peer may or may not have
+// acted.
 class ControlClient {
  public:
   // `peer` is "host:port", a literal or a name, which is resolved when a

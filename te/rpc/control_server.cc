@@ -24,6 +24,7 @@
 #include "te/rpc/control_handler.h"
 #include "te/rpc/control_listener.h"
 #include "te/rpc/grpc_deadline.h"
+#include "te/rpc/grpc_room.h"
 
 namespace te {
 namespace {
@@ -120,6 +121,7 @@ ControlServer::~ControlServer() {
 absl::StatusOr<std::unique_ptr<ControlServer>> ControlServer::Create(
     const ControlServerOptions& options, ControlHandler& handler) {
   TE_RETURN_IF_ERROR(Validate(options));
+  TE_RETURN_IF_ERROR(CheckRoomForGrpc());
   TE_ASSIGN_OR_RETURN(ControlListener listener,
                       ListenForControl(options.address, options.ports));
   std::unique_ptr<ControlServer> server(new ControlServer(options, handler));

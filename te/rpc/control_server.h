@@ -49,7 +49,8 @@ class ControlServer {
  public:
   // Listens when it returns. ALREADY_EXISTS when the port, or every port of the
   // range, is in use; NOT_FOUND when this host does not have the address;
-  // otherwise the cause from the system. The text names the address. `handler`
+  // otherwise the cause from the system. The text names the address.
+  // RESOURCE_EXHAUSTED when gRPC would lack descriptors or threads. `handler`
   // is borrowed and outlives the server.
   static absl::StatusOr<std::unique_ptr<ControlServer>> Create(
       const ControlServerOptions& options, ControlHandler& handler);
