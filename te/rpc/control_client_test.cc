@@ -164,6 +164,19 @@ TEST_F(ControlClientTest, MalformedRequestsAreRefused) {
   EXPECT_THAT(client_->Notify(target(), {.sender = own_}, Soon()), is_invalid);
 }
 
+TEST_F(ControlClientTest, TextThatIsNotUtf8IsRefusedInSilence) {
+  Start();
+  ControlHandshake hello = Hello();
+  hello.transport = "\xff";
+  const ControlNotification notification{
+      .sender = own_, .sender_name = "\xff", .sequence = 1};
+  auto is_invalid = StatusIs(absl::StatusCode::kInvalidArgument);
+  testing::internal::CaptureStderr();
+  EXPECT_THAT(client_->Handshake(target(), hello, Soon()), is_invalid);
+  EXPECT_THAT(client_->Notify(target(), notification, Soon()), is_invalid);
+  EXPECT_EQ(testing::internal::GetCapturedStderr(), "");
+}
+
 TEST_F(ControlClientTest, TheHandlersErrorsArrive) {
   handler_.on_handshake = [](const ControlHandshake&, MonotonicTime) {
     return absl::NotFoundError("no transport 'tcp' here");

@@ -10,7 +10,6 @@
 #include "absl/strings/str_cat.h"
 #include "absl/strings/string_view.h"
 #include "absl/strings/strip.h"
-#include "google/protobuf/any.pb.h"
 #include "grpcpp/support/status.h"
 #include "te/base/stale_peer.h"
 #include "te/rpc/control.pb.h"
@@ -23,8 +22,8 @@ constexpr size_t kMaxMessageBytes = 2048;
 bool CarriesStalePeerMark(const std::string& details_bytes) {
   control::v1::ErrorDetails details;
   if (!details.ParseFromString(details_bytes)) return false;
-  for (const google::protobuf::Any& any : details.details()) {
-    if (any.type_url() == kStalePeerTypeUrl) return true;
+  for (const control::v1::ErrorDetails::Detail& detail : details.details()) {
+    if (detail.type_url() == kStalePeerTypeUrl) return true;
   }
   return false;
 }
