@@ -1,5 +1,7 @@
 #include "te/rpc/control_server.h"
 
+#include <limits.h>
+#include <stdint.h>
 #include <sys/resource.h>
 
 #include <algorithm>
@@ -35,6 +37,9 @@ constexpr int kServerHandshakeTimeoutMs = 10'000;
 constexpr int kKeepaliveMs = 60'000;
 constexpr int kKeepaliveTimeoutMs = 20'000;
 constexpr int kMaxIdleMs = 5 * 60'000;
+// gRPC draws the age anew for each connection, a tenth more or less. What it
+// holds for a connection goes with it.
+constexpr int kMaxAgeMs = 9 * 60'000;
 
 absl::Status Validate(const ControlServerOptions& options) {
   if (options.incarnation.IsZero()) {
@@ -79,8 +84,10 @@ void SetLimits(grpc::ServerBuilder& builder,
 }
 
 // Pings peers whose network or host may be gone, and lets go of connections
-// that nobody uses: clients make a new one with their next call.
-void EndDeadConnections(grpc::ServerBuilder& builder) {
+// that nobody uses or that are old: clients make a new one with their next
+// call.
+void EndConnections(grpc::ServerBuilder& builder,
+                    const ControlServerOptions& options) {
   builder.AddChannelArgument(GRPC_ARG_KEEPALIVE_TIME_MS, kKeepaliveMs);
   builder.AddChannelArgument(GRPC_ARG_KEEPALIVE_TIMEOUT_MS,
                              kKeepaliveTimeoutMs);
@@ -88,6 +95,13 @@ void EndDeadConnections(grpc::ServerBuilder& builder) {
   // Otherwise two pings are sent, and no third before there are data.
   builder.AddChannelArgument(GRPC_ARG_HTTP2_MAX_PINGS_WITHOUT_DATA, 0);
   builder.AddChannelArgument(GRPC_ARG_MAX_CONNECTION_IDLE_MS, kMaxIdleMs);
+  builder.AddChannelArgument(GRPC_ARG_MAX_CONNECTION_AGE_MS, kMaxAgeMs);
+  // No honest call is cut short.
+  const auto grace =
+      std::chrono::ceil<std::chrono::milliseconds>(options.max_call_time);
+  builder.AddChannelArgument(
+      GRPC_ARG_MAX_CONNECTION_AGE_GRACE_MS,
+      static_cast<int>(std::min<int64_t>(grace.count(), INT_MAX)));
 }
 
 int ConnectionLimit(int wanted) {
@@ -135,7 +149,7 @@ absl::Status ControlServer::Start(const ControlServerOptions& options,
   grpc::EnableDefaultHealthCheckService(true);
   grpc::ServerBuilder builder;
   SetLimits(builder, options);
-  EndDeadConnections(builder);
+  EndConnections(builder, options);
   builder.RegisterService(&service_);
   using Source = grpc::ServerBuilder::experimental_type::ExternalConnectionType;
   auto to_grpc = builder.experimental().AddExternalConnectionAcceptor(

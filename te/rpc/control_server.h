@@ -43,6 +43,12 @@ struct ControlServerOptions {
 // Answers the control plane's requests of one engine, and gRPC's standard
 // health checks (grpc.health.v1). Owned by the engine. Thread-safe.
 //
+// What a hostile peer can still do: gRPC 1.51 obeys its limits of calls and of
+// headers only once the peer has acknowledged them, so one that never does
+// makes the process grow by the bytes that it sends, until its connection ends:
+// after ten minutes and max_call_time at the latest. Measured without effect:
+// gRPC's memory quota. Let only hosts that you trust reach the port.
+//
 // gRPC offers health checks through a switch for the whole process; Create sets
 // it, so other gRPC servers that the program makes later offer them too.
 class ControlServer {
