@@ -2,6 +2,7 @@
 
 #include <sys/socket.h>
 
+#include <chrono>
 #include <memory>
 #include <string>
 #include <utility>
@@ -19,6 +20,7 @@
 #include "grpcpp/create_channel.h"
 #include "grpcpp/security/credentials.h"
 #include "grpcpp/support/channel_arguments.h"
+#include "grpcpp/support/status.h"
 #include "te/base/clock.h"
 #include "te/base/host_port.h"
 #include "te/base/incarnation.h"
@@ -30,6 +32,7 @@
 #include "te/rpc/control.pb.h"
 #include "te/rpc/control_handler.h"
 #include "te/rpc/grpc_deadline.h"
+#include "te/rpc/grpc_room.h"
 #include "te/rpc/status_conversion.h"
 
 namespace te {
@@ -76,8 +79,21 @@ std::shared_ptr<grpc::Channel> MakeChannel(
                                    arguments);
 }
 
-void SetDeadline(grpc::ClientContext& context, MonotonicTime deadline) {
-  context.set_deadline(ToGrpcDeadline(deadline));
+// gRPC says two words when nobody has answered; an answer has other ones.
+grpc::Status ExplainSilence(const grpc::Status& status, const char* method,
+                            MonotonicTime started) {
+  if (status.error_code() != grpc::StatusCode::DEADLINE_EXCEEDED ||
+      status.error_message() != "Deadline Exceeded") {
+    return status;
+  }
+  const auto waited =
+      std::chrono::ceil<std::chrono::milliseconds>(RealClock().Now() - started);
+  return grpc::Status(
+      status.error_code(),
+      absl::StrCat("no answer to ", method, " in ", waited.count(),
+                   " ms; check that the process is not stopped or overloaded, "
+                   "that it is a te engine that listens there (ss -ltnp), and "
+                   "that no firewall drops packets; or allow more time"));
 }
 
 std::string Bytes(const Incarnation& incarnation) {
@@ -121,6 +137,10 @@ absl::StatusOr<std::unique_ptr<ControlClient::Stub>> ControlClient::GetStub(
         addresses.status().code(),
         absl::StrCat("peer ", peer_, ": ", addresses.status().message()));
   }
+  if (absl::Status room = CheckRoomForGrpc(); !room.ok()) {
+    return absl::Status(room.code(),
+                        absl::StrCat("peer ", peer_, ": ", room.message()));
+  }
   // Several threads may get here; each uses its own channel, and the last one's
   // is kept.
   auto channel = MakeChannel(GrpcTarget(*addresses), options_);
@@ -129,15 +149,25 @@ absl::StatusOr<std::unique_ptr<ControlClient::Stub>> ControlClient::GetStub(
   return control::v1::Control::NewStub(channel);
 }
 
-absl::StatusOr<SegmentDescriptor> ControlClient::GetSegment(
-    MonotonicTime deadline) {
+template <typename Request, typename Response>
+absl::Status ControlClient::Call(const char* name,
+                                 Method<Request, Response> method,
+                                 const Request& request, MonotonicTime deadline,
+                                 Response& response) {
+  const MonotonicTime started = RealClock().Now();
   TE_ASSIGN_OR_RETURN(std::unique_ptr<Stub> stub, GetStub(deadline));
   grpc::ClientContext context;
-  SetDeadline(context, deadline);
+  context.set_deadline(ToGrpcDeadline(deadline));
+  const grpc::Status status = ((*stub).*method)(&context, request, &response);
+  return FromGrpcStatus(ExplainSilence(status, name, started), peer_);
+}
+
+absl::StatusOr<SegmentDescriptor> ControlClient::GetSegment(
+    MonotonicTime deadline) {
   control::v1::GetSegmentRequest request;
   control::v1::GetSegmentResponse response;
   TE_RETURN_IF_ERROR(
-      FromGrpcStatus(stub->GetSegment(&context, request, &response), peer_));
+      Call("GetSegment", &Stub::GetSegment, request, deadline, response));
   absl::StatusOr<SegmentDescriptor> descriptor =
       SegmentDescriptor::Parse(response.segment());
   if (!descriptor.ok()) {
@@ -151,9 +181,6 @@ absl::StatusOr<SegmentDescriptor> ControlClient::GetSegment(
 absl::StatusOr<std::string> ControlClient::Handshake(
     const Incarnation& target, const ControlHandshake& handshake,
     MonotonicTime deadline) {
-  TE_ASSIGN_OR_RETURN(std::unique_ptr<Stub> stub, GetStub(deadline));
-  grpc::ClientContext context;
-  SetDeadline(context, deadline);
   control::v1::HandshakeRequest request;
   request.set_transport(handshake.transport);
   request.set_target_incarnation(Bytes(target));
@@ -161,16 +188,13 @@ absl::StatusOr<std::string> ControlClient::Handshake(
   request.set_payload(handshake.payload);
   control::v1::HandshakeResponse response;
   TE_RETURN_IF_ERROR(
-      FromGrpcStatus(stub->Handshake(&context, request, &response), peer_));
+      Call("Handshake", &Stub::Handshake, request, deadline, response));
   return std::move(*response.mutable_payload());
 }
 
 absl::Status ControlClient::Notify(const Incarnation& target,
                                    const ControlNotification& notification,
                                    MonotonicTime deadline) {
-  TE_ASSIGN_OR_RETURN(std::unique_ptr<Stub> stub, GetStub(deadline));
-  grpc::ClientContext context;
-  SetDeadline(context, deadline);
   control::v1::NotifyRequest request;
   request.set_target_incarnation(Bytes(target));
   request.set_sender_incarnation(Bytes(notification.sender));
@@ -179,7 +203,7 @@ absl::Status ControlClient::Notify(const Incarnation& target,
   request.set_name(notification.name);
   request.set_message(notification.message);
   control::v1::NotifyResponse response;
-  return FromGrpcStatus(stub->Notify(&context, request, &response), peer_);
+  return Call("Notify", &Stub::Notify, request, deadline, response);
 }
 
 }  // namespace te

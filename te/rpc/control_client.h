@@ -10,6 +10,8 @@
 #include "absl/status/statusor.h"
 #include "absl/strings/string_view.h"
 #include "grpcpp/channel.h"
+#include "grpcpp/client_context.h"
+#include "grpcpp/support/status.h"
 #include "te/base/clock.h"
 #include "te/base/host_port.h"
 #include "te/base/incarnation.h"
@@ -33,8 +35,9 @@ struct ControlClientOptions {
 // Every call ends by its deadline. Errors keep the peer's code and text,
 // prefixed with its address; IsStalePeer tells that it is not the incarnation
 // that was asked for. UNAVAILABLE: nobody answers there. NOT_FOUND from the
-// resolver: no such host. DEADLINE_EXCEEDED: no answer yet, and the peer may or
-// may not have acted.
+// resolver: no such host. RESOURCE_EXHAUSTED: no descriptors or threads for
+// gRPC. DEADLINE_EXCEEDED: no answer yet, and the peer may or may not have
+// acted.
 class ControlClient {
  public:
   // `peer` is "host:port", a literal or a name, which is resolved when a
@@ -62,9 +65,18 @@ class ControlClient {
 
  private:
   using Stub = control::v1::Control::Stub;
+  template <typename Request, typename Response>
+  using Method = grpc::Status (Stub::*)(grpc::ClientContext*, const Request&,
+                                        Response*);
 
   ControlClient(const HostPort& address, const ControlClientOptions& options)
       : address_(address), peer_(address.ToString()), options_(options) {}
+
+  // `name` is the method's, for messages.
+  template <typename Request, typename Response>
+  absl::Status Call(const char* name, Method<Request, Response> method,
+                    const Request& request, MonotonicTime deadline,
+                    Response& response);
 
   // On the connection as it is, or on a new one.
   absl::StatusOr<std::unique_ptr<Stub>> GetStub(MonotonicTime deadline)

@@ -1,9 +1,10 @@
 #include "te/rpc/control_server.h"
 
-#include <errno.h>
+#include <limits.h>
 #include <stdint.h>
-#include <sys/socket.h>
+#include <sys/resource.h>
 
+#include <algorithm>
 #include <chrono>
 #include <memory>
 #include <utility>
@@ -18,13 +19,14 @@
 #include "grpcpp/server.h"
 #include "grpcpp/server_builder.h"
 #include "te/base/clock.h"
-#include "te/base/errno_status.h"
-#include "te/base/host_port.h"
 #include "te/base/socket_address.h"
 #include "te/base/status_macros.h"
 #include "te/base/unique_fd.h"
+#include "te/rpc/connection_acceptor.h"
 #include "te/rpc/control_handler.h"
+#include "te/rpc/control_listener.h"
 #include "te/rpc/grpc_deadline.h"
+#include "te/rpc/grpc_room.h"
 
 namespace te {
 namespace {
@@ -32,11 +34,12 @@ namespace {
 // Time for a client to say hello in HTTP/2, so that strangers who connect and
 // say nothing do not pile up. gRPC's default is two minutes.
 constexpr int kServerHandshakeTimeoutMs = 10'000;
-
-// How often the ports are tried. When two sockets begin to listen on one port
-// at the same moment, Linux refuses both (each announces itself before it is
-// checked, see inet_csk_listen_start), so a port that was refused may be free.
-constexpr int kPasses = 5;
+constexpr int kKeepaliveMs = 60'000;
+constexpr int kKeepaliveTimeoutMs = 20'000;
+constexpr int kMaxIdleMs = 5 * 60'000;
+// gRPC draws the age anew for each connection, a tenth more or less. What it
+// holds for a connection goes with it.
+constexpr int kMaxAgeMs = 9 * 60'000;
 
 absl::Status Validate(const ControlServerOptions& options) {
   if (options.incarnation.IsZero()) {
@@ -50,6 +53,11 @@ absl::Status Validate(const ControlServerOptions& options) {
                      options.max_message_bytes, " and max_call_time ",
                      options.max_call_time.count(), " ns above zero"));
   }
+  if (options.max_connections < 1) {
+    return absl::InvalidArgumentError(
+        absl::StrCat("control server: max_connections ",
+                     options.max_connections, " must be 1 or more"));
+  }
   if (options.ports.first > options.ports.last) {
     return absl::InvalidArgumentError(
         absl::StrCat("control server: the port range ",
@@ -58,35 +66,60 @@ absl::Status Validate(const ControlServerOptions& options) {
   return absl::OkStatus();
 }
 
-// Whether the address could be listened on now, and if not, why: gRPC only says
-// that it failed. The socket is bound but never listens, and it sets
-// SO_REUSEADDR as gRPC does, so that two servers which probe the same free port
-// at once do not disturb each other; only a listener makes it fail.
-absl::Status Probe(const SocketAddress& address) {
-  UniqueFd fd(socket(address.family(), SOCK_STREAM | SOCK_CLOEXEC, 0));
-  if (!fd.valid()) {
-    return ErrnoToStatus(
-        errno, absl::StrCat("make a socket for ", address.ToString()));
-  }
-  int on = 1;
-  if (setsockopt(fd.get(), SOL_SOCKET, SO_REUSEADDR, &on, sizeof(on)) != 0) {
-    return ErrnoToStatus(errno, "setsockopt SO_REUSEADDR");
-  }
-  if (bind(fd.get(), address.data(), address.length()) == 0) {
-    return absl::OkStatus();
-  }
-  int error = errno;
-  if (error == EADDRINUSE) {
-    return absl::AlreadyExistsError(
-        absl::StrCat("listen on ", address.ToString(),
-                     ": address already in use (EADDRINUSE); stop the process "
-                     "that listens there (ss -ltnp), or use another port, a "
-                     "range, or port 0"));
-  }
-  return ErrnoToStatus(
-      error, absl::StrCat("listen on ", address.ToString(),
-                          "; check that this host has the address (ip "
-                          "address) and that the port is allowed"));
+// What peers may cost: see ControlServer.
+void SetLimits(grpc::ServerBuilder& builder,
+               const ControlServerOptions& options) {
+  grpc::ResourceQuota quota("te-control");
+  quota.SetMaxThreads(options.max_threads);
+  builder.SetResourceQuota(quota);
+  builder.AddChannelArgument(GRPC_ARG_SERVER_HANDSHAKE_TIMEOUT_MS,
+                             kServerHandshakeTimeoutMs);
+  builder.AddChannelArgument(GRPC_ARG_MAX_CONCURRENT_STREAMS,
+                             options.max_threads);
+  builder.SetMaxReceiveMessageSize(options.max_message_bytes);
+  builder.SetMaxSendMessageSize(options.max_message_bytes);
+  builder.SetSyncServerOption(grpc::ServerBuilder::NUM_CQS, 1);
+  builder.SetSyncServerOption(grpc::ServerBuilder::MIN_POLLERS, 1);
+  builder.SetSyncServerOption(grpc::ServerBuilder::MAX_POLLERS, 1);
+}
+
+// Pings peers whose network or host may be gone, and lets go of connections
+// that nobody uses or that are old: clients make a new one with their next
+// call.
+void EndConnections(grpc::ServerBuilder& builder,
+                    const ControlServerOptions& options) {
+  builder.AddChannelArgument(GRPC_ARG_KEEPALIVE_TIME_MS, kKeepaliveMs);
+  builder.AddChannelArgument(GRPC_ARG_KEEPALIVE_TIMEOUT_MS,
+                             kKeepaliveTimeoutMs);
+  builder.AddChannelArgument(GRPC_ARG_KEEPALIVE_PERMIT_WITHOUT_CALLS, 1);
+  // Otherwise two pings are sent, and no third before there are data.
+  builder.AddChannelArgument(GRPC_ARG_HTTP2_MAX_PINGS_WITHOUT_DATA, 0);
+  builder.AddChannelArgument(GRPC_ARG_MAX_CONNECTION_IDLE_MS, kMaxIdleMs);
+  builder.AddChannelArgument(GRPC_ARG_MAX_CONNECTION_AGE_MS, kMaxAgeMs);
+  // No honest call is cut short.
+  const auto grace =
+      std::chrono::ceil<std::chrono::milliseconds>(options.max_call_time);
+  builder.AddChannelArgument(
+      GRPC_ARG_MAX_CONNECTION_AGE_GRACE_MS,
+      static_cast<int>(std::min<int64_t>(grace.count(), INT_MAX)));
+}
+
+int ConnectionLimit(int wanted) {
+  rlimit files;
+  if (getrlimit(RLIMIT_NOFILE, &files) != 0) return wanted;
+  return static_cast<int>(
+      std::min(static_cast<rlim_t>(wanted), files.rlim_cur / 2));
+}
+
+using GrpcAcceptor = grpc::experimental::ExternalConnectionAcceptor;
+
+ConnectionAcceptor::Consumer Feed(std::unique_ptr<GrpcAcceptor> acceptor) {
+  return [to = std::shared_ptr<GrpcAcceptor>(std::move(acceptor))](
+             UniqueFd connection) {
+    GrpcAcceptor::NewConnectionParameters parameters;
+    parameters.fd = connection.release();
+    to->HandleNewConnection(&parameters);
+  };
 }
 
 }  // namespace
@@ -102,58 +135,36 @@ ControlServer::~ControlServer() {
 absl::StatusOr<std::unique_ptr<ControlServer>> ControlServer::Create(
     const ControlServerOptions& options, ControlHandler& handler) {
   TE_RETURN_IF_ERROR(Validate(options));
+  TE_RETURN_IF_ERROR(CheckRoomForGrpc());
+  TE_ASSIGN_OR_RETURN(ControlListener listener,
+                      ListenForControl(options.address, options.ports));
   std::unique_ptr<ControlServer> server(new ControlServer(options, handler));
-  absl::Status listening;
-  for (int pass = 0; pass < kPasses; ++pass) {
-    // In 32 bits, so that a range up to 65535 ends.
-    for (uint32_t port = options.ports.first; port <= options.ports.last;
-         ++port) {
-      listening = server->Listen(options, static_cast<uint16_t>(port));
-      if (listening.ok()) return server;
-      if (!absl::IsAlreadyExists(listening)) return listening;
-    }
-  }
-  if (options.ports.size() == 1) return listening;
-  return absl::AlreadyExistsError(
-      absl::StrCat("listen on ", options.address.ip(), ": every port of ",
-                   options.ports.ToString(),
-                   " is in use (EADDRINUSE); widen the range or use port 0"));
+  TE_RETURN_IF_ERROR(server->Start(options, std::move(listener)));
+  return server;
 }
 
-absl::Status ControlServer::Listen(const ControlServerOptions& options,
-                                   uint16_t port) {
-  const SocketAddress address = options.address.WithPort(port);
-  TE_RETURN_IF_ERROR(Probe(address));
+absl::Status ControlServer::Start(const ControlServerOptions& options,
+                                  ControlListener listener) {
+  bound_address_ = listener.address;
   grpc::EnableDefaultHealthCheckService(true);
-  grpc::ResourceQuota quota("te-control");
-  quota.SetMaxThreads(options.max_threads);
   grpc::ServerBuilder builder;
-  builder.SetResourceQuota(quota);
-  // With gRPC's default, several servers share one port in silence.
-  builder.AddChannelArgument(GRPC_ARG_ALLOW_REUSEPORT, 0);
-  builder.AddChannelArgument(GRPC_ARG_SERVER_HANDSHAKE_TIMEOUT_MS,
-                             kServerHandshakeTimeoutMs);
-  builder.AddChannelArgument(GRPC_ARG_MAX_CONCURRENT_STREAMS,
-                             options.max_threads);
-  builder.SetMaxReceiveMessageSize(options.max_message_bytes);
-  builder.SetMaxSendMessageSize(options.max_message_bytes);
-  builder.SetSyncServerOption(grpc::ServerBuilder::NUM_CQS, 1);
-  builder.SetSyncServerOption(grpc::ServerBuilder::MIN_POLLERS, 1);
-  builder.SetSyncServerOption(grpc::ServerBuilder::MAX_POLLERS, 1);
-  int bound_port = 0;
-  builder.AddListeningPort(address.ToString(),
-                           grpc::InsecureServerCredentials(), &bound_port);
+  SetLimits(builder, options);
+  EndConnections(builder, options);
   builder.RegisterService(&service_);
+  using Source = grpc::ServerBuilder::experimental_type::ExternalConnectionType;
+  auto to_grpc = builder.experimental().AddExternalConnectionAcceptor(
+      Source::FROM_FD, grpc::InsecureServerCredentials());
   server_ = builder.BuildAndStart();
-  if (server_ == nullptr || bound_port == 0) {
-    server_.reset();
-    return absl::AlreadyExistsError(absl::StrCat(
-        "listen on ", address.ToString(),
-        ": another process began to listen there at the same moment; use "
-        "another port, a range, or port 0"));
+  if (server_ == nullptr) {
+    return absl::InternalError(
+        absl::StrCat("gRPC refuses to serve the control port ",
+                     bound_address_.ToString(), "; it has logged why"));
   }
   SetServing(false);
-  bound_address_ = address.WithPort(static_cast<uint16_t>(bound_port));
+  TE_ASSIGN_OR_RETURN(acceptor_, ConnectionAcceptor::Start(
+                                     std::move(listener),
+                                     ConnectionLimit(options.max_connections),
+                                     Feed(std::move(to_grpc))));
   return absl::OkStatus();
 }
 
@@ -162,6 +173,7 @@ void ControlServer::SetServing(bool serving) {
 }
 
 void ControlServer::Shutdown(MonotonicTime deadline) {
+  acceptor_.reset();
   if (server_ != nullptr) server_->Shutdown(ToGrpcDeadline(deadline));
 }
 

@@ -1,8 +1,6 @@
 #ifndef TE_RPC_CONTROL_SERVER_H_
 #define TE_RPC_CONTROL_SERVER_H_
 
-#include <stdint.h>
-
 #include <chrono>
 #include <memory>
 
@@ -14,14 +12,16 @@
 #include "te/base/host_port.h"
 #include "te/base/incarnation.h"
 #include "te/base/socket_address.h"
+#include "te/rpc/connection_acceptor.h"
 #include "te/rpc/control_handler.h"
+#include "te/rpc/control_listener.h"
 #include "te/rpc/control_service.h"
 
 namespace te {
 
 struct ControlServerOptions {
   // The address to listen on; its port is ignored. No other is listened on,
-  // except that 0.0.0.0 and :: both mean every address of both families.
+  // except that :: means every address of both families.
   SocketAddress address;
   // The ports to try, in order; 0 lets the system choose.
   PortRange ports;
@@ -32,6 +32,10 @@ struct ControlServerOptions {
   // Threads of this server, which bounds the calls in progress. A call beyond
   // them is refused with RESOURCE_EXHAUSTED. At least 2: gRPC polls with one.
   int max_threads = 16;
+  // Connections at a time, but no more than half of the process's limit of open
+  // files, so that strangers do not use up all of them. One beyond them is
+  // closed at once. A peer has one, or a few for a moment.
+  int max_connections = 1024;
   // For calls without a deadline, or with a longer one.
   Duration max_call_time = std::chrono::seconds(30);
 };
@@ -39,13 +43,21 @@ struct ControlServerOptions {
 // Answers the control plane's requests of one engine, and gRPC's standard
 // health checks (grpc.health.v1). Owned by the engine. Thread-safe.
 //
+// What a hostile peer can still do: gRPC 1.51 obeys its limits of calls and of
+// headers only once the peer has acknowledged them, so one that never does
+// makes the process grow by the bytes that it sends, until its connection ends:
+// after ten minutes and max_call_time at the latest. Measured without effect:
+// gRPC's memory quota. Let only hosts that you trust reach the port.
+//
 // gRPC offers health checks through a switch for the whole process; Create sets
 // it, so other gRPC servers that the program makes later offer them too.
 class ControlServer {
  public:
   // Listens when it returns. ALREADY_EXISTS when the port, or every port of the
-  // range, is in use; otherwise the cause from the system. The text names the
-  // address. `handler` is borrowed and outlives the server.
+  // range, is in use; NOT_FOUND when this host does not have the address;
+  // otherwise the cause from the system. The text names the address.
+  // RESOURCE_EXHAUSTED when gRPC would lack descriptors or threads. `handler`
+  // is borrowed and outlives the server.
   static absl::StatusOr<std::unique_ptr<ControlServer>> Create(
       const ControlServerOptions& options, ControlHandler& handler);
 
@@ -71,12 +83,13 @@ class ControlServer {
  private:
   ControlServer(const ControlServerOptions& options, ControlHandler& handler);
 
-  // Listens on this port, 0 included. ALREADY_EXISTS when it is in use.
-  absl::Status Listen(const ControlServerOptions& options, uint16_t port);
+  absl::Status Start(const ControlServerOptions& options,
+                     ControlListener listener);
 
   ControlService service_;
   SocketAddress bound_address_;
   std::unique_ptr<grpc::Server> server_;
+  std::unique_ptr<ConnectionAcceptor> acceptor_;
 };
 
 }  // namespace te

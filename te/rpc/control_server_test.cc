@@ -128,10 +128,13 @@ TEST_F(ControlServerTest, TwoServersNeverShareAPort) {
 }
 
 TEST_F(ControlServerTest, AnAddressOfAnotherHostIsRefused) {
-  // TEST-NET-1: no host has it.
-  EXPECT_THAT(ControlServer::Create(On("192.0.2.1"), handler_),
-              StatusIs(testing::_, AllOf(HasSubstr("192.0.2.1"),
-                                         HasSubstr("EADDRNOTAVAIL"))));
+  // TEST-NET-2: no host has it. Another port would not help.
+  for (const PortRange ports : {PortRange{}, PortRange{20000, 20010}}) {
+    EXPECT_THAT(
+        ControlServer::Create(On("198.51.100.1", ports), handler_),
+        StatusIs(absl::StatusCode::kNotFound,
+                 AllOf(HasSubstr("198.51.100.1"), HasSubstr("EADDRNOTAVAIL"))));
+  }
 }
 
 TEST_F(ControlServerTest, RefusesOptionsThatMakeNoSense) {
@@ -143,6 +146,7 @@ TEST_F(ControlServerTest, RefusesOptionsThatMakeNoSense) {
   auto is_invalid = StatusIs(absl::StatusCode::kInvalidArgument);
   EXPECT_THAT(create([](auto& o) { o.incarnation = {}; }), is_invalid);
   EXPECT_THAT(create([](auto& o) { o.max_threads = 1; }), is_invalid);
+  EXPECT_THAT(create([](auto& o) { o.max_connections = 0; }), is_invalid);
   EXPECT_THAT(create([](auto& o) { o.max_message_bytes = 0; }), is_invalid);
   EXPECT_THAT(create([](auto& o) { o.max_call_time = Duration::zero(); }),
               is_invalid);
@@ -216,6 +220,21 @@ TEST_F(ControlServerTest, AnswersHealthChecks) {
     EXPECT_THAT(CheckHealth(address, Soon()), IsOkAndHolds(serving));
     server->SetServing(!serving);
   }
+}
+
+TEST_F(ControlServerTest, ConnectionsAreBounded) {
+  ControlServerOptions options = On("127.0.0.1");
+  options.max_connections = 1;
+  TE_ASSERT_OK_AND_ASSIGN(auto server,
+                          ControlServer::Create(options, handler_));
+  auto client = ClientOf(*server);
+  TE_ASSERT_OK(client->GetSegment(Soon()));
+  const SocketAddress& address = server->bound_address();
+  const UniqueFd fd(socket(address.family(), SOCK_STREAM | SOCK_CLOEXEC, 0));
+  ASSERT_EQ(connect(fd.get(), address.data(), address.length()), 0);
+  char byte;
+  EXPECT_LE(recv(fd.get(), &byte, 1, 0), 0);
+  TE_EXPECT_OK(client->GetSegment(Soon()));
 }
 
 TEST_F(ControlServerTest, GarbageDoesNotDisturbIt) {

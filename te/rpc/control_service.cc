@@ -8,6 +8,7 @@
 
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
+#include "absl/strings/ascii.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/string_view.h"
 #include "absl/types/span.h"
@@ -55,14 +56,16 @@ absl::StatusOr<ControlHandshake> FromProto(
   TE_ASSIGN_OR_RETURN(
       handshake.client,
       ParseIncarnation("client_incarnation", request.client_incarnation()));
-  if (request.transport().empty() ||
-      request.transport().size() > SegmentDescriptor::kMaxTransportNameBytes) {
-    return absl::InvalidArgumentError(
-        absl::StrCat("control request: the transport's name has ",
-                     request.transport().size(), " bytes; use 1 to ",
-                     SegmentDescriptor::kMaxTransportNameBytes));
+  const std::string& transport = request.transport();
+  if (transport.empty() ||
+      transport.size() > SegmentDescriptor::kMaxTransportNameBytes ||
+      !std::all_of(transport.begin(), transport.end(), absl::ascii_isprint)) {
+    return absl::InvalidArgumentError(absl::StrCat(
+        "control request: the transport's name has ", transport.size(),
+        " bytes; use 1 to ", SegmentDescriptor::kMaxTransportNameBytes,
+        " printable ASCII characters"));
   }
-  handshake.transport = request.transport();
+  handshake.transport = transport;
   handshake.payload = request.payload();
   return handshake;
 }

@@ -8,9 +8,9 @@
 #include "absl/status/status.h"
 #include "absl/strings/ascii.h"
 #include "absl/strings/str_cat.h"
+#include "absl/strings/str_replace.h"
 #include "absl/strings/string_view.h"
 #include "absl/strings/strip.h"
-#include "google/protobuf/any.pb.h"
 #include "grpcpp/support/status.h"
 #include "te/base/stale_peer.h"
 #include "te/rpc/control.pb.h"
@@ -23,8 +23,8 @@ constexpr size_t kMaxMessageBytes = 2048;
 bool CarriesStalePeerMark(const std::string& details_bytes) {
   control::v1::ErrorDetails details;
   if (!details.ParseFromString(details_bytes)) return false;
-  for (const google::protobuf::Any& any : details.details()) {
-    if (any.type_url() == kStalePeerTypeUrl) return true;
+  for (const control::v1::ErrorDetails::Detail& detail : details.details()) {
+    if (detail.type_url() == kStalePeerTypeUrl) return true;
   }
   return false;
 }
@@ -34,6 +34,24 @@ std::string Printable(absl::string_view text) {
   std::string printable(text.substr(0, kMaxMessageBytes));
   std::replace_if(printable.begin(), printable.end(), absl::ascii_iscntrl, '?');
   return printable;
+}
+
+// gRPC's "ipv6:%5B::ffff:10.0.0.1%5D:80" and "ipv6:%5B::1%5D:80" as we write
+// them: "10.0.0.1:80" and "[::1]:80". The first form comes from the target that
+// ControlClient makes.
+std::string WithOurAddresses(absl::string_view text) {
+  const std::string mapped = "[::ffff:";
+  std::string out = absl::StrReplaceAll(
+      text,
+      {{"ipv4:", ""}, {"ipv6:", ""}, {"%5B", "["}, {"%5D", "]"}, {"%25", "%"}});
+  for (size_t begin = out.find(mapped); begin != std::string::npos;
+       begin = out.find(mapped, begin)) {
+    const size_t end = out.find(']', begin);
+    if (end == std::string::npos) break;
+    out.erase(end, 1);
+    out.erase(begin, mapped.size());
+  }
+  return out;
 }
 
 absl::string_view RemedyFor(absl::StatusCode code) {
@@ -71,7 +89,11 @@ absl::Status FromGrpcStatus(const grpc::Status& status,
       status.error_code() > grpc::StatusCode::UNAUTHENTICATED) {
     code = absl::StatusCode::kUnknown;
   }
-  const std::string message = Printable(status.error_message());
+  std::string message = Printable(status.error_message());
+  // Only then gRPC speaks of addresses, and not the peer.
+  if (code == absl::StatusCode::kUnavailable) {
+    message = WithOurAddresses(message);
+  }
   if (code == absl::StatusCode::kFailedPrecondition &&
       CarriesStalePeerMark(status.error_details())) {
     // StalePeerError writes the prefix anew.

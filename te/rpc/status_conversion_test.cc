@@ -53,6 +53,17 @@ TEST(StatusConversionTest, SaysWhatToCheckWhenNobodyAnswers) {
                        AllOf(HasSubstr("refused"), HasSubstr("check that"))));
 }
 
+TEST(StatusConversionTest, AddressesHaveOurForm) {
+  const std::string theirs =
+      "ipv6:%5B::ffff:10.0.0.1%5D:80: refused; ipv6:%5B::1%5D:5: refused; "
+      "ipv6:%5Bfe80::1%25eth0%5D:6: [::ffff:";
+  EXPECT_THAT(
+      FromGrpcStatus(grpc::Status(grpc::UNAVAILABLE, theirs), "a:1"),
+      StatusIs(absl::StatusCode::kUnavailable,
+               StartsWith("peer a:1: 10.0.0.1:80: refused; [::1]:5: refused; "
+                          "[fe80::1%eth0]:6: [::ffff:")));
+}
+
 TEST(StatusConversionTest, SurvivesInventedCodesAndDetails) {
   EXPECT_THAT(
       FromGrpcStatus(grpc::Status(static_cast<grpc::StatusCode>(20), "x"), "a"),

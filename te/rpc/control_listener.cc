@@ -1,0 +1,107 @@
+#include "te/rpc/control_listener.h"
+
+#include <errno.h>
+#include <netinet/in.h>
+#include <stdint.h>
+#include <sys/socket.h>
+
+#include <utility>
+
+#include "absl/status/status.h"
+#include "absl/status/statusor.h"
+#include "absl/strings/str_cat.h"
+#include "te/base/errno_status.h"
+#include "te/base/host_port.h"
+#include "te/base/socket_address.h"
+#include "te/base/status_macros.h"
+#include "te/base/unique_fd.h"
+
+namespace te {
+namespace {
+
+// How often the ports are tried. When two sockets begin to listen on one port
+// at the same moment, Linux refuses both (each announces itself before it is
+// checked, see inet_csk_listen_start), so a port that was refused may be free.
+constexpr int kPasses = 5;
+
+absl::Status ListenError(int error, const SocketAddress& address) {
+  const auto cause = [&](const char* remedy) {
+    return ErrnoToStatus(
+        error, absl::StrCat("listen on ", address.ToString(), remedy));
+  };
+  switch (error) {
+    case EADDRINUSE:
+      return absl::AlreadyExistsError(
+          cause("; stop the process that listens there (ss -ltnp), or use "
+                "another port, a range, or port 0")
+              .message());
+    case EADDRNOTAVAIL:
+      // absl calls it ALREADY_EXISTS too, which would mean: try another port.
+      return absl::NotFoundError(
+          cause("; this host does not have the address (ip address)")
+              .message());
+    default:
+      return cause("; check that the port is allowed");
+  }
+}
+
+absl::Status SetOption(int fd, int level, int option, int value) {
+  if (setsockopt(fd, level, option, &value, sizeof(value)) == 0) {
+    return absl::OkStatus();
+  }
+  return ErrnoToStatus(
+      errno, absl::StrCat("set socket option ", option, " of a control port"));
+}
+
+absl::StatusOr<SocketAddress> BoundAddress(int fd) {
+  sockaddr_storage storage = {};
+  auto* const bound = reinterpret_cast<sockaddr*>(&storage);
+  socklen_t length = sizeof(storage);
+  if (getsockname(fd, bound, &length) != 0) {
+    return ErrnoToStatus(errno, "getsockname of a control port");
+  }
+  return SocketAddress::FromSockaddr(bound, length);
+}
+
+absl::StatusOr<ControlListener> ListenOn(const SocketAddress& address) {
+  UniqueFd fd(
+      socket(address.family(), SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0));
+  if (!fd.valid()) {
+    return ErrnoToStatus(
+        errno, absl::StrCat("make a socket for ", address.ToString()));
+  }
+  // A restarted engine takes its port back although old connections linger.
+  TE_RETURN_IF_ERROR(SetOption(fd.get(), SOL_SOCKET, SO_REUSEADDR, 1));
+  if (address.family() == AF_INET6) {
+    // Whatever net.ipv6.bindv6only says.
+    TE_RETURN_IF_ERROR(SetOption(fd.get(), IPPROTO_IPV6, IPV6_V6ONLY, 0));
+  }
+  if (bind(fd.get(), address.data(), address.length()) != 0 ||
+      listen(fd.get(), SOMAXCONN) != 0) {
+    return ListenError(errno, address);
+  }
+  TE_ASSIGN_OR_RETURN(SocketAddress bound, BoundAddress(fd.get()));
+  return ControlListener{std::move(fd), bound};
+}
+
+}  // namespace
+
+absl::StatusOr<ControlListener> ListenForControl(const SocketAddress& address,
+                                                 const PortRange& ports) {
+  absl::Status in_use;
+  for (int pass = 0; pass < kPasses; ++pass) {
+    // In 32 bits, so that a range up to 65535 ends.
+    for (uint32_t port = ports.first; port <= ports.last; ++port) {
+      absl::StatusOr<ControlListener> listener =
+          ListenOn(address.WithPort(static_cast<uint16_t>(port)));
+      if (!absl::IsAlreadyExists(listener.status())) return listener;
+      in_use = listener.status();
+    }
+  }
+  if (ports.size() == 1) return in_use;
+  return absl::AlreadyExistsError(absl::StrCat(
+      "listen on ", address.ip(), ": every port of ", ports.ToString(),
+      " is in use (EADDRINUSE); widen the range or use port 0"));
+}
+
+}  // namespace te

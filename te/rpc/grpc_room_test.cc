@@ -1,0 +1,79 @@
+#include "te/rpc/grpc_room.h"
+
+#include <stdlib.h>
+#include <sys/resource.h>
+#include <unistd.h>
+
+#include <chrono>
+#include <iostream>
+#include <memory>
+
+#include "absl/status/status.h"
+#include "gtest/gtest.h"
+#include "te/base/clock.h"
+#include "te/base/incarnation.h"
+#include "te/base/socket_address.h"
+#include "te/base/status_matchers.h"
+#include "te/rpc/control_client.h"
+#include "te/rpc/control_server.h"
+#include "te/rpc/fake_control_handler.h"
+
+namespace te {
+namespace {
+
+MonotonicTime Soon() { return RealClock().Now() + std::chrono::seconds(30); }
+
+// gRPC is only initialised once in a process, so each case has its own.
+class GrpcRoomDeathTest : public testing::Test {
+ protected:
+  GrpcRoomDeathTest() { GTEST_FLAG_SET(death_test_style, "threadsafe"); }
+};
+
+void Limit(decltype(RLIMIT_NOFILE) resource, rlim_t most) {
+  const rlimit limit = {.rlim_cur = most, .rlim_max = most};
+  if (setrlimit(resource, &limit) != 0) abort();
+}
+
+// Exits with 0 when all is well or refused for want of resources.
+[[noreturn]] void ExitWith(const absl::Status& status) {
+  std::cerr << status << "\n";
+  _exit(status.ok() || absl::IsResourceExhausted(status) ? 0 : 1);
+}
+
+[[noreturn]] void Serve() {
+  FakeControlHandler handler;
+  ControlServerOptions options;
+  options.address = *SocketAddress::FromIp("127.0.0.1", 0);
+  options.incarnation = *Incarnation::Random();
+  const auto server = ControlServer::Create(options, handler);
+  ExitWith(server.status());
+}
+
+[[noreturn]] void Call() {
+  auto client = *ControlClient::Create("127.0.0.1:1");
+  const absl::Status status = client->GetSegment(Soon()).status();
+  ExitWith(absl::IsUnavailable(status) ? absl::OkStatus() : status);
+}
+
+TEST_F(GrpcRoomDeathTest, FewDescriptorsAreNoAbort) {
+  for (const rlim_t limit : {4, 5, 6, 7, 8, 9, 10, 12, 16, 20, 32}) {
+    const auto exits = testing::ExitedWithCode(0);
+    EXPECT_EXIT((Limit(RLIMIT_NOFILE, limit), Serve()), exits, "") << limit;
+    EXPECT_EXIT((Limit(RLIMIT_NOFILE, limit), Call()), exits, "") << limit;
+  }
+}
+
+TEST_F(GrpcRoomDeathTest, SaysWhichLimitToRaise) {
+  const auto exits = testing::ExitedWithCode(0);
+  EXPECT_EXIT((Limit(RLIMIT_NOFILE, 10), Serve()), exits, "ulimit -n");
+  EXPECT_EXIT((Limit(RLIMIT_NOFILE, 10), Call()), exits, "ulimit -n");
+  // The limit of processes does not bind root.
+  if (geteuid() == 0) return;
+  EXPECT_EXIT((Limit(RLIMIT_NPROC, 1), Serve()), exits, "ulimit -u");
+  EXPECT_EXIT((Limit(RLIMIT_NPROC, 1), Call()), exits, "ulimit -u");
+}
+
+TEST(GrpcRoomTest, UsuallyThereIsRoom) { TE_EXPECT_OK(CheckRoomForGrpc()); }
+
+}  // namespace
+}  // namespace te
