@@ -2,17 +2,33 @@
 
 #include "absl/status/status.h"
 #include "absl/strings/str_cat.h"
+#include "absl/strings/string_view.h"
+#include "te/base/clock.h"
+#include "te/metadata/open_metadata_store.h"
 
 namespace te::bench {
+namespace {
 
-absl::StatusOr<std::unique_ptr<TransferEngine>> StartEngine(
-    const Options& options) {
+absl::Status WithFlag(absl::string_view flag, const absl::Status& status) {
+  return absl::Status(status.code(),
+                      absl::StrCat("--", flag, ": ", status.message()));
+}
+
+}  // namespace
+
+absl::StatusOr<std::unique_ptr<TransferEngine>> StartEngine(Options options) {
+  if (options.metadata_server != "p2p") {
+    auto store = OpenMetadataStore(
+        options.metadata_server,
+        DeadlineAfter(RealClock().Now(), options.engine.connect_timeout));
+    if (!store.ok()) return WithFlag("metadata_server", store.status());
+    options.metadata_store = *std::move(store);
+  }
   absl::StatusOr<std::unique_ptr<TransferEngine>> engine =
       CreateTransferEngine(options);
   const absl::Status& status = engine.status();
   if (absl::IsInvalidArgument(status) || absl::IsNotFound(status)) {
-    return absl::Status(
-        status.code(), absl::StrCat("--local_server_name: ", status.message()));
+    return WithFlag("local_server_name", status);
   }
   return engine;
 }

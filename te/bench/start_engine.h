@@ -10,9 +10,9 @@
 namespace te::bench {
 
 // An engine for options that MakeBenchOptions has made: what can still be wrong
-// about them is the address, and errors that say so name its flag.
-absl::StatusOr<std::unique_ptr<TransferEngine>> StartEngine(
-    const Options& options);
+// about them is the address or the metadata server, and errors that say so name
+// the flag.
+absl::StatusOr<std::unique_ptr<TransferEngine>> StartEngine(Options options);
 
 }  // namespace te::bench
 

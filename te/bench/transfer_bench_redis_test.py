@@ -83,6 +83,7 @@ class TransferBenchRedisTest(unittest.TestCase):
         for login in ["", ":secret@", "nobody:secret@"]:
             result = run(self.redis.flag(login), "--segment_id=a", *SMALL, *SHORT)
             self.assertEqual(result.returncode, 1)
+            self.assertIn("transfer_bench: --metadata_server: ", result.stderr)
             self.assertIn("password", result.stderr)
             self.assertNotIn("secret", result.stderr)
 

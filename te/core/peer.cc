@@ -195,19 +195,26 @@ void Peer::ScheduleReconnect() {
 }
 
 void Peer::Reconnect() {
-  const absl::Status status = RestoreRail();
+  std::shared_ptr<const Route> tried;
+  const absl::Status status = RestoreRail(tried);
   if (status.ok()) return SendParked();
   const bool stale = IsStalePeer(status);
+  bool replaced = false;
   {
     MutexLock lock(mutex_);
-    ++failed_attempts_;
-    last_error_ = status;
-    if (stale && refusal_.ok()) refusal_ = StaleError();
-    if (!stale && !closed_ && !parked_.empty() &&
-        failed_attempts_ < services_.options.max_connect_attempts) {
-      return ScheduleReconnect();
+    // Somebody may have opened the peer afresh since then.
+    replaced = tried != nullptr && route_ != tried;
+    if (!replaced) {
+      ++failed_attempts_;
+      last_error_ = status;
+      if (stale && refusal_.ok()) refusal_ = StaleError();
+      if (!stale && !closed_ && !parked_.empty() &&
+          failed_attempts_ < services_.options.max_connect_attempts) {
+        return ScheduleReconnect();
+      }
     }
   }
+  if (replaced) return SendParked();
   FailParked(stale
                  ? status
                  : absl::UnavailableError(absl::StrCat(
@@ -215,14 +222,15 @@ void Peer::Reconnect() {
                        " attempts: ", status.message())));
 }
 
-absl::Status Peer::RestoreRail() {
+// Connects to the present route anew; `tried` says which one that was.
+absl::Status Peer::RestoreRail(std::shared_ptr<const Route>& tried) {
   const MonotonicTime deadline =
       DeadlineAfter(RealClock().Now(), services_.options.connect_timeout);
   TE_RETURN_IF_ERROR(AwaitTurn(deadline));
   const absl::Cleanup end = [this] { EndTurn(); };
-  TE_ASSIGN_OR_RETURN(const std::shared_ptr<const Route> found, route());
-  if (found->rail->health().ok()) return absl::OkStatus();
-  return Connect(found->view->descriptor(), deadline);
+  TE_ASSIGN_OR_RETURN(tried, route());
+  if (tried->rail->health().ok()) return absl::OkStatus();
+  return Connect(tried->view->descriptor(), deadline);
 }
 
 Peer::Slices Peer::TakeParked() {

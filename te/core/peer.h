@@ -100,7 +100,7 @@ class Peer : public std::enable_shared_from_this<Peer> {
   std::shared_ptr<const Route> current() const;
   void ScheduleReconnect() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   void Reconnect();
-  absl::Status RestoreRail();
+  absl::Status RestoreRail(std::shared_ptr<const Route>& tried);
   void SendParked();
   void FailParked(const absl::Status& status);
   Slices TakeParked() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);

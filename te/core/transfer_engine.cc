@@ -6,7 +6,6 @@
 #include <chrono>
 #include <utility>
 
-#include "absl/cleanup/cleanup.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
 #include "glog/logging.h"
@@ -21,6 +20,8 @@ namespace {
 constexpr Duration kFarewell = std::chrono::seconds(2);
 // Within which connections that have been cut let go of memory.
 constexpr Duration kReleaseTime = std::chrono::seconds(10);
+// What peers get to end their use of a buffer that could not be published.
+constexpr Duration kUndoTime = std::chrono::seconds(1);
 // Within which a batch that was aborted lets go of its local memory.
 constexpr Duration kAbortTime = std::chrono::milliseconds(500);
 constexpr size_t kMaxRequestsPerBatch = 1 << 20;
@@ -93,12 +94,11 @@ absl::Status TransferEngine::Start() {
                                                  options_.connect_timeout));
   TE_ASSIGN_OR_RETURN(deadlines_, DeadlineKeeper::Create(*batches_));
   TE_RETURN_IF_ERROR(StartControlServer());
-  TE_RETURN_IF_ERROR(Publish());
-  if (const Duration lease = parts_.resolver->lease();
-      lease > Duration::zero()) {
-    TE_ASSIGN_OR_RETURN(
-        lease_, LeaseKeeper::Create(lease, [this] { return RenewLease(); }));
-  }
+  publisher_ = std::make_unique<SegmentPublisher>(
+      *parts_.resolver, segment_name_, incarnation_,
+      [this] { return DescribeSelf(); }, options_.connect_timeout);
+  TE_RETURN_IF_ERROR(publisher_->Publish());
+  TE_RETURN_IF_ERROR(publisher_->KeepAlive());
   serving_ = true;
   server_->SetServing(true);
   return absl::OkStatus();
@@ -127,14 +127,7 @@ TransferEngine::~TransferEngine() {
   DrainBatches();
   deadlines_.reset();
   tasks_.reset();
-  lease_.reset();
-  MutexLock lock(publishing_);
-  if (!published_) return;
-  const absl::Status status =
-      directory_.Withdraw(segment_name_, incarnation_, In(kFarewell));
-  LOG_IF(WARNING, !status.ok())
-      << "segment " << segment_name_
-      << " could not be withdrawn from the metadata store: " << status;
+  if (publisher_ != nullptr) publisher_->Withdraw(In(kFarewell));
 }
 
 // All slices are back and no notification is under way; what remains is short.
@@ -147,33 +140,11 @@ void TransferEngine::DrainBatches() {
   }
 }
 
-absl::Status TransferEngine::Publish() {
-  MutexLock lock(publishing_);
-  ++version_;
-  if (published_ && !parts_.resolver->keeps_descriptors()) {
-    return absl::OkStatus();
-  }
-  TE_RETURN_IF_ERROR(
-      directory_.Publish(DescribeSelf(), In(options_.connect_timeout)));
-  published_ = true;
-  return absl::OkStatus();
-}
-
-absl::Status TransferEngine::RenewLease() {
-  const absl::Status renewed =
-      directory_.Renew(segment_name_, In(options_.connect_timeout));
-  if (!absl::IsNotFound(renewed)) return renewed;
-  LOG(WARNING) << "the metadata store has lost an entry, which is published "
-                  "again: "
-               << renewed;
-  return Publish();
-}
-
 SegmentDescriptor TransferEngine::DescribeSelf() {
   SegmentDescriptor descriptor;
   descriptor.name = segment_name_;
   descriptor.incarnation = incarnation_;
-  descriptor.version = version_;
+  descriptor.version = publisher_->version();
   descriptor.host = parts_.host;
   descriptor.control_addresses = {control_address_};
   descriptor.buffers = buffers_.Describe();
@@ -193,26 +164,56 @@ absl::StatusOr<BufferId> TransferEngine::RegisterMemory(
 absl::StatusOr<std::vector<BufferId>> TransferEngine::RegisterMemory(
     absl::Span<const MemoryRegion> regions) {
   std::vector<BufferId> ids;
-  auto undo = absl::MakeCleanup([&] {
-    for (const BufferId id : ids) {
-      buffers_.Unregister(id, In(kReleaseTime)).IgnoreError();
-    }
-  });
+  bool exposed = false;
   for (const MemoryRegion& region : regions) {
     if (region.location.kind() == MemoryLocation::Kind::kCuda) {
-      return absl::UnimplementedError(absl::StrCat(
-          "memory of ", region.location.ToString(),
-          " cannot be registered: no transport of this engine can move it"));
+      return UndoRegistration(
+          ids, absl::UnimplementedError(absl::StrCat(
+                   "memory of ", region.location.ToString(),
+                   " cannot be registered: no transport of this engine can "
+                   "move it")));
     }
-    TE_ASSIGN_OR_RETURN(const BufferId id, buffers_.Register(region));
-    ids.push_back(id);
+    const absl::StatusOr<BufferId> id = buffers_.Register(region);
+    if (!id.ok()) return UndoRegistration(ids, id.status());
+    ids.push_back(*id);
+    exposed |= region.access != Access::kLocalOnly;
   }
-  TE_RETURN_IF_ERROR(Publish());
-  std::move(undo).Cancel();
+  // Nobody needs to hear of the others.
+  const absl::Status published =
+      exposed ? publisher_->Publish() : absl::OkStatus();
+  if (!published.ok()) return UndoRegistration(ids, published);
   return ids;
 }
 
+// Peers may have seen the buffers, and use them already.
+absl::Status TransferEngine::UndoRegistration(absl::Span<const BufferId> ids,
+                                              const absl::Status& why) {
+  for (const BufferId id : ids) {
+    const absl::Status released = Release(id, kUndoTime);
+    if (!released.ok()) {
+      return absl::Status(
+          why.code(),
+          absl::StrCat(why.message(),
+                       "; besides, the memory is still in use, and must not be "
+                       "freed before the engine: ",
+                       released.message()));
+    }
+  }
+  return why;
+}
+
 absl::Status TransferEngine::UnregisterMemory(BufferId id, Duration timeout) {
+  TE_RETURN_IF_ERROR(Release(id, timeout));
+  // Peers that do not hear of it are refused by the buffer's generation.
+  if (const absl::Status published = publisher_->Publish(); !published.ok()) {
+    LOG(WARNING) << "the metadata store still shows a buffer that is gone: "
+                 << published;
+  }
+  return absl::OkStatus();
+}
+
+// Takes the buffer back from everybody; who is not done in time is cut off.
+absl::Status TransferEngine::Release(BufferId id, Duration timeout) {
   absl::Status status = buffers_.Unregister(id, In(timeout));
   if (absl::IsDeadlineExceeded(status)) {
     AbortUsers(id);
@@ -223,13 +224,7 @@ absl::Status TransferEngine::UnregisterMemory(BufferId id, Duration timeout) {
     for (const auto& transport : transports_) transport->DisconnectPeers();
     status = buffers_.Unregister(id, In(kReleaseTime));
   }
-  TE_RETURN_IF_ERROR(status);
-  // Peers that do not hear of it are refused by the buffer's generation.
-  if (const absl::Status published = Publish(); !published.ok()) {
-    LOG(WARNING) << "the metadata store still shows a buffer that is gone: "
-                 << published;
-  }
-  return absl::OkStatus();
+  return status;
 }
 
 void TransferEngine::AbortUsers(BufferId id) {

@@ -24,10 +24,10 @@
 #include "te/core/control_link.h"
 #include "te/core/deadline_keeper.h"
 #include "te/core/engine_options.h"
-#include "te/core/lease_keeper.h"
 #include "te/core/notification_inbox.h"
 #include "te/core/notification_outbox.h"
 #include "te/core/request.h"
+#include "te/core/segment_publisher.h"
 #include "te/core/segment_table.h"
 #include "te/core/task_queue.h"
 #include "te/metadata/host_identity.h"
@@ -148,8 +148,9 @@ class TransferEngine final : private ControlHandler {
   absl::Status Start();
   absl::Status StartControlServer();
   SegmentDescriptor DescribeSelf();
-  absl::Status Publish();
-  absl::Status RenewLease();
+  absl::Status Release(BufferId id, Duration timeout);
+  absl::Status UndoRegistration(absl::Span<const BufferId> ids,
+                                const absl::Status& why);
   void AbortUsers(BufferId id);
   void DrainBatches();
 
@@ -174,13 +175,8 @@ class TransferEngine final : private ControlHandler {
   std::unique_ptr<DeadlineKeeper> deadlines_;
   SegmentTable segments_;
 
-  // Held while publishing, so that versions appear in order.
-  Mutex publishing_;
-  std::atomic<uint64_t> version_{0};
-  bool published_ ABSL_GUARDED_BY(publishing_) = false;
-
-  // Null where publications last by themselves.
-  std::unique_ptr<LeaseKeeper> lease_;
+  // Made once the segment's name is known.
+  std::unique_ptr<SegmentPublisher> publisher_;
 
   std::unique_ptr<ControlServer> server_;
 };

@@ -65,19 +65,23 @@ absl::StatusOr<uint64_t> ReadNamespace(const std::string& path) {
 // proc(5): "pid (command) state ppid ...", and the start time is field 22. The
 // command may hold spaces and parentheses, so counting begins behind the last.
 absl::Status ReadStat(const std::string& path, HostIdentity& identity,
-                      char& state) {
+                      bool& dead) {
   TE_ASSIGN_OR_RETURN(std::string text, ReadFile(path));
-  constexpr size_t kStartTime = 22 - 3;  // the first field behind ')' is 3
+  constexpr size_t kThreads = 20 - 3;  // the first field behind ')' is 3
+  constexpr size_t kStartTime = 22 - 3;
   size_t close = text.rfind(") ");
   if (close == std::string::npos) return Unexpected(path, text);
   std::vector<absl::string_view> fields =
       absl::StrSplit(absl::string_view(text).substr(close + 2), ' ');
-  if (fields.size() <= kStartTime || fields[0].size() != 1 ||
+  uint64_t threads = 0;
+  if (fields.size() <= kStartTime ||
+      !absl::SimpleAtoi(fields[kThreads], &threads) ||
       !absl::SimpleAtoi(text.substr(0, text.find(' ')), &identity.pid) ||
       !absl::SimpleAtoi(fields[kStartTime], &identity.process_start_time)) {
     return Unexpected(path, text);
   }
-  state = fields[0][0];
+  // A process whose first thread has ended alone looks like a zombie too.
+  dead = (fields[0] == "Z" && threads <= 1) || fields[0] == "X";
   return absl::OkStatus();
 }
 
@@ -96,9 +100,9 @@ absl::StatusOr<HostIdentity> HostIdentity::ReadSelf(
                       ReadNamespace(absl::StrCat(namespaces, "ipc")));
   TE_ASSIGN_OR_RETURN(identity.net_namespace,
                       ReadNamespace(absl::StrCat(namespaces, "net")));
-  char state = 0;
+  bool dead = false;
   TE_RETURN_IF_ERROR(
-      ReadStat(absl::StrCat(proc_root, "/self/stat"), identity, state));
+      ReadStat(absl::StrCat(proc_root, "/self/stat"), identity, dead));
   return identity;
 }
 
@@ -110,11 +114,10 @@ bool HostIdentity::IsGone(const HostIdentity& self) const {
   // Not by /proc alone, which a host may hide (hidepid in proc(5)).
   if (kill(static_cast<pid_t>(pid), 0) != 0 && errno == ESRCH) return true;
   HostIdentity now;
-  char state = 0;
-  if (!ReadStat(absl::StrCat("/proc/", pid, "/stat"), now, state).ok()) {
+  bool dead = false;
+  if (!ReadStat(absl::StrCat("/proc/", pid, "/stat"), now, dead).ok()) {
     return false;
   }
-  const bool dead = state == 'Z' || state == 'X';
   return dead || now.process_start_time != process_start_time;
 }
 

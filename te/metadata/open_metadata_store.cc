@@ -13,11 +13,13 @@ namespace {
 
 // The only kind of address that there is so far.
 absl::StatusOr<RedisAddress> ParseAddress(absl::string_view uri) {
-  const absl::string_view scheme = uri.substr(0, uri.find("://"));
+  const size_t end = uri.find("://");
+  // Nothing but the scheme is quoted: the rest may hold a password.
+  const absl::string_view scheme =
+      end == absl::string_view::npos ? "" : uri.substr(0, end);
   if (scheme == "redis" || scheme == "rediss" || scheme == "unix") {
     return RedisAddress::Parse(uri);
   }
-  // Without what follows the scheme, which may hold a password.
   return absl::InvalidArgumentError(absl::StrCat(
       "unknown metadata server \"", absl::CHexEscape(scheme.substr(0, 100)),
       "\"; this engine knows: p2p, redis://host[:port], "

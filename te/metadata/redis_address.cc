@@ -21,11 +21,13 @@ namespace {
 // Of redis.conf; more cannot be configured.
 constexpr int kMaxDatabase = 2147483646;
 
+// Never quotes the address: any part of it may be a misplaced password.
 absl::Status Invalid(absl::string_view what) {
   return absl::InvalidArgumentError(absl::StrCat(
       "invalid Redis address: ", what,
       "; expected redis://[[user]:password@]host[:port][/database] or "
-      "unix:///path[?db=database]"));
+      "unix:///path[?db=database], with '/', ':' and '@' in a password written "
+      "as %2F, %3A and %40"));
 }
 
 absl::StatusOr<std::string> Decode(absl::string_view text) {
@@ -67,8 +69,7 @@ absl::StatusOr<int> ParseDatabase(absl::string_view text) {
   int database = 0;
   if (!absl::SimpleAtoi(text, &database) || database < 0 ||
       database > kMaxDatabase) {
-    return Invalid(
-        absl::StrCat("'", absl::CHexEscape(text), "' is no database number"));
+    return Invalid("what follows the server is no database number");
   }
   return database;
 }
@@ -81,7 +82,7 @@ absl::Status ParseTcp(absl::string_view rest, RedisAddress& address) {
   }
   const absl::StatusOr<HostPort> server =
       HostPort::Parse(rest.substr(0, slash));
-  if (!server.ok()) return Invalid(server.status().message());
+  if (!server.ok()) return Invalid("malformed host or port");
   if (server->port == 0) return Invalid("port 0");
   address.host = server->host;
   address.port = server->port.value_or(RedisAddress::kDefaultPort);

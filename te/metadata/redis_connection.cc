@@ -1,5 +1,7 @@
 #include "te/metadata/redis_connection.h"
 
+#include <netinet/in.h>
+#include <netinet/tcp.h>
 #include <sys/socket.h>
 #include <sys/un.h>
 
@@ -28,12 +30,33 @@ namespace {
 // keys. What sends more is no server of ours.
 constexpr size_t kMaxReplyBytes = MetadataStore::kMaxValueBytes + (4 << 20);
 
+// Scripts need those of the commands that they call.
+constexpr char kPermissions[] =
+    "the user needs ~te/* +select +script +evalsha +eval +get +getrange +set "
+    "+incr +pexpire +persist +del +scan";
+
 absl::StatusOr<UniqueFd> ConnectTo(int family, const sockaddr* address,
                                    socklen_t length, MonotonicTime deadline) {
   UniqueFd fd(socket(family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0));
   if (!fd.valid()) return ErrnoToStatus(errno, "cannot make a socket");
   TE_RETURN_IF_ERROR(ConnectSocket(fd.get(), address, length, deadline));
   return fd;
+}
+
+// Lets the kernel end a connection whose server is gone without a word.
+absl::Status NoticeDeath(int fd) {
+  const struct {
+    int level, option, value;
+  } kOptions[] = {{SOL_SOCKET, SO_KEEPALIVE, 1},
+                  {IPPROTO_TCP, TCP_KEEPIDLE, 10},
+                  {IPPROTO_TCP, TCP_KEEPINTVL, 5},
+                  {IPPROTO_TCP, TCP_USER_TIMEOUT, 20'000}};
+  for (const auto& o : kOptions) {
+    if (setsockopt(fd, o.level, o.option, &o.value, sizeof(o.value)) != 0) {
+      return ErrnoToStatus(errno, "setting a socket option failed");
+    }
+  }
+  return absl::OkStatus();
 }
 
 absl::StatusOr<UniqueFd> ConnectUnix(const std::string& path,
@@ -50,10 +73,18 @@ absl::StatusOr<UniqueFd> ConnectTcp(const RedisAddress& address,
       const std::vector<SocketAddress> candidates,
       SocketAddress::Resolve(address.host, address.port, deadline));
   absl::Status failure;
-  for (const SocketAddress& candidate : candidates) {
+  for (size_t i = 0; i < candidates.size(); ++i) {
+    // Each gets its share, so that a silent one does not keep from the others.
+    const MonotonicTime now = RealClock().Now();
+    const MonotonicTime share =
+        DeadlineAfter(now, TimeUntil(deadline, now) / (candidates.size() - i));
+    const SocketAddress& candidate = candidates[i];
     absl::StatusOr<UniqueFd> fd = ConnectTo(
-        candidate.family(), candidate.data(), candidate.length(), deadline);
-    if (fd.ok()) return fd;
+        candidate.family(), candidate.data(), candidate.length(), share);
+    if (fd.ok()) {
+      TE_RETURN_IF_ERROR(NoticeDeath(fd->get()));
+      return fd;
+    }
     failure = fd.status();
   }
   return failure;
@@ -69,7 +100,7 @@ absl::Status Prefix(const RedisAddress& address, const absl::Status& status) {
 absl::Status RedisErrorStatus(const redisReply& reply) {
   const absl::string_view text(reply.str, reply.len);
   const struct {
-    const char* prefix;
+    const char* mark;
     absl::StatusCode code;
     const char* remedy;
   } kKnown[] = {
@@ -79,9 +110,9 @@ absl::Status RedisErrorStatus(const redisReply& reply) {
        "check the password of the address"},
       {"NOAUTH", absl::StatusCode::kUnauthenticated,
        "put the password into the address: redis://:password@host"},
-      {"NOPERM", absl::StatusCode::kPermissionDenied,
-       "the user needs the commands get, eval, evalsha, scan, select and "
-       "publish, and the keys te/*"},
+      {"NOPERM", absl::StatusCode::kPermissionDenied, kPermissions},
+      {"The user executing the script", absl::StatusCode::kPermissionDenied,
+       kPermissions},
       {"ERR DB index", absl::StatusCode::kInvalidArgument,
        "the server has fewer databases; see `databases` in its redis.conf"},
       {"NOSCRIPT", absl::StatusCode::kFailedPrecondition, "load it first"},
@@ -98,7 +129,8 @@ absl::Status RedisErrorStatus(const redisReply& reply) {
        "see `maxclients` in redis.conf"},
   };
   for (const auto& known : kKnown) {
-    if (absl::StartsWith(text, known.prefix)) {
+    // Within a script's errors too, which Redis 6 wraps in a text of its own.
+    if (absl::StrContains(text, known.mark)) {
       return absl::Status(
           known.code, absl::StrCat(absl::CHexEscape(text.substr(0, 300)), "; ",
                                    known.remedy));

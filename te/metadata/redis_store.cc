@@ -307,6 +307,8 @@ absl::StatusOr<RedisReply> RedisStore::Exchange(Words command,
   absl::StatusOr<RedisReply> reply = connection->Call(command, deadline);
   if (!reply.ok()) {
     connection.reset();
+    // The others lead to the same server: each would cost a call to find out.
+    DropIdle();
     reply = absl::Status(
         reply.status().code(),
         absl::StrCat(address_.ToString(), ": ", reply.status().message()));
@@ -355,6 +357,11 @@ absl::StatusOr<std::unique_ptr<RedisConnection>> RedisStore::Connect(
     std::this_thread::sleep_until(DeadlineAfter(now, pause));
     pause = std::min(2 * pause, kLongestPause);
   }
+}
+
+void RedisStore::DropIdle() {
+  MutexLock lock(mutex_);
+  idle_.clear();
 }
 
 // `connection` is null if it is of no more use.

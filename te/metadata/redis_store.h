@@ -89,6 +89,7 @@ class RedisStore final : public MetadataStore {
   absl::StatusOr<std::unique_ptr<RedisConnection>> Take(MonotonicTime deadline);
   absl::StatusOr<std::unique_ptr<RedisConnection>> Connect(
       MonotonicTime deadline);
+  void DropIdle();
   void GiveBack(std::unique_ptr<RedisConnection> connection);
 
   const RedisAddress address_;

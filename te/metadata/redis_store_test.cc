@@ -83,6 +83,35 @@ TEST(RedisStoreTest, SaysWhyItMayNotComeIn) {
       StatusIs(absl::StatusCode::kInvalidArgument, HasSubstr("databases")));
 }
 
+// What docs/metadata.md tells operators to grant.
+TEST(RedisStoreTest, NeedsNoMoreThanTheDocumentedPermissions) {
+  const RedisServerProcess server("operator");
+  Command(server, {"ACL", "SETUSER", "te", "on", ">pw", "~te/*", "+select",
+                   "+script", "+evalsha", "+eval", "+get", "+getrange", "+set",
+                   "+incr", "+pexpire", "+persist", "+del", "+scan"});
+  RedisAddress address = server.tcp();
+  address.user = "te";
+  address.password = "pw";
+  const auto store = Connect(address);
+  ASSERT_NE(store, nullptr);
+  TE_ASSERT_OK_AND_ASSIGN(
+      const uint64_t version,
+      store->Put("te/k", "1", {.lease = seconds(60)}, Soon()));
+  TE_EXPECT_OK(store->Renew("te/k", version, seconds(60), Soon()));
+  TE_EXPECT_OK(store->Renew("te/k", version, Duration::zero(), Soon()));
+  TE_EXPECT_OK(store->Put("te/k", "2", {}, Soon()).status());
+  TE_EXPECT_OK(store->Get("te/k", Soon()).status());
+  TE_EXPECT_OK(store->List("te/", Soon()).status());
+  TE_EXPECT_OK(store->Remove("te/k", std::nullopt, Soon()));
+
+  const auto refused = StatusIs(absl::StatusCode::kPermissionDenied,
+                                HasSubstr("the user needs ~te/* +select"));
+  EXPECT_THAT(store->Get("other", Soon()), refused);
+  EXPECT_THAT(store->Put("other", "", {}, Soon()), refused);
+  Command(server, {"ACL", "SETUSER", "te", "-set"});
+  EXPECT_THAT(store->Put("te/k", "", {}, Soon()), refused);
+}
+
 TEST(RedisStoreTest, SaysThatNobodyAnswers) {
   RedisServerProcess server;
   server.Kill();

@@ -28,9 +28,9 @@ struct SegmentDirectoryOptions {
   size_t max_entries = 1024;
 };
 
-// Where an engine publishes its segment and finds those of others: a resolver
-// with a small cache of what was looked up. Owned by the engine. Thread-safe;
-// no lock is held while the resolver works.
+// Where an engine finds the segments of others: a resolver with a small cache
+// of what was looked up. Owned by the engine. Thread-safe; no lock is held
+// while the resolver works.
 class SegmentDirectory {
  public:
   // Both references are borrowed.
@@ -50,19 +50,6 @@ class SegmentDirectory {
   // lookup.
   void Invalidate(absl::string_view name, const SegmentDescriptor& seen)
       ABSL_LOCKS_EXCLUDED(mutex_);
-
-  // As in SegmentResolver.
-  absl::Status Publish(const SegmentDescriptor& descriptor,
-                       MonotonicTime deadline) {
-    return resolver_.Publish(descriptor, deadline);
-  }
-  absl::Status Renew(absl::string_view name, MonotonicTime deadline) {
-    return resolver_.Renew(name, deadline);
-  }
-  absl::Status Withdraw(absl::string_view name, const Incarnation& incarnation,
-                        MonotonicTime deadline) {
-    return resolver_.Withdraw(name, incarnation, deadline);
-  }
 
  private:
   struct Entry {

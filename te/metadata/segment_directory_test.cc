@@ -74,14 +74,14 @@ class SegmentDirectoryTest : public testing::Test {
 
 TEST_F(SegmentDirectoryTest, CachesForMaxAge) {
   SegmentDescriptor mine = Descriptor("a");
-  TE_ASSERT_OK(directory_.Publish(mine, kNoDeadline));
+  TE_ASSERT_OK(resolver_.Publish(mine, kNoDeadline));
   EXPECT_EQ(*Lookup("a"), mine);
   clock_.Advance(std::chrono::seconds(1));
   EXPECT_EQ(*Lookup("a"), mine);
   EXPECT_EQ(resolver_.lookups, 1);
 
   mine.version = 2;
-  TE_ASSERT_OK(directory_.Publish(mine, kNoDeadline));
+  TE_ASSERT_OK(resolver_.Publish(mine, kNoDeadline));
   clock_.Advance(std::chrono::nanoseconds(1));
   EXPECT_EQ(Lookup("a")->version, 2u);
   EXPECT_EQ(resolver_.lookups, 2);
@@ -89,7 +89,7 @@ TEST_F(SegmentDirectoryTest, CachesForMaxAge) {
 
 TEST_F(SegmentDirectoryTest, KeepsNothingWithoutMaxAge) {
   SegmentDirectory directory(resolver_, {.max_age = Duration::zero()}, clock_);
-  TE_ASSERT_OK(directory.Publish(Descriptor("a"), kNoDeadline));
+  TE_ASSERT_OK(resolver_.Publish(Descriptor("a"), kNoDeadline));
   for (int i = 1; i <= 2; ++i) {
     TE_ASSERT_OK_AND_ASSIGN(const auto found,
                             directory.Lookup("a", kNoDeadline));
@@ -101,17 +101,17 @@ TEST_F(SegmentDirectoryTest, KeepsNothingWithoutMaxAge) {
 TEST_F(SegmentDirectoryTest, ErrorsAreNotCached) {
   EXPECT_THAT(directory_.Lookup("a", kNoDeadline),
               StatusIs(absl::StatusCode::kNotFound));
-  TE_ASSERT_OK(directory_.Publish(Descriptor("a"), kNoDeadline));
+  TE_ASSERT_OK(resolver_.Publish(Descriptor("a"), kNoDeadline));
   TE_EXPECT_OK(directory_.Lookup("a", kNoDeadline));
 }
 
 TEST_F(SegmentDirectoryTest, InvalidateFindsTheSuccessor) {
   SegmentDescriptor first = Descriptor("a");
-  TE_ASSERT_OK(directory_.Publish(first, kNoDeadline));
+  TE_ASSERT_OK(resolver_.Publish(first, kNoDeadline));
   auto seen = Lookup("a");
   SegmentDescriptor second = Descriptor("a");
-  TE_ASSERT_OK(directory_.Withdraw("a", first.incarnation, kNoDeadline));
-  TE_ASSERT_OK(directory_.Publish(second, kNoDeadline));
+  TE_ASSERT_OK(resolver_.Withdraw("a", first.incarnation, kNoDeadline));
+  TE_ASSERT_OK(resolver_.Publish(second, kNoDeadline));
   directory_.Invalidate("a", *seen);
   EXPECT_EQ(*Lookup("a"), second);
 
@@ -129,7 +129,7 @@ TEST_F(SegmentDirectoryTest, InvalidatingAnUnknownNameDoesNothing) {
 
 TEST_F(SegmentDirectoryTest, IsBoundedAndKeepsTheNewest) {
   for (const char* name : {"a", "b", "c"}) {
-    TE_ASSERT_OK(directory_.Publish(Descriptor(name), kNoDeadline));
+    TE_ASSERT_OK(resolver_.Publish(Descriptor(name), kNoDeadline));
     Lookup(name);
     clock_.Advance(std::chrono::milliseconds(1));
   }
@@ -144,10 +144,10 @@ TEST_F(SegmentDirectoryTest, IsBoundedAndKeepsTheNewest) {
 // A slow lookup must not put an old descriptor over what a faster one found.
 TEST_F(SegmentDirectoryTest, ASlowLookupDoesNotTurnBackTheCache) {
   SegmentDescriptor mine = Descriptor("a");
-  TE_ASSERT_OK(directory_.Publish(mine, kNoDeadline));
+  TE_ASSERT_OK(resolver_.Publish(mine, kNoDeadline));
   resolver_.before_lookup_returns = [&] {
     mine.version = 2;
-    TE_ASSERT_OK(directory_.Publish(mine, kNoDeadline));
+    TE_ASSERT_OK(resolver_.Publish(mine, kNoDeadline));
     clock_.Advance(std::chrono::milliseconds(1));
     EXPECT_EQ(Lookup("a")->version, 2u);
   };

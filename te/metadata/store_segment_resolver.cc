@@ -131,12 +131,14 @@ absl::Status StoreSegmentResolver::Renew(absl::string_view name,
           : store_->Renew(KeyOf(name), version, lease_, deadline);
   if (!absl::IsAborted(renewed) && !absl::IsNotFound(renewed)) return renewed;
   {
-    // A store that has lost its data counts from the beginning again.
     MutexLock lock(mutex_);
-    if (const auto found = published_.find(name);
-        found != published_.end() && found->second == version) {
-      published_.erase(found);
+    const auto found = published_.find(name);
+    // Published again in between, which began a lease too.
+    if (found != published_.end() && found->second > version) {
+      return absl::OkStatus();
     }
+    // A store that has lost its data counts from the beginning again.
+    if (found != published_.end()) published_.erase(found);
   }
   return absl::NotFoundError(absl::StrCat(
       "segment '", name, "' is not published any more: ", renewed.message()));

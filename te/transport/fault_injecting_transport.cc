@@ -22,7 +22,9 @@ class FaultInjectingRail final : public Rail, private CompletionSink {
   FaultInjectingRail(std::shared_ptr<Rail> inner,
                      std::shared_ptr<FaultScript> script)
       : inner_(std::move(inner)), script_(std::move(script)) {}
-  ~FaultInjectingRail() override { Close(absl::CancelledError("the rail is gone")); }
+  ~FaultInjectingRail() override {
+    Close(absl::CancelledError("the rail is gone"));
+  }
 
   void Post(absl::Span<Slice* const> slices) override {
     if (script_->Next(Call::kPost) == Fault::kFail) Close(Injected());
