@@ -55,8 +55,16 @@ void Limit(decltype(RLIMIT_NOFILE) resource, rlim_t most) {
   ExitWith(absl::IsUnavailable(status) ? absl::OkStatus() : status);
 }
 
+// UndefinedBehaviorSanitizer, which comes with AddressSanitizer here, needs two
+// descriptors itself wherever it looks at an object.
+#ifdef __SANITIZE_ADDRESS__
+constexpr rlim_t kFewest = 8;
+#else
+constexpr rlim_t kFewest = 4;
+#endif
+
 TEST_F(GrpcRoomDeathTest, FewDescriptorsAreNoAbort) {
-  for (const rlim_t limit : {4, 5, 6, 7, 8, 9, 10, 12, 16, 20, 32}) {
+  for (rlim_t limit = kFewest; limit <= 32; limit += limit < 12 ? 1 : 4) {
     const auto exits = testing::ExitedWithCode(0);
     EXPECT_EXIT((Limit(RLIMIT_NOFILE, limit), Serve()), exits, "") << limit;
     EXPECT_EXIT((Limit(RLIMIT_NOFILE, limit), Call()), exits, "") << limit;
