@@ -19,22 +19,6 @@
 #include "te/metadata/metadata_store.h"
 
 namespace te {
-namespace {
-
-absl::Status NotFound(absl::string_view key) {
-  return absl::NotFoundError(absl::StrCat(DescribeKey(key), " does not exist"));
-}
-
-}  // namespace
-
-absl::Status InProcessStore::CheckCall(absl::string_view key,
-                                       MonotonicTime deadline) const {
-  TE_RETURN_IF_ERROR(ValidateKey(key));
-  if (clock_.Now() < deadline) return absl::OkStatus();
-  return absl::DeadlineExceededError(
-      absl::StrCat(DescribeKey(key),
-                   ": the deadline passed before the call; allow more time"));
-}
 
 InProcessStore::Entry* InProcessStore::Find(absl::string_view key) {
   const auto found = entries_.find(key);
@@ -49,9 +33,7 @@ absl::Status InProcessStore::CheckVersion(absl::string_view key,
   const Entry* entry = Find(key);
   const uint64_t present = entry == nullptr ? kAbsent : entry->stored.version;
   if (!expected.has_value() || *expected == present) return absl::OkStatus();
-  return absl::AbortedError(
-      absl::StrCat(DescribeKey(key), " is at version ", present, ", not ",
-                   *expected, "; somebody else changed it: read it again"));
+  return VersionMismatch(key, present, *expected);
 }
 
 void InProcessStore::RemoveExpired() {
@@ -71,7 +53,7 @@ absl::StatusOr<uint64_t> InProcessStore::Put(absl::string_view key,
                                              absl::string_view value,
                                              const PutOptions& options,
                                              MonotonicTime deadline) {
-  TE_RETURN_IF_ERROR(CheckCall(key, deadline));
+  TE_RETURN_IF_ERROR(ValidateCall(key, clock_.Now(), deadline));
   TE_RETURN_IF_ERROR(ValidateValue(key, value));
   TE_RETURN_IF_ERROR(ValidateLease(key, options.lease));
   MutexLock lock(mutex_);
@@ -90,11 +72,11 @@ absl::StatusOr<uint64_t> InProcessStore::Put(absl::string_view key,
 
 absl::Status InProcessStore::Renew(absl::string_view key, uint64_t version,
                                    Duration lease, MonotonicTime deadline) {
-  TE_RETURN_IF_ERROR(CheckCall(key, deadline));
+  TE_RETURN_IF_ERROR(ValidateCall(key, clock_.Now(), deadline));
   TE_RETURN_IF_ERROR(ValidateLease(key, lease));
   MutexLock lock(mutex_);
   Entry* entry = Find(key);
-  if (entry == nullptr) return NotFound(key);
+  if (entry == nullptr) return KeyNotFound(key);
   TE_RETURN_IF_ERROR(CheckVersion(key, version));
   entry->expiry = ExpiryOf(lease);
   return absl::OkStatus();
@@ -102,16 +84,16 @@ absl::Status InProcessStore::Renew(absl::string_view key, uint64_t version,
 
 absl::StatusOr<StoredValue> InProcessStore::Get(absl::string_view key,
                                                 MonotonicTime deadline) {
-  TE_RETURN_IF_ERROR(CheckCall(key, deadline));
+  TE_RETURN_IF_ERROR(ValidateCall(key, clock_.Now(), deadline));
   MutexLock lock(mutex_);
   const Entry* entry = Find(key);
-  if (entry == nullptr) return NotFound(key);
+  if (entry == nullptr) return KeyNotFound(key);
   return entry->stored;
 }
 
 absl::StatusOr<std::vector<std::string>> InProcessStore::List(
     absl::string_view prefix, MonotonicTime deadline) {
-  TE_RETURN_IF_ERROR(CheckCall(prefix, deadline));
+  TE_RETURN_IF_ERROR(ValidateCall(prefix, clock_.Now(), deadline));
   MutexLock lock(mutex_);
   RemoveExpired();
   std::vector<std::string> keys;
@@ -126,10 +108,10 @@ absl::StatusOr<std::vector<std::string>> InProcessStore::List(
 absl::Status InProcessStore::Remove(absl::string_view key,
                                     std::optional<uint64_t> expected_version,
                                     MonotonicTime deadline) {
-  TE_RETURN_IF_ERROR(CheckCall(key, deadline));
+  TE_RETURN_IF_ERROR(ValidateCall(key, clock_.Now(), deadline));
   MutexLock lock(mutex_);
   TE_RETURN_IF_ERROR(CheckVersion(key, expected_version));
-  if (Find(key) == nullptr) return NotFound(key);
+  if (Find(key) == nullptr) return KeyNotFound(key);
   entries_.erase(entries_.find(key));
   return absl::OkStatus();
 }

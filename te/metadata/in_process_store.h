@@ -54,7 +54,6 @@ class InProcessStore final : public MetadataStore {
     MonotonicTime expiry;
   };
 
-  absl::Status CheckCall(absl::string_view key, MonotonicTime deadline) const;
   // The entry, unless it has expired; then it is gone afterwards.
   Entry* Find(absl::string_view key) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   absl::Status CheckVersion(absl::string_view key,

@@ -11,13 +11,28 @@ std::string DescribeKey(absl::string_view key) {
                       "'");
 }
 
-absl::Status ValidateKey(absl::string_view key) {
-  if (!key.empty() && key.size() <= MetadataStore::kMaxKeyBytes) {
-    return absl::OkStatus();
+absl::Status ValidateCall(absl::string_view key, MonotonicTime now,
+                          MonotonicTime deadline) {
+  if (key.empty() || key.size() > MetadataStore::kMaxKeyBytes) {
+    return absl::InvalidArgumentError(
+        absl::StrCat(DescribeKey(key), " has ", key.size(), " bytes; use 1 to ",
+                     MetadataStore::kMaxKeyBytes));
   }
-  return absl::InvalidArgumentError(
-      absl::StrCat(DescribeKey(key), " has ", key.size(), " bytes; use 1 to ",
-                   MetadataStore::kMaxKeyBytes));
+  if (now < deadline) return absl::OkStatus();
+  return absl::DeadlineExceededError(
+      absl::StrCat(DescribeKey(key),
+                   ": the deadline passed before the call; allow more time"));
+}
+
+absl::Status KeyNotFound(absl::string_view key) {
+  return absl::NotFoundError(absl::StrCat(DescribeKey(key), " does not exist"));
+}
+
+absl::Status VersionMismatch(absl::string_view key, uint64_t present,
+                             uint64_t expected) {
+  return absl::AbortedError(
+      absl::StrCat(DescribeKey(key), " is at version ", present, ", not ",
+                   expected, "; somebody else changed it: read it again"));
 }
 
 absl::Status ValidateValue(absl::string_view key, absl::string_view value) {

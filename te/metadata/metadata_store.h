@@ -89,10 +89,18 @@ class MetadataStore {
                               MonotonicTime deadline) = 0;
 };
 
-// Whether these are within the limits above, for implementations.
-absl::Status ValidateKey(absl::string_view key);
+// For implementations. Whether a call at `now` may begin: the key is within the
+// limits above, and the deadline has not passed.
+absl::Status ValidateCall(absl::string_view key, MonotonicTime now,
+                          MonotonicTime deadline);
+// Whether these are within the limits.
 absl::Status ValidateValue(absl::string_view key, absl::string_view value);
 absl::Status ValidateLease(absl::string_view key, Duration lease);
+
+// The NOT_FOUND and the ABORTED of the calls above.
+absl::Status KeyNotFound(absl::string_view key);
+absl::Status VersionMismatch(absl::string_view key, uint64_t present,
+                             uint64_t expected);
 
 // "metadata key 'te/segment/a'", for errors; long keys are cut, and what cannot
 // be printed is escaped.

@@ -83,20 +83,9 @@ absl::Status Foreign(absl::string_view key) {
       "another database"));
 }
 
-absl::Status NotFound(absl::string_view key) {
-  return absl::NotFoundError(absl::StrCat(DescribeKey(key), " does not exist"));
-}
-
 absl::Status UnexpectedReply(absl::string_view key) {
   return absl::DataLossError(absl::StrCat(
       DescribeKey(key), ": the Redis server answered in an unknown way"));
-}
-
-absl::Status VersionMismatch(absl::string_view key, uint64_t present,
-                             uint64_t expected) {
-  return absl::AbortedError(
-      absl::StrCat(DescribeKey(key), " is at version ", present, ", not ",
-                   expected, "; somebody else changed it: read it again"));
 }
 
 absl::StatusOr<StoredValue> ReadStored(absl::string_view key,
@@ -121,14 +110,6 @@ std::string PatternOf(absl::string_view prefix) {
     pattern += c;
   }
   return pattern + '*';
-}
-
-absl::Status CheckCall(absl::string_view key, MonotonicTime deadline) {
-  TE_RETURN_IF_ERROR(ValidateKey(key));
-  if (RealClock().Now() < deadline) return absl::OkStatus();
-  return absl::DeadlineExceededError(
-      absl::StrCat(DescribeKey(key),
-                   ": the deadline passed before the call; allow more time"));
 }
 
 }  // namespace
@@ -176,7 +157,7 @@ absl::StatusOr<uint64_t> RedisStore::Put(absl::string_view key,
                                          absl::string_view value,
                                          const PutOptions& options,
                                          MonotonicTime deadline) {
-  TE_RETURN_IF_ERROR(CheckCall(key, deadline));
+  TE_RETURN_IF_ERROR(ValidateCall(key, RealClock().Now(), deadline));
   TE_RETURN_IF_ERROR(ValidateValue(key, value));
   TE_RETURN_IF_ERROR(ValidateLease(key, options.lease));
   TE_ASSIGN_OR_RETURN(const Outcome outcome,
@@ -190,29 +171,29 @@ absl::StatusOr<uint64_t> RedisStore::Put(absl::string_view key,
 
 absl::Status RedisStore::Renew(absl::string_view key, uint64_t version,
                                Duration lease, MonotonicTime deadline) {
-  TE_RETURN_IF_ERROR(CheckCall(key, deadline));
+  TE_RETURN_IF_ERROR(ValidateCall(key, RealClock().Now(), deadline));
   TE_RETURN_IF_ERROR(ValidateLease(key, lease));
   TE_ASSIGN_OR_RETURN(
       const Outcome outcome,
       Run(renew_, key, {VersionText(version), LeaseText(lease)}, deadline));
   if (outcome.changed) return absl::OkStatus();
-  if (outcome.version == kAbsent) return NotFound(key);
+  if (outcome.version == kAbsent) return KeyNotFound(key);
   return VersionMismatch(key, outcome.version, version);
 }
 
 absl::StatusOr<StoredValue> RedisStore::Get(absl::string_view key,
                                             MonotonicTime deadline) {
-  TE_RETURN_IF_ERROR(CheckCall(key, deadline));
+  TE_RETURN_IF_ERROR(ValidateCall(key, RealClock().Now(), deadline));
   TE_ASSIGN_OR_RETURN(const RedisReply reply,
                       Call(key, {"GET", key}, deadline));
-  if (reply->type == REDIS_REPLY_NIL) return NotFound(key);
+  if (reply->type == REDIS_REPLY_NIL) return KeyNotFound(key);
   if (reply->type != REDIS_REPLY_STRING) return UnexpectedReply(key);
   return ReadStored(key, Text(*reply));
 }
 
 absl::StatusOr<std::vector<std::string>> RedisStore::List(
     absl::string_view prefix, MonotonicTime deadline) {
-  TE_RETURN_IF_ERROR(CheckCall(prefix, deadline));
+  TE_RETURN_IF_ERROR(ValidateCall(prefix, RealClock().Now(), deadline));
   const std::string pattern = PatternOf(prefix);
   std::vector<std::string> keys;
   std::string cursor = "0";
@@ -244,13 +225,13 @@ absl::StatusOr<std::vector<std::string>> RedisStore::List(
 absl::Status RedisStore::Remove(absl::string_view key,
                                 std::optional<uint64_t> expected_version,
                                 MonotonicTime deadline) {
-  TE_RETURN_IF_ERROR(CheckCall(key, deadline));
+  TE_RETURN_IF_ERROR(ValidateCall(key, RealClock().Now(), deadline));
   TE_ASSIGN_OR_RETURN(
       const Outcome outcome,
       Run(remove_, key, {VersionText(expected_version)}, deadline));
   if (outcome.changed) return absl::OkStatus();
   const uint64_t expected = expected_version.value_or(kAbsent);
-  if (expected == outcome.version) return NotFound(key);
+  if (expected == outcome.version) return KeyNotFound(key);
   return VersionMismatch(key, outcome.version, expected);
 }
 

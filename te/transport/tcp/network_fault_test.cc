@@ -159,7 +159,7 @@ TEST_F(NetworkFaultTest, ACutCableEndsWhatIsUnderWay) {
   for (const auto operation : {Operation::kWrite, Operation::kRead}) {
     Start({.peer_timeout = seconds(1)});
     TE_EXPECT_OK(Transfer(operation));
-    if (!Unplug()) GTEST_SKIP();
+    if (!Unplug()) GTEST_SKIP() << "the kernel forbids to filter packets";
     RecordingSink sink(1);
     Slice slice = MakeSlice(operation, sink);
     Slice* const posted = &slice;
@@ -174,7 +174,7 @@ TEST_F(NetworkFaultTest, ACutCableEndsWhatIsUnderWay) {
 TEST_F(NetworkFaultTest, ACutCableIsNoticedAtRest) {
   Start({.peer_timeout = seconds(1)});
   TE_EXPECT_OK(Transfer(Operation::kWrite));
-  if (!Unplug()) GTEST_SKIP();
+  if (!Unplug()) GTEST_SKIP() << "the kernel forbids to filter packets";
   const MonotonicTime deadline = Soon();
   while (rail_->health().ok() && RealClock().Now() < deadline) {
     std::this_thread::yield();
