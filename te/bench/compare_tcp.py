@@ -23,6 +23,7 @@ import sys
 # Of the pump: the best of all pairs is what te is compared with.
 WRITE_SIZES = ["64K", "128K", "256K", "1M"]
 READ_SIZES = ["64K", "256K", "1M"]
+SEARCH_TRIES = 5
 STREAMS = [1, 2]
 LARGE_BLOCKS = {"1M": 1 << 20, "16M": 16 << 20}
 LARGE_BATCH = 16
@@ -164,6 +165,7 @@ class Programs:
                 "--threads=1",
                 f"--buffer_size={BUFFER}",
                 f"--tcp_streams={streams}",
+                f"--tcp_io_threads={streams}",
                 f"--spin_us={self.options.spin_us}",
                 f"--operation={operation}",
                 f"--block_sizes={','.join(blocks)}",
@@ -177,14 +179,13 @@ class Programs:
 
 
 def best_pump_sizes(programs, streams, block):
-    """The (write size, read size) of the fastest pump. Two tries each: one may be
-    disturbed."""
+    """The (write size, read size) of the fastest pump, by the median of several
+    tries: a try may be disturbed, or lucky."""
     pairs = list(itertools.product(WRITE_SIZES, READ_SIZES))
-    rates = {}
-    for pair in pairs * 2:
-        rate = programs.pump(streams, block, pair, 0.3)
-        rates[pair] = max(rates.get(pair, 0), rate)
-    return max(rates, key=rates.get)
+    rates = {pair: [] for pair in pairs}
+    for pair in pairs * SEARCH_TRIES:
+        rates[pair].append(programs.pump(streams, block, pair, 0.2))
+    return max(pairs, key=lambda pair: statistics.median(rates[pair]))
 
 
 def find_pump_sizes(programs):

@@ -69,6 +69,14 @@ class ProgramsTest(unittest.TestCase):
             self.assertEqual(self.pump_footprint(streams, "1M"), 16 << 20)
             self.assertEqual(self.pump_footprint(streams, "16M"), 256 << 20)
 
+    def test_each_stream_has_an_io_thread(self):
+        for streams in compare_tcp.STREAMS:
+            command = self.command_of(
+                lambda: self.programs.bench(streams, "read", ["1M"], 16), ""
+            )
+            self.assertIn(f"--tcp_streams={streams}", command)
+            self.assertIn(f"--tcp_io_threads={streams}", command)
+
     def test_the_ping_pong_sends_what_te_sends(self):
         for operation, request, reply in [("read", 64, 4160), ("write", 4160, 64)]:
             command = self.command_of(

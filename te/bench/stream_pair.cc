@@ -20,10 +20,16 @@
 namespace te::bench {
 namespace {
 
-absl::Status SetNoDelay(const UniqueFd& fd) {
+// As te does within one host: what is compared has the same congestion control.
+absl::Status Configure(const UniqueFd& fd) {
   constexpr int kOn = 1;
   if (setsockopt(fd.get(), IPPROTO_TCP, TCP_NODELAY, &kOn, sizeof(kOn)) != 0) {
     return ErrnoToStatus(errno, "set TCP_NODELAY");
+  }
+  constexpr char kReno[] = "reno";
+  if (setsockopt(fd.get(), IPPROTO_TCP, TCP_CONGESTION, kReno,
+                 sizeof(kReno) - 1) != 0) {
+    return ErrnoToStatus(errno, "set TCP_CONGESTION to reno");
   }
   return absl::OkStatus();
 }
@@ -55,7 +61,7 @@ absl::StatusOr<Streams> Connect(int count, const SocketAddress& address) {
       return ErrnoToStatus(errno,
                            absl::StrCat("connect to ", address.ToString()));
     }
-    TE_RETURN_IF_ERROR(SetNoDelay(fd));
+    TE_RETURN_IF_ERROR(Configure(fd));
     streams.push_back(std::move(fd));
   }
   return streams;
@@ -66,7 +72,7 @@ absl::StatusOr<Streams> Accept(int count, const UniqueFd& listener) {
   for (int i = 0; i < count; ++i) {
     UniqueFd fd(accept4(listener.get(), nullptr, nullptr, SOCK_CLOEXEC));
     if (!fd.valid()) return ErrnoToStatus(errno, "accept");
-    TE_RETURN_IF_ERROR(SetNoDelay(fd));
+    TE_RETURN_IF_ERROR(Configure(fd));
     streams.push_back(std::move(fd));
   }
   return streams;

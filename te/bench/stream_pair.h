@@ -19,9 +19,9 @@ namespace te::bench {
 using Streams = std::vector<UniqueFd>;
 
 // Forks, and connects the two processes by `count` TCP streams over 127.0.0.1,
-// with TCP_NODELAY. The child runs `child` with its ends and exits: with 0, or
-// with 1 after printing why. The parent gets its own ends. To be called while
-// the process has one thread.
+// with TCP_NODELAY and the congestion control that te uses. The child runs
+// `child` with its ends and exits: with 0, or with 1 after printing why. The
+// parent gets its own ends. To be called while the process has one thread.
 absl::StatusOr<Streams> ForkWithStreams(
     int count, absl::FunctionRef<absl::Status(Streams)> child, pid_t& pid);
 

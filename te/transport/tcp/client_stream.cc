@@ -48,13 +48,25 @@ absl::Status ClientStream::Start() {
                     shared_from_this(), loop_id_);
 }
 
-void ClientStream::Post(absl::Span<Slice* const> slices) {
+void ClientStream::Enqueue(absl::Span<Slice* const> slices) {
   uint64_t bytes = 0;
   for (const Slice* slice : slices) bytes += slice->length;
   queued_bytes_ += bytes;
   unfinished_ += static_cast<uint32_t>(slices.size());
   inbox_.Push(slices);
+}
+
+void ClientStream::Post(absl::Span<Slice* const> slices) {
+  Enqueue(slices);
   Send();
+}
+
+void ClientStream::Leave(absl::Span<Slice* const> slices) {
+  Enqueue(slices);
+  send_when_writable_ = true;
+  Arm();
+  // A loop that the stream has been removed from will not do it.
+  if (broken_) Reap();
 }
 
 void ClientStream::Watch() {
@@ -75,12 +87,12 @@ bool ClientStream::Send() {
       sending_.Pass();
       continue;
     }
-    socket_full_ = false;
+    send_when_writable_ = false;
     wanted_room_ = 0;
     bool blocked = false;
     const absl::Status status =
         writer_.Write(socket_.get(), *this, moved, blocked);
-    socket_full_ = blocked;
+    send_when_writable_ = blocked;
     sending_.Pass();
     if (!status.ok()) {
       Break(status);
@@ -145,7 +157,7 @@ Progress ClientStream::Poll() {
     Reap();
     return Progress::kIdle;
   }
-  if (moved || socket_full_) moved |= Send();
+  if (moved || send_when_writable_) moved |= Send();
   return moved ? Progress::kMoved : Progress::kIdle;
 }
 
@@ -276,13 +288,13 @@ void ClientStream::EndPolling() {
 void ClientStream::Arm() {
   bool full;
   do {
-    full = socket_full_;
+    full = send_when_writable_;
     uint32_t events = EPOLLIN | EPOLLRDHUP | EPOLLONESHOT;
     if (full) events |= EPOLLOUT;
     loop_->Modify(loop_id_, socket_.get(), events);
     // Another thread may have filled the socket meanwhile, and have asked for
     // room in it before this call took that back.
-  } while (full != socket_full_);
+  } while (full != send_when_writable_);
 }
 
 IoLoop::Outcome ClientStream::OnReady(uint32_t events) {

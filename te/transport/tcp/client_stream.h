@@ -72,6 +72,8 @@ class ClientStream final : public IoLoop::Client,
 
   // See Rail. `slices` is not empty. Watch must follow.
   void Post(absl::Span<Slice* const> slices);
+  // As Post, but leaves the sending to the loop.
+  void Leave(absl::Span<Slice* const> slices);
   // Has the loop take over what was posted, unless a poller does.
   void Watch();
   Progress Poll();
@@ -106,6 +108,7 @@ class ClientStream final : public IoLoop::Client,
   void OnSent() override;
   void AddSlice(Slice& slice, OutgoingFrame& frame);
 
+  void Enqueue(absl::Span<Slice* const> slices);
   bool Send();
   void Arm();
   void Reap();
@@ -128,9 +131,9 @@ class ClientStream final : public IoLoop::Client,
   FrameWriter writer_ ABSL_GUARDED_BY(sending_);
   // Slices that the current frame carries; they count as sent after it.
   uint32_t in_frame_ ABSL_GUARDED_BY(sending_) = 0;
-  // Why the sender last stopped: the socket was full, or the window had no room
-  // for a slice of that length.
-  std::atomic<bool> socket_full_{false};
+  // What sending waits for: the loop or a poller, as soon as the socket has
+  // room; or room in the window for a slice of that length.
+  std::atomic<bool> send_when_writable_{false};
   std::atomic<uint32_t> wanted_room_{0};
 
   Baton receiving_;

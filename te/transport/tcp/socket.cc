@@ -10,6 +10,7 @@
 #include <climits>
 
 #include "absl/strings/str_cat.h"
+#include "absl/strings/string_view.h"
 #include "te/base/errno_status.h"
 #include "te/base/socket_io.h"
 #include "te/base/status_macros.h"
@@ -38,6 +39,22 @@ absl::Status SetBuffers(int fd, int bytes) {
   if (bytes == 0) return absl::OkStatus();
   TE_RETURN_IF_ERROR(SetOption(fd, SOL_SOCKET, SO_SNDBUF, bytes));
   return SetOption(fd, SOL_SOCKET, SO_RCVBUF, bytes);
+}
+
+// By getsockname or getpeername.
+absl::StatusOr<SocketAddress> AddressBy(int (*get)(int, sockaddr*, socklen_t*),
+                                        int fd, absl::string_view name) {
+  sockaddr_storage storage = {};
+  auto* const address = reinterpret_cast<sockaddr*>(&storage);
+  socklen_t length = sizeof(storage);
+  if (get(fd, address, &length) != 0) {
+    return ErrnoToStatus(errno, absl::StrCat(name, " failed"));
+  }
+  return SocketAddress::FromSockaddr(address, length);
+}
+
+absl::StatusOr<SocketAddress> RemoteAddress(int fd) {
+  return AddressBy(getpeername, fd, "getpeername");
 }
 
 absl::Status ListenError(int error, const SocketAddress& address) {
@@ -92,6 +109,10 @@ absl::StatusOr<UniqueFd> ListenOnFreePort(
   return in_use;
 }
 
+absl::StatusOr<SocketAddress> LocalAddress(int fd) {
+  return AddressBy(getsockname, fd, "getsockname");
+}
+
 absl::Status Configure(int fd, const TcpOptions& options) {
   TE_RETURN_IF_ERROR(SetOption(fd, IPPROTO_TCP, TCP_NODELAY, 1));
   TE_RETURN_IF_ERROR(SetBuffers(fd, options.socket_buffer_bytes));
@@ -113,6 +134,19 @@ absl::Status Configure(int fd, const TcpOptions& options) {
   return SetOption(fd, IPPROTO_TCP, TCP_KEEPCNT, kProbes);
 }
 
+void AvoidPacingOnOneHost(int fd) {
+  const auto local = LocalAddress(fd);
+  const auto remote = RemoteAddress(fd);
+  if (!local.ok() || !remote.ok()) return;
+  if (!remote->IsLoopback() && !(local->WithPort(0) == remote->WithPort(0))) {
+    return;
+  }
+  // Every kernel has it and lets everybody use it. Should one refuse, then the
+  // connection is as good as without.
+  constexpr char kReno[] = "reno";
+  setsockopt(fd, IPPROTO_TCP, TCP_CONGESTION, kReno, sizeof(kReno) - 1);
+}
+
 absl::StatusOr<UniqueFd> Connect(const SocketAddress& address,
                                  const TcpOptions& options,
                                  MonotonicTime deadline) {
@@ -122,33 +156,19 @@ absl::StatusOr<UniqueFd> Connect(const SocketAddress& address,
   TE_RETURN_IF_ERROR(Configure(fd.get(), options));
   const absl::Status connected =
       ConnectSocket(fd.get(), address.data(), address.length(), deadline);
-  if (connected.ok()) return fd;
+  if (connected.ok()) {
+    AvoidPacingOnOneHost(fd.get());
+    return fd;
+  }
   return absl::UnavailableError(absl::StrCat(
       "connecting to ", address.ToString(), " failed: ", connected.message()));
 }
 
-absl::StatusOr<SocketAddress> LocalAddress(int fd) {
-  sockaddr_storage storage = {};
-  auto* const address = reinterpret_cast<sockaddr*>(&storage);
-  socklen_t length = sizeof(storage);
-  if (getsockname(fd, address, &length) != 0) {
-    return ErrnoToStatus(errno, "getsockname failed");
-  }
-  return SocketAddress::FromSockaddr(address, length);
-}
-
 std::string DescribeSocket(int fd) {
-  sockaddr_storage storage = {};
-  auto* const address = reinterpret_cast<sockaddr*>(&storage);
-  socklen_t length = sizeof(storage);
-  std::string remote = "a closed socket";
-  if (getpeername(fd, address, &length) == 0) {
-    if (auto peer = SocketAddress::FromSockaddr(address, length); peer.ok()) {
-      remote = peer->ToString();
-    }
-  }
   const auto local = LocalAddress(fd);
-  return absl::StrCat(local.ok() ? local->ToString() : "?", " to ", remote);
+  const auto remote = RemoteAddress(fd);
+  return absl::StrCat(local.ok() ? local->ToString() : "?", " to ",
+                      remote.ok() ? remote->ToString() : "a closed socket");
 }
 
 }  // namespace te::tcp

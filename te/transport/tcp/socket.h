@@ -37,6 +37,12 @@ absl::StatusOr<UniqueFd> Connect(const SocketAddress& address,
 // of peers that vanished.
 absl::Status Configure(int fd, const TcpOptions& options);
 
+// For a connection within this host takes the plainest congestion control,
+// reno: one that paces, as bbr does, costs a third of the bandwidth there and
+// has nothing to measure. To other hosts the system's choice stands. `fd` is
+// connected.
+void AvoidPacingOnOneHost(int fd);
+
 // Both ends, as "127.0.0.1:1 to 127.0.0.1:2".
 std::string DescribeSocket(int fd);
 absl::StatusOr<SocketAddress> LocalAddress(int fd);

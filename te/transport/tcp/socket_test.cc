@@ -1,8 +1,15 @@
 #include "te/transport/tcp/socket.h"
 
+#include <netinet/in.h>
+#include <netinet/tcp.h>
+#include <sys/socket.h>
+
 #include <atomic>
 #include <barrier>
+#include <chrono>
 #include <cstdint>
+#include <fstream>
+#include <string>
 #include <utility>
 #include <vector>
 
@@ -10,6 +17,7 @@
 #include "absl/status/statusor.h"
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
+#include "te/base/clock.h"
 #include "te/base/host_port.h"
 #include "te/base/socket_address.h"
 #include "te/base/status_matchers.h"
@@ -119,6 +127,47 @@ TEST(ListenTest, SaysThatAPortIsInUse) {
   EXPECT_THAT(
       Listen(On(PortOf(held))),
       StatusIs(absl::StatusCode::kAlreadyExists, HasSubstr("EADDRINUSE")));
+}
+
+std::string CongestionControlOf(int fd) {
+  char name[16] = {};  // TCP_CA_NAME_MAX of the kernel
+  socklen_t length = sizeof(name);
+  EXPECT_EQ(getsockopt(fd, IPPROTO_TCP, TCP_CONGESTION, name, &length), 0);
+  return name;
+}
+
+// Gives it one that is not reno, if this process may use any.
+bool TakeAnother(int fd) {
+  std::ifstream allowed("/proc/sys/net/ipv4/tcp_allowed_congestion_control");
+  std::string name;
+  while (allowed >> name) {
+    if (name != "reno" && setsockopt(fd, IPPROTO_TCP, TCP_CONGESTION,
+                                     name.c_str(), name.size()) == 0) {
+      return true;
+    }
+  }
+  return false;
+}
+
+TEST(AvoidPacingTest, TakesRenoWithinOneHost) {
+  const TcpOptions options = On(0);
+  TE_ASSERT_OK_AND_ASSIGN(const UniqueFd listener, Listen(options));
+  TE_ASSERT_OK_AND_ASSIGN(const SocketAddress address,
+                          LocalAddress(listener.get()));
+  TE_ASSERT_OK_AND_ASSIGN(
+      const UniqueFd socket,
+      Connect(address, options, RealClock().Now() + std::chrono::seconds(60)));
+  EXPECT_EQ(CongestionControlOf(socket.get()), "reno");
+  if (!TakeAnother(socket.get())) GTEST_SKIP() << "this kernel has only reno";
+  AvoidPacingOnOneHost(socket.get());
+  EXPECT_EQ(CongestionControlOf(socket.get()), "reno");
+}
+
+TEST(AvoidPacingTest, LeavesOthersAlone) {
+  TE_ASSERT_OK_AND_ASSIGN(const UniqueFd unconnected, Listen(On(0)));
+  if (!TakeAnother(unconnected.get())) GTEST_SKIP() << "only reno";
+  AvoidPacingOnOneHost(unconnected.get());
+  EXPECT_NE(CongestionControlOf(unconnected.get()), "reno");
 }
 
 TEST(ListenTest, DoesNotTryOtherPortsOfAForeignAddress) {

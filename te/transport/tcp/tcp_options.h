@@ -17,9 +17,11 @@ struct TcpOptions {
   PortRange listen_ports;
 
   // Connections to each peer. More than one helps only where one core cannot
-  // fill the network; see docs/performance.md. 1 to 64.
+  // fill the network, and only with as many I/O threads at both ends; see
+  // docs/performance.md. 1 to 64.
   int streams_per_peer = 1;
-  // Threads that serve peers and receive while no caller is waiting. 1 to 64.
+  // Threads that serve peers, move the data of all streams to a peer but the
+  // first, and of that one while no caller is waiting. 1 to 64.
   int io_threads = 1;
   // How long such a thread looks for more after traffic before it sleeps.
   Duration spin = std::chrono::microseconds(50);

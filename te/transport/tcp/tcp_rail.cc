@@ -52,7 +52,13 @@ void TcpRail::Distribute(absl::Span<Slice* const> slices) {
       bytes += slices[count++]->length;
     }
     if (streams_.size() == 1) count = slices.size();
-    LeastLoaded().Post(slices.subspan(0, count));
+    ClientStream& stream = LeastLoaded();
+    const auto run = slices.subspan(0, count);
+    if (bytes >= kRunBytes && &stream != &CallersStream()) {
+      stream.Leave(run);
+    } else {
+      stream.Post(run);
+    }
     slices.remove_prefix(count);
   }
 }
@@ -64,22 +70,11 @@ ClientStream& TcpRail::LeastLoaded() {
                             });
 }
 
-Progress TcpRail::Poll() {
-  Progress progress = Progress::kBusy;
-  for (const auto& stream : streams_) {
-    const Progress one = stream->Poll();
-    if (one == Progress::kMoved || progress == Progress::kBusy) progress = one;
-  }
-  return progress;
-}
+Progress TcpRail::Poll() { return CallersStream().Poll(); }
 
-void TcpRail::BeginPolling() {
-  for (const auto& stream : streams_) stream->BeginPolling();
-}
+void TcpRail::BeginPolling() { CallersStream().BeginPolling(); }
 
-void TcpRail::EndPolling() {
-  for (const auto& stream : streams_) stream->EndPolling();
-}
+void TcpRail::EndPolling() { CallersStream().EndPolling(); }
 
 void TcpRail::Withdraw(absl::FunctionRef<bool(const Slice&)> matches,
                        const absl::Status& status) {

@@ -19,6 +19,10 @@ namespace te::tcp {
 
 // All streams to one peer. They live and die together, since a slice that comes
 // back from one may be sent again only when nothing of it can still arrive.
+//
+// Callers move the data of the first stream by themselves. The others exist to
+// keep further processors busy, so their I/O threads do the copying: a caller
+// who had to serve all streams would be as slow as with one.
 class TcpRail final : public Rail {
  public:
   // `sockets` have said their Hello; each is served by one of `loops`.
@@ -42,6 +46,8 @@ class TcpRail final : public Rail {
 
   void Distribute(absl::Span<Slice* const> slices);
   ClientStream& LeastLoaded();
+  // Idle, it is also the least loaded one: a request alone takes no hop.
+  ClientStream& CallersStream() { return *streams_.front(); }
   void OnStreamBroken(const absl::Status& why);
 
   const std::string name_;

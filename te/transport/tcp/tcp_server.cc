@@ -114,6 +114,7 @@ void TcpServer::Welcome(UniqueFd socket) {
     LOG(WARNING) << "refused a tcp connection: " << s;
     return;
   }
+  AvoidPacingOnOneHost(socket.get());
   std::shared_ptr<ServerStream> displaced;
   {
     MutexLock lock(mutex_);
