@@ -38,7 +38,7 @@ class HandlerThatRefuses : public ControlHandler {
 TEST(RunTransferBenchTest, APeersInvalidArgumentIsNotABadFlag) {
   HandlerThatRefuses handler;
   ControlServerOptions options;
-  TE_ASSERT_OK_AND_ASSIGN(options.address,
+  TE_ASSERT_OK_AND_ASSIGN(options.server.address,
                           SocketAddress::FromIp("127.0.0.1", 0));
   TE_ASSERT_OK_AND_ASSIGN(options.incarnation, Incarnation::Random());
   TE_ASSERT_OK_AND_ASSIGN(const std::unique_ptr<ControlServer> peer,

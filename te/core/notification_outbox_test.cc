@@ -41,7 +41,7 @@ class SilentPeer final : private ControlHandler {
   SilentPeer(const std::string& name, std::shared_ptr<FakeNetwork> network)
       : transport_(std::move(network), incarnation_, memory_) {
     ControlServerOptions options;
-    options.address = *SocketAddress::FromIp("127.0.0.1", 0);
+    options.server.address = *SocketAddress::FromIp("127.0.0.1", 0);
     options.incarnation = incarnation_;
     server_ = *ControlServer::Create(options, *this);
     descriptor_.name = name;

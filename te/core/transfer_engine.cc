@@ -105,9 +105,10 @@ absl::Status TransferEngine::Start() {
 }
 
 absl::Status TransferEngine::StartControlServer() {
-  ControlServerOptions control = parts_.control;
-  control.incarnation = incarnation_;
-  TE_ASSIGN_OR_RETURN(server_, ControlServer::Create(control, *this));
+  TE_ASSIGN_OR_RETURN(
+      server_,
+      ControlServer::Create(
+          {.incarnation = incarnation_, .server = parts_.control}, *this));
   control_address_ =
       JoinHostPort(parts_.advertised_host, server_->bound_address().port());
   segment_name_ =

@@ -30,6 +30,7 @@
 #include "te/core/segment_publisher.h"
 #include "te/core/segment_table.h"
 #include "te/core/task_queue.h"
+#include "te/grpc/server.h"
 #include "te/metadata/host_identity.h"
 #include "te/metadata/segment_descriptor.h"
 #include "te/metadata/segment_directory.h"
@@ -46,7 +47,7 @@ struct EngineParts {
   // How segments are found and published.
   std::unique_ptr<SegmentResolver> resolver;
   // Where to listen for peers; the incarnation is the engine's own.
-  ControlServerOptions control;
+  GrpcServerOptions control = {.name = "control"};
   // What peers are told, with the port that was found.
   std::string advertised_host;
   // As others look the segment up; empty means advertised host and port.

@@ -33,7 +33,7 @@
 #include "te/metadata/segment_descriptor.h"
 #include "te/metadata/segment_resolver.h"
 #include "te/rpc/control_client.h"
-#include "te/rpc/health_check.h"
+#include "te/grpc/health_check.h"
 #include "te/transport/fake_transport.h"
 #include "te/transport/slice.h"
 

@@ -5,17 +5,15 @@
 #include <string>
 
 #include "absl/base/attributes.h"
-#include "absl/base/thread_annotations.h"
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "absl/strings/string_view.h"
-#include "grpcpp/channel.h"
 #include "grpcpp/client_context.h"
 #include "grpcpp/support/status.h"
 #include "te/base/clock.h"
 #include "te/base/host_port.h"
 #include "te/base/incarnation.h"
-#include "te/base/mutex.h"
+#include "te/grpc/channel.h"
 #include "te/metadata/segment_descriptor.h"
 #include "te/rpc/control.grpc.pb.h"
 #include "te/rpc/control_handler.h"
@@ -27,17 +25,9 @@ struct ControlClientOptions {
   int max_message_bytes = 17 << 20;
 };
 
-// Asks the control server of one peer. It keeps one connection, made by the
-// first call and again after a failure: a call never fails for an earlier
-// failure's sake, so a peer that came back, with another address under its name
-// even, is found at once. Thread-safe.
-//
-// Every call ends by its deadline. Errors keep the peer's code and text,
-// prefixed with its address; IsStalePeer tells that it is not the incarnation
-// that was asked for. UNAVAILABLE: nobody answers there. NOT_FOUND from the
-// resolver: no such host. RESOURCE_EXHAUSTED: no descriptors or threads for
-// gRPC. DEADLINE_EXCEEDED: no answer yet, and the peer may or may not have
-// acted.
+// Asks the control server of one peer, over a GrpcChannel, whose errors those
+// of the calls are; IsStalePeer tells that it is not the incarnation that was
+// asked for. Thread-safe.
 class ControlClient {
  public:
   // `peer` is "host:port", a literal or a name, which is resolved when a
@@ -70,7 +60,9 @@ class ControlClient {
                                         Response*);
 
   ControlClient(const HostPort& address, const ControlClientOptions& options)
-      : address_(address), peer_(address.ToString()), options_(options) {}
+      : peer_(address.ToString()),
+        channel_("peer " + peer_, {address},
+                 {.max_message_bytes = options.max_message_bytes}) {}
 
   // `name` is the method's, for messages.
   template <typename Request, typename Response>
@@ -78,15 +70,8 @@ class ControlClient {
                     const Request& request, MonotonicTime deadline,
                     Response& response);
 
-  // On the connection as it is, or on a new one.
-  absl::StatusOr<std::unique_ptr<Stub>> GetStub(MonotonicTime deadline)
-      ABSL_LOCKS_EXCLUDED(mutex_);
-
-  const HostPort address_;  // with a port
   const std::string peer_;
-  const ControlClientOptions options_;
-  Mutex mutex_;
-  std::shared_ptr<grpc::Channel> channel_ ABSL_GUARDED_BY(mutex_);
+  GrpcChannel channel_;
 };
 
 }  // namespace te

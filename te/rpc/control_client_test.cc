@@ -42,8 +42,8 @@ class ControlClientTest : public testing::Test {
 
   void Start(PortRange ports = {}) {
     ControlServerOptions options;
-    options.address = *SocketAddress::FromIp("127.0.0.1", 0);
-    options.ports = ports;
+    options.server.address = *SocketAddress::FromIp("127.0.0.1", 0);
+    options.server.ports = ports;
     options.incarnation = handler_.descriptor().incarnation;
     absl::StatusOr<std::unique_ptr<ControlServer>> server =
         ControlServer::Create(options, handler_);
@@ -73,7 +73,7 @@ TEST_F(ControlClientTest, GetSegment) {
 
 TEST_F(ControlClientTest, ReachesAScopedAddress) {
   ControlServerOptions options;
-  options.address = *SocketAddress::FromIp("::1", 0);
+  options.server.address = *SocketAddress::FromIp("::1", 0);
   options.incarnation = target();
   TE_ASSERT_OK_AND_ASSIGN(server_, ControlServer::Create(options, handler_));
   auto client = *ControlClient::Create(

@@ -1,95 +1,54 @@
 #ifndef TE_RPC_CONTROL_SERVER_H_
 #define TE_RPC_CONTROL_SERVER_H_
 
-#include <chrono>
 #include <memory>
 
 #include "absl/base/attributes.h"
-#include "absl/status/status.h"
 #include "absl/status/statusor.h"
-#include "grpcpp/server.h"
 #include "te/base/clock.h"
-#include "te/base/host_port.h"
 #include "te/base/incarnation.h"
 #include "te/base/socket_address.h"
-#include "te/rpc/connection_acceptor.h"
+#include "te/grpc/server.h"
 #include "te/rpc/control_handler.h"
-#include "te/rpc/control_listener.h"
 #include "te/rpc/control_service.h"
 
 namespace te {
 
 struct ControlServerOptions {
-  // The address to listen on; its port is ignored. No other is listened on,
-  // except that :: means every address of both families.
-  SocketAddress address;
-  // The ports to try, in order; 0 lets the system choose.
-  PortRange ports;
   // The start of the engine that this server speaks for.
   Incarnation incarnation;
-  // Of one message, either way. Room for the largest descriptor.
-  int max_message_bytes = 17 << 20;
-  // Threads of this server, which bounds the calls in progress. A call beyond
-  // them is refused with RESOURCE_EXHAUSTED. At least 2: gRPC polls with one.
-  int max_threads = 16;
-  // Connections at a time, but no more than half of the process's limit of open
-  // files, so that strangers do not use up all of them. One beyond them is
-  // closed at once. A peer has one, or a few for a moment.
-  int max_connections = 1024;
-  // For calls without a deadline, or with a longer one.
-  Duration max_call_time = std::chrono::seconds(30);
+  // Where it listens and what it may use. A peer has one connection, or a few
+  // for a moment.
+  GrpcServerOptions server = {.name = "control"};
 };
 
-// Answers the control plane's requests of one engine, and gRPC's standard
-// health checks (grpc.health.v1). Owned by the engine. Thread-safe.
-//
-// What a hostile peer can still do: gRPC 1.51 obeys its limits of calls and of
-// headers only once the peer has acknowledged them, so one that never does
-// makes the process grow by the bytes that it sends, until its connection ends:
-// after ten minutes and max_call_time at the latest. Measured without effect:
-// gRPC's memory quota. Let only hosts that you trust reach the port.
-//
-// gRPC offers health checks through a switch for the whole process; Create sets
-// it, so other gRPC servers that the program makes later offer them too.
+// Answers the control plane's requests of one engine. Owned by the engine.
+// Thread-safe. See GrpcServer, also for what a hostile peer can do.
 class ControlServer {
  public:
-  // Listens when it returns. ALREADY_EXISTS when the port, or every port of the
-  // range, is in use; NOT_FOUND when this host does not have the address;
-  // otherwise the cause from the system. The text names the address.
-  // RESOURCE_EXHAUSTED when gRPC would lack descriptors or threads. `handler`
-  // is borrowed and outlives the server.
+  // Listens when it returns. INVALID_ARGUMENT without an incarnation; other
+  // errors are those of GrpcServer::Create. `handler` is borrowed and outlives
+  // the server.
   static absl::StatusOr<std::unique_ptr<ControlServer>> Create(
       const ControlServerOptions& options, ControlHandler& handler);
 
   // Shuts down with a grace of one second.
-  ~ControlServer();
+  ~ControlServer() = default;
   ControlServer(const ControlServer&) = delete;
   ControlServer& operator=(const ControlServer&) = delete;
 
-  // What health checks are told: not serving, at first.
-  void SetServing(bool serving);
-
-  // Stops listening, lets calls in progress end until the deadline, cancels the
-  // rest, and returns when no handler runs any more. That can only be later
-  // than the deadline when a handler ignores its own. Does nothing the second
-  // time.
-  void Shutdown(MonotonicTime deadline);
-
-  // With the port that was found.
+  // As GrpcServer's.
+  void SetServing(bool serving) { server_->SetServing(serving); }
+  void Shutdown(MonotonicTime deadline) { server_->Shutdown(deadline); }
   const SocketAddress& bound_address() const ABSL_ATTRIBUTE_LIFETIME_BOUND {
-    return bound_address_;
+    return server_->bound_address();
   }
 
  private:
   ControlServer(const ControlServerOptions& options, ControlHandler& handler);
 
-  absl::Status Start(const ControlServerOptions& options,
-                     ControlListener listener);
-
   ControlService service_;
-  SocketAddress bound_address_;
-  std::unique_ptr<grpc::Server> server_;
-  std::unique_ptr<ConnectionAcceptor> acceptor_;
+  std::unique_ptr<GrpcServer> server_;
 };
 
 }  // namespace te

@@ -21,10 +21,10 @@
 #include "te/base/socket_address.h"
 #include "te/base/status_matchers.h"
 #include "te/base/unique_fd.h"
+#include "te/grpc/health_check.h"
 #include "te/rpc/control_client.h"
 #include "te/rpc/control_handler.h"
 #include "te/rpc/fake_control_handler.h"
-#include "te/rpc/health_check.h"
 
 namespace te {
 namespace {
@@ -37,8 +37,8 @@ MonotonicTime Soon() { return RealClock().Now() + std::chrono::seconds(30); }
 
 ControlServerOptions On(const char* ip, PortRange ports = {}) {
   ControlServerOptions options;
-  options.address = *SocketAddress::FromIp(ip, 0);
-  options.ports = ports;
+  options.server.address = *SocketAddress::FromIp(ip, 0);
+  options.server.ports = ports;
   options.incarnation = *Incarnation::Random();
   return options;
 }
@@ -145,12 +145,15 @@ TEST_F(ControlServerTest, RefusesOptionsThatMakeNoSense) {
   };
   auto is_invalid = StatusIs(absl::StatusCode::kInvalidArgument);
   EXPECT_THAT(create([](auto& o) { o.incarnation = {}; }), is_invalid);
-  EXPECT_THAT(create([](auto& o) { o.max_threads = 1; }), is_invalid);
-  EXPECT_THAT(create([](auto& o) { o.max_connections = 0; }), is_invalid);
-  EXPECT_THAT(create([](auto& o) { o.max_message_bytes = 0; }), is_invalid);
-  EXPECT_THAT(create([](auto& o) { o.max_call_time = Duration::zero(); }),
+  EXPECT_THAT(create([](auto& o) { o.server.max_threads = 1; }), is_invalid);
+  EXPECT_THAT(create([](auto& o) { o.server.max_connections = 0; }),
               is_invalid);
-  EXPECT_THAT(create([](auto& o) { o.ports = {2, 1}; }), is_invalid);
+  EXPECT_THAT(create([](auto& o) { o.server.max_message_bytes = 0; }),
+              is_invalid);
+  EXPECT_THAT(
+      create([](auto& o) { o.server.max_call_time = Duration::zero(); }),
+      is_invalid);
+  EXPECT_THAT(create([](auto& o) { o.server.ports = {2, 1}; }), is_invalid);
 }
 
 // Finds `count` consecutive ports that are free now, beginning the search
@@ -198,7 +201,7 @@ TEST_F(ControlServerTest, SixtyFourServersShareARangeOfSixtyFourPorts) {
   for (auto& server : servers) {
     threads.emplace_back([&] {
       ControlServerOptions options = On("127.0.0.1", {first, last});
-      options.max_threads = 2;
+      options.server.max_threads = 2;
       server = ControlServer::Create(options, handler_);
     });
   }
@@ -224,7 +227,7 @@ TEST_F(ControlServerTest, AnswersHealthChecks) {
 
 TEST_F(ControlServerTest, ConnectionsAreBounded) {
   ControlServerOptions options = On("127.0.0.1");
-  options.max_connections = 1;
+  options.server.max_connections = 1;
   TE_ASSERT_OK_AND_ASSIGN(auto server,
                           ControlServer::Create(options, handler_));
   auto client = ClientOf(*server);
@@ -259,7 +262,7 @@ TEST_F(ControlServerTest, GarbageDoesNotDisturbIt) {
 
 TEST_F(ControlServerTest, TooLargeARequestIsRefused) {
   ControlServerOptions options = On("127.0.0.1");
-  options.max_message_bytes = 1000;
+  options.server.max_message_bytes = 1000;
   TE_ASSERT_OK_AND_ASSIGN(auto server,
                           ControlServer::Create(options, handler_));
   ControlHandshake handshake{.transport = "tcp",
@@ -275,7 +278,7 @@ TEST_F(ControlServerTest, TooLargeARequestIsRefused) {
 
 TEST_F(ControlServerTest, CallsWithoutDeadlineGetOne) {
   ControlServerOptions options = On("127.0.0.1");
-  options.max_call_time = std::chrono::seconds(5);
+  options.server.max_call_time = std::chrono::seconds(5);
   // Atomic, since ThreadSanitizer does not see that gRPC orders the handler
   // before the answer.
   std::atomic<MonotonicTime> seen;
@@ -291,8 +294,8 @@ TEST_F(ControlServerTest, CallsWithoutDeadlineGetOne) {
       options.incarnation,
       {.transport = "tcp", .client = *Incarnation::Random(), .payload = ""},
       kNoDeadline));
-  EXPECT_GE(seen.load(), before + options.max_call_time);
-  EXPECT_LE(seen.load(), RealClock().Now() + options.max_call_time);
+  EXPECT_GE(seen.load(), before + options.server.max_call_time);
+  EXPECT_LE(seen.load(), RealClock().Now() + options.server.max_call_time);
 }
 
 TEST_F(ControlServerTest, ShutdownEndsTheServiceAndMayBeRepeated) {

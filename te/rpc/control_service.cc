@@ -18,11 +18,11 @@
 #include "te/base/incarnation.h"
 #include "te/base/stale_peer.h"
 #include "te/base/status_macros.h"
+#include "te/grpc/deadline.h"
+#include "te/grpc/status_conversion.h"
 #include "te/metadata/segment_descriptor.h"
 #include "te/rpc/control.pb.h"
 #include "te/rpc/control_handler.h"
-#include "te/rpc/grpc_deadline.h"
-#include "te/rpc/status_conversion.h"
 
 namespace te {
 namespace {

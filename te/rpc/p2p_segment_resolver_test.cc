@@ -25,7 +25,7 @@ class P2pSegmentResolverTest : public testing::Test {
  protected:
   std::unique_ptr<ControlServer> Serve(const char* ip) {
     ControlServerOptions options;
-    options.address = *SocketAddress::FromIp(ip, 0);
+    options.server.address = *SocketAddress::FromIp(ip, 0);
     options.incarnation = handler_.descriptor().incarnation;
     return *ControlServer::Create(options, handler_);
   }

@@ -1,4 +1,4 @@
-#include "te/rpc/connection_acceptor.h"
+#include "te/grpc/connection_acceptor.h"
 
 #include <errno.h>
 #include <netinet/in.h>
@@ -14,6 +14,7 @@
 #include <vector>
 
 #include "absl/status/statusor.h"
+#include "absl/strings/str_cat.h"
 #include "absl/strings/string_view.h"
 #include "glog/logging.h"
 #include "te/base/clock.h"
@@ -21,7 +22,7 @@
 #include "te/base/status_macros.h"
 #include "te/base/thread.h"
 #include "te/base/unique_fd.h"
-#include "te/rpc/control_listener.h"
+#include "te/grpc/listener.h"
 
 namespace te {
 namespace {
@@ -57,18 +58,21 @@ bool IsDue(MonotonicTime& next_log) {
 
 }  // namespace
 
-ConnectionAcceptor::ConnectionAcceptor(ControlListener listener,
+ConnectionAcceptor::ConnectionAcceptor(absl::string_view name,
+                                       GrpcListener listener,
                                        int max_connections, Consumer consumer)
-    : listener_(std::move(listener)),
+    : name_(name),
+      listener_(std::move(listener)),
       max_connections_(static_cast<size_t>(max_connections)),
       consumer_(std::move(consumer)) {}
 
 absl::StatusOr<std::unique_ptr<ConnectionAcceptor>> ConnectionAcceptor::Start(
-    ControlListener listener, int max_connections, Consumer consumer) {
+    absl::string_view name, GrpcListener listener, int max_connections,
+    Consumer consumer) {
   std::unique_ptr<ConnectionAcceptor> acceptor(new ConnectionAcceptor(
-      std::move(listener), max_connections, std::move(consumer)));
+      name, std::move(listener), max_connections, std::move(consumer)));
   TE_ASSIGN_OR_RETURN(acceptor->thread_,
-                      Thread::Start({.name = "te-control"},
+                      Thread::Start({.name = absl::StrCat("te-", name)},
                                     [self = acceptor.get()] { self->Run(); }));
   return acceptor;
 }
@@ -91,7 +95,7 @@ void ConnectionAcceptor::Run() {
       Take(std::move(connection));
     } else if (!ConcernsOneConnection(error)) {
       LOG_IF(ERROR, IsDue(next_error_log_))
-          << "cannot accept connections to the control port "
+          << "cannot accept connections to the " << name_ << " port "
           << listener_.address.ToString()
           << " for now: " << ErrnoToStatus(error, "accept").message()
           << RemedyFor(error);
@@ -104,7 +108,7 @@ void ConnectionAcceptor::Take(UniqueFd connection) {
   if (!HasRoom()) {
     ++refused_;
     LOG_IF(WARNING, IsDue(next_refusal_log_))
-        << "refused a connection to the control port "
+        << "refused a connection to the " << name_ << " port "
         << listener_.address.ToString() << ", and " << refused_
         << " in all: " << max_connections_
         << " are open, as many as may be; check who connects (ss -tn), or "

@@ -1,4 +1,4 @@
-#include "te/rpc/grpc_deadline.h"
+#include "te/grpc/deadline.h"
 
 #include <chrono>
 

@@ -1,4 +1,4 @@
-#include "te/rpc/status_conversion.h"
+#include "te/grpc/status_conversion.h"
 
 #include <string>
 
@@ -16,41 +16,45 @@ using ::testing::HasSubstr;
 using ::testing::StartsWith;
 
 TEST(StatusConversionTest, KeepsCodesAndMessages) {
-  TE_EXPECT_OK(FromGrpcStatus(ToGrpcStatus(absl::OkStatus()), "a:1"));
+  TE_EXPECT_OK(FromGrpcStatus(ToGrpcStatus(absl::OkStatus()), "peer a:1"));
   for (int code = 1; code <= 16; ++code) {
     absl::Status status(static_cast<absl::StatusCode>(code), "why");
-    EXPECT_THAT(FromGrpcStatus(ToGrpcStatus(status), "a:1"),
+    EXPECT_THAT(FromGrpcStatus(ToGrpcStatus(status), "peer a:1"),
                 StatusIs(status.code(), StartsWith("peer a:1: why")));
   }
 }
 
 TEST(StatusConversionTest, CarriesTheMarkOfAStalePeer) {
   absl::Status carried =
-      FromGrpcStatus(ToGrpcStatus(StalePeerError("expected x")), "a:1");
+      FromGrpcStatus(ToGrpcStatus(StalePeerError("expected x")), "peer a:1");
   EXPECT_TRUE(IsStalePeer(carried));
   EXPECT_THAT(carried, StatusIs(absl::StatusCode::kFailedPrecondition,
                                 "stale peer: peer a:1: expected x"));
   EXPECT_FALSE(IsStalePeer(FromGrpcStatus(
-      ToGrpcStatus(absl::FailedPreconditionError("stale peer: x")), "a:1")));
+      ToGrpcStatus(absl::FailedPreconditionError("stale peer: x")),
+      "peer a:1")));
 }
 
 TEST(StatusConversionTest, MessagesAreBounded) {
   const std::string huge(100000, 'x');
   EXPECT_EQ(ToGrpcStatus(absl::InternalError(huge)).error_message().size(),
             2048u);
-  EXPECT_EQ(FromGrpcStatus(grpc::Status(grpc::INTERNAL, huge), "").message(),
-            "peer : " + huge.substr(0, 2048));
+  EXPECT_EQ(
+      FromGrpcStatus(grpc::Status(grpc::INTERNAL, huge), "peer a").message(),
+      "peer a: " + huge.substr(0, 2048));
 }
 
 TEST(StatusConversionTest, APeerCannotForgeLogLines) {
-  EXPECT_THAT(FromGrpcStatus(grpc::Status(grpc::INTERNAL, "a\nb\033"), "c:1"),
-              StatusIs(absl::StatusCode::kInternal, "peer c:1: a?b?"));
+  EXPECT_THAT(
+      FromGrpcStatus(grpc::Status(grpc::INTERNAL, "a\nb\033"), "peer c:1"),
+      StatusIs(absl::StatusCode::kInternal, "peer c:1: a?b?"));
 }
 
 TEST(StatusConversionTest, SaysWhatToCheckWhenNobodyAnswers) {
-  EXPECT_THAT(FromGrpcStatus(grpc::Status(grpc::UNAVAILABLE, "refused"), "a:1"),
-              StatusIs(absl::StatusCode::kUnavailable,
-                       AllOf(HasSubstr("refused"), HasSubstr("check that"))));
+  EXPECT_THAT(
+      FromGrpcStatus(grpc::Status(grpc::UNAVAILABLE, "refused"), "peer a:1"),
+      StatusIs(absl::StatusCode::kUnavailable,
+               AllOf(HasSubstr("refused"), HasSubstr("check that"))));
 }
 
 TEST(StatusConversionTest, AddressesHaveOurForm) {
@@ -58,7 +62,7 @@ TEST(StatusConversionTest, AddressesHaveOurForm) {
       "ipv6:%5B::ffff:10.0.0.1%5D:80: refused; ipv6:%5B::1%5D:5: refused; "
       "ipv6:%5Bfe80::1%25eth0%5D:6: [::ffff:";
   EXPECT_THAT(
-      FromGrpcStatus(grpc::Status(grpc::UNAVAILABLE, theirs), "a:1"),
+      FromGrpcStatus(grpc::Status(grpc::UNAVAILABLE, theirs), "peer a:1"),
       StatusIs(absl::StatusCode::kUnavailable,
                StartsWith("peer a:1: 10.0.0.1:80: refused; [::1]:5: refused; "
                           "[fe80::1%eth0]:6: [::ffff:")));

@@ -1,5 +1,5 @@
-#ifndef TE_RPC_GRPC_ROOM_H_
-#define TE_RPC_GRPC_ROOM_H_
+#ifndef TE_GRPC_ROOM_H_
+#define TE_GRPC_ROOM_H_
 
 #include "absl/status/status.h"
 
@@ -14,4 +14,4 @@ absl::Status CheckRoomForGrpc();
 
 }  // namespace te
 
-#endif  // TE_RPC_GRPC_ROOM_H_
+#endif  // TE_GRPC_ROOM_H_

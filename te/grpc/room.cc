@@ -1,4 +1,4 @@
-#include "te/rpc/grpc_room.h"
+#include "te/grpc/room.h"
 
 #include <errno.h>
 #include <sys/eventfd.h>

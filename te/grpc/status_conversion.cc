@@ -1,4 +1,4 @@
-#include "te/rpc/status_conversion.h"
+#include "te/grpc/status_conversion.h"
 
 #include <stddef.h>
 
@@ -13,7 +13,7 @@
 #include "absl/strings/strip.h"
 #include "grpcpp/support/status.h"
 #include "te/base/stale_peer.h"
-#include "te/rpc/control.pb.h"
+#include "te/grpc/error_details.pb.h"
 
 namespace te {
 namespace {
@@ -21,9 +21,9 @@ namespace {
 constexpr size_t kMaxMessageBytes = 2048;
 
 bool CarriesStalePeerMark(const std::string& details_bytes) {
-  control::v1::ErrorDetails details;
+  proto::ErrorDetails details;
   if (!details.ParseFromString(details_bytes)) return false;
-  for (const control::v1::ErrorDetails::Detail& detail : details.details()) {
+  for (const proto::ErrorDetails::Detail& detail : details.details()) {
     if (detail.type_url() == kStalePeerTypeUrl) return true;
   }
   return false;
@@ -38,7 +38,7 @@ std::string Printable(absl::string_view text) {
 
 // gRPC's "ipv6:%5B::ffff:10.0.0.1%5D:80" and "ipv6:%5B::1%5D:80" as we write
 // them: "10.0.0.1:80" and "[::1]:80". The first form comes from the target that
-// ControlClient makes.
+// GrpcChannel makes.
 std::string WithOurAddresses(absl::string_view text) {
   const std::string mapped = "[::ffff:";
   std::string out = absl::StrReplaceAll(
@@ -60,7 +60,8 @@ absl::string_view RemedyFor(absl::StatusCode code) {
       return "; check that the process runs, that it listens on this address, "
              "and the network between";
     case absl::StatusCode::kUnimplemented:
-      return "; check that it is a te engine of a compatible version";
+      return "; check that it is te that listens there, in a compatible "
+             "version";
     default:
       return "";
   }
@@ -74,7 +75,7 @@ grpc::Status ToGrpcStatus(const absl::Status& status) {
   const auto code = static_cast<grpc::StatusCode>(status.code());
   const std::string message(status.message().substr(0, kMaxMessageBytes));
   if (!IsStalePeer(status)) return grpc::Status(code, message);
-  control::v1::ErrorDetails details;
+  proto::ErrorDetails details;
   details.set_code(static_cast<int>(status.code()));
   details.set_message(message);
   details.add_details()->set_type_url(kStalePeerTypeUrl);
@@ -82,7 +83,7 @@ grpc::Status ToGrpcStatus(const absl::Status& status) {
 }
 
 absl::Status FromGrpcStatus(const grpc::Status& status,
-                            absl::string_view peer) {
+                            absl::string_view server) {
   if (status.ok()) return absl::OkStatus();
   auto code = static_cast<absl::StatusCode>(status.error_code());
   if (status.error_code() < grpc::StatusCode::CANCELLED ||
@@ -97,11 +98,11 @@ absl::Status FromGrpcStatus(const grpc::Status& status,
   if (code == absl::StatusCode::kFailedPrecondition &&
       CarriesStalePeerMark(status.error_details())) {
     // StalePeerError writes the prefix anew.
-    return StalePeerError(absl::StrCat(
-        "peer ", peer, ": ", absl::StripPrefix(message, "stale peer: ")));
+    return StalePeerError(
+        absl::StrCat(server, ": ", absl::StripPrefix(message, "stale peer: ")));
   }
-  return absl::Status(
-      code, absl::StrCat("peer ", peer, ": ", message, RemedyFor(code)));
+  return absl::Status(code,
+                      absl::StrCat(server, ": ", message, RemedyFor(code)));
 }
 
 }  // namespace te

@@ -1,4 +1,4 @@
-#include "te/rpc/connection_acceptor.h"
+#include "te/grpc/connection_acceptor.h"
 
 #include <stddef.h>
 #include <sys/resource.h>
@@ -18,7 +18,7 @@
 #include "te/base/socket_address.h"
 #include "te/base/status_matchers.h"
 #include "te/base/unique_fd.h"
-#include "te/rpc/control_listener.h"
+#include "te/grpc/listener.h"
 
 namespace te {
 namespace {
@@ -70,14 +70,14 @@ class ConnectionAcceptorTest : public testing::Test {
  protected:
   void Start(int max_connections) {
     TE_ASSERT_OK_AND_ASSIGN(
-        ControlListener listener,
-        ListenForControl(*SocketAddress::FromIp("127.0.0.1", 0), {}));
+        GrpcListener listener,
+        ListenForGrpc(*SocketAddress::FromIp("127.0.0.1", 0), {}));
     address_ = listener.address;
-    TE_ASSERT_OK_AND_ASSIGN(acceptor_, ConnectionAcceptor::Start(
-                                           std::move(listener), max_connections,
-                                           [this](UniqueFd connection) {
-                                             Keep(std::move(connection));
-                                           }));
+    TE_ASSERT_OK_AND_ASSIGN(
+        acceptor_,
+        ConnectionAcceptor::Start(
+            "test", std::move(listener), max_connections,
+            [this](UniqueFd connection) { Keep(std::move(connection)); }));
   }
   UniqueFd Connect() const {
     UniqueFd fd(socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0));

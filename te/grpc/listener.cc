@@ -1,4 +1,4 @@
-#include "te/rpc/control_listener.h"
+#include "te/grpc/listener.h"
 
 #include <errno.h>
 #include <netinet/in.h>
@@ -50,7 +50,7 @@ absl::Status SetOption(int fd, int level, int option, int value) {
     return absl::OkStatus();
   }
   return ErrnoToStatus(
-      errno, absl::StrCat("set socket option ", option, " of a control port"));
+      errno, absl::StrCat("set socket option ", option, " of a port for gRPC"));
 }
 
 absl::StatusOr<SocketAddress> BoundAddress(int fd) {
@@ -58,12 +58,12 @@ absl::StatusOr<SocketAddress> BoundAddress(int fd) {
   auto* const bound = reinterpret_cast<sockaddr*>(&storage);
   socklen_t length = sizeof(storage);
   if (getsockname(fd, bound, &length) != 0) {
-    return ErrnoToStatus(errno, "getsockname of a control port");
+    return ErrnoToStatus(errno, "getsockname of a port for gRPC");
   }
   return SocketAddress::FromSockaddr(bound, length);
 }
 
-absl::StatusOr<ControlListener> ListenOn(const SocketAddress& address) {
+absl::StatusOr<GrpcListener> ListenOn(const SocketAddress& address) {
   UniqueFd fd(
       socket(address.family(), SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0));
   if (!fd.valid()) {
@@ -81,18 +81,18 @@ absl::StatusOr<ControlListener> ListenOn(const SocketAddress& address) {
     return ListenError(errno, address);
   }
   TE_ASSIGN_OR_RETURN(SocketAddress bound, BoundAddress(fd.get()));
-  return ControlListener{std::move(fd), bound};
+  return GrpcListener{std::move(fd), bound};
 }
 
 }  // namespace
 
-absl::StatusOr<ControlListener> ListenForControl(const SocketAddress& address,
-                                                 const PortRange& ports) {
+absl::StatusOr<GrpcListener> ListenForGrpc(const SocketAddress& address,
+                                           const PortRange& ports) {
   absl::Status in_use;
   for (int pass = 0; pass < kPasses; ++pass) {
     // In 32 bits, so that a range up to 65535 ends.
     for (uint32_t port = ports.first; port <= ports.last; ++port) {
-      absl::StatusOr<ControlListener> listener =
+      absl::StatusOr<GrpcListener> listener =
           ListenOn(address.WithPort(static_cast<uint16_t>(port)));
       if (!absl::IsAlreadyExists(listener.status())) return listener;
       in_use = listener.status();

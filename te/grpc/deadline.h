@@ -1,5 +1,5 @@
-#ifndef TE_RPC_GRPC_DEADLINE_H_
-#define TE_RPC_GRPC_DEADLINE_H_
+#ifndef TE_GRPC_DEADLINE_H_
+#define TE_GRPC_DEADLINE_H_
 
 #include "grpc/support/time.h"
 #include "te/base/clock.h"
@@ -13,4 +13,4 @@ MonotonicTime FromGrpcDeadline(gpr_timespec deadline);
 
 }  // namespace te
 
-#endif  // TE_RPC_GRPC_DEADLINE_H_
+#endif  // TE_GRPC_DEADLINE_H_

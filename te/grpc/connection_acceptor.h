@@ -1,5 +1,5 @@
-#ifndef TE_RPC_CONNECTION_ACCEPTOR_H_
-#define TE_RPC_CONNECTION_ACCEPTOR_H_
+#ifndef TE_GRPC_CONNECTION_ACCEPTOR_H_
+#define TE_GRPC_CONNECTION_ACCEPTOR_H_
 
 #include <stddef.h>
 #include <stdint.h>
@@ -8,17 +8,19 @@
 #include <atomic>
 #include <functional>
 #include <memory>
+#include <string>
 #include <vector>
 
 #include "absl/status/statusor.h"
+#include "absl/strings/string_view.h"
 #include "te/base/clock.h"
 #include "te/base/thread.h"
 #include "te/base/unique_fd.h"
-#include "te/rpc/control_listener.h"
+#include "te/grpc/listener.h"
 
 namespace te {
 
-// Accepts connections on its own thread, `te-control`, for a consumer that
+// Accepts connections on a thread of its own for a consumer that
 // does not say when it closes them: gRPC. gRPC's own listener was rejected: it
 // takes any number of connections, and when it has met EMFILE once it accepts
 // none ever again.
@@ -32,9 +34,11 @@ class ConnectionAcceptor {
   // Called on the acceptor's thread.
   using Consumer = std::function<void(UniqueFd connection)>;
 
+  // `name`: of the port, in messages; "te-" goes before it for the thread's.
   // `max_connections` are open at a time. The cause when there is no thread.
   static absl::StatusOr<std::unique_ptr<ConnectionAcceptor>> Start(
-      ControlListener listener, int max_connections, Consumer consumer);
+      absl::string_view name, GrpcListener listener, int max_connections,
+      Consumer consumer);
 
   // Stops listening. The consumer is not called any more.
   ~ConnectionAcceptor();
@@ -51,8 +55,8 @@ class ConnectionAcceptor {
     ino_t inode;
   };
 
-  ConnectionAcceptor(ControlListener listener, int max_connections,
-                     Consumer consumer);
+  ConnectionAcceptor(absl::string_view name, GrpcListener listener,
+                     int max_connections, Consumer consumer);
 
   void Run();
   void Take(UniqueFd connection);
@@ -61,7 +65,8 @@ class ConnectionAcceptor {
   // after the timeout.
   void Await(int16_t events, int timeout_ms);
 
-  const ControlListener listener_;
+  const std::string name_;
+  const GrpcListener listener_;
   const size_t max_connections_;
   const Consumer consumer_;
   std::atomic<bool> stopping_ = false;
@@ -75,4 +80,4 @@ class ConnectionAcceptor {
 
 }  // namespace te
 
-#endif  // TE_RPC_CONNECTION_ACCEPTOR_H_
+#endif  // TE_GRPC_CONNECTION_ACCEPTOR_H_

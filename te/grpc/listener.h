@@ -1,5 +1,5 @@
-#ifndef TE_RPC_CONTROL_LISTENER_H_
-#define TE_RPC_CONTROL_LISTENER_H_
+#ifndef TE_GRPC_LISTENER_H_
+#define TE_GRPC_LISTENER_H_
 
 #include "absl/status/statusor.h"
 #include "te/base/host_port.h"
@@ -9,7 +9,7 @@
 namespace te {
 
 // A socket that listens.
-struct ControlListener {
+struct GrpcListener {
   UniqueFd fd;            // non-blocking, closed on exec
   SocketAddress address;  // with the port that was found
 };
@@ -18,9 +18,9 @@ struct ControlListener {
 // `ports` that is free; except that :: means IPv4's addresses too. Errors name
 // the address. ALREADY_EXISTS: every port is in use. NOT_FOUND: this host does
 // not have the address. Otherwise the cause from the system, at once.
-absl::StatusOr<ControlListener> ListenForControl(const SocketAddress& address,
-                                                 const PortRange& ports);
+absl::StatusOr<GrpcListener> ListenForGrpc(const SocketAddress& address,
+                                           const PortRange& ports);
 
 }  // namespace te
 
-#endif  // TE_RPC_CONTROL_LISTENER_H_
+#endif  // TE_GRPC_LISTENER_H_

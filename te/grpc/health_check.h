@@ -1,5 +1,5 @@
-#ifndef TE_RPC_HEALTH_CHECK_H_
-#define TE_RPC_HEALTH_CHECK_H_
+#ifndef TE_GRPC_HEALTH_CHECK_H_
+#define TE_GRPC_HEALTH_CHECK_H_
 
 #include <string>
 
@@ -14,4 +14,4 @@ absl::StatusOr<bool> CheckHealth(const std::string& address,
 
 }  // namespace te
 
-#endif  // TE_RPC_HEALTH_CHECK_H_
+#endif  // TE_GRPC_HEALTH_CHECK_H_

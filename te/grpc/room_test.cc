@@ -1,4 +1,4 @@
-#include "te/rpc/grpc_room.h"
+#include "te/grpc/room.h"
 
 #include <stdlib.h>
 #include <sys/resource.h>
@@ -6,17 +6,15 @@
 
 #include <chrono>
 #include <iostream>
-#include <memory>
 
 #include "absl/status/status.h"
 #include "gtest/gtest.h"
 #include "te/base/clock.h"
-#include "te/base/incarnation.h"
 #include "te/base/socket_address.h"
 #include "te/base/status_matchers.h"
-#include "te/rpc/control_client.h"
-#include "te/rpc/control_server.h"
-#include "te/rpc/fake_control_handler.h"
+#include "te/grpc/echo.grpc.pb.h"
+#include "te/grpc/health_check.h"
+#include "te/grpc/server.h"
 
 namespace te {
 namespace {
@@ -41,17 +39,15 @@ void Limit(decltype(RLIMIT_NOFILE) resource, rlim_t most) {
 }
 
 [[noreturn]] void Serve() {
-  FakeControlHandler handler;
-  ControlServerOptions options;
+  GrpcServerOptions options;
+  options.name = "test";
   options.address = *SocketAddress::FromIp("127.0.0.1", 0);
-  options.incarnation = *Incarnation::Random();
-  const auto server = ControlServer::Create(options, handler);
-  ExitWith(server.status());
+  proto::Echo::Service service;
+  ExitWith(GrpcServer::Create(options, {&service}).status());
 }
 
-[[noreturn]] void Call() {
-  auto client = *ControlClient::Create("127.0.0.1:1");
-  const absl::Status status = client->GetSegment(Soon()).status();
+[[noreturn]] void Ask() {
+  const absl::Status status = CheckHealth("127.0.0.1:1", Soon()).status();
   ExitWith(absl::IsUnavailable(status) ? absl::OkStatus() : status);
 }
 
@@ -67,18 +63,18 @@ TEST_F(GrpcRoomDeathTest, FewDescriptorsAreNoAbort) {
   for (rlim_t limit = kFewest; limit <= 32; limit += limit < 12 ? 1 : 4) {
     const auto exits = testing::ExitedWithCode(0);
     EXPECT_EXIT((Limit(RLIMIT_NOFILE, limit), Serve()), exits, "") << limit;
-    EXPECT_EXIT((Limit(RLIMIT_NOFILE, limit), Call()), exits, "") << limit;
+    EXPECT_EXIT((Limit(RLIMIT_NOFILE, limit), Ask()), exits, "") << limit;
   }
 }
 
 TEST_F(GrpcRoomDeathTest, SaysWhichLimitToRaise) {
   const auto exits = testing::ExitedWithCode(0);
   EXPECT_EXIT((Limit(RLIMIT_NOFILE, 10), Serve()), exits, "ulimit -n");
-  EXPECT_EXIT((Limit(RLIMIT_NOFILE, 10), Call()), exits, "ulimit -n");
+  EXPECT_EXIT((Limit(RLIMIT_NOFILE, 10), Ask()), exits, "ulimit -n");
   // The limit of processes does not bind root.
   if (geteuid() == 0) return;
   EXPECT_EXIT((Limit(RLIMIT_NPROC, 1), Serve()), exits, "ulimit -u");
-  EXPECT_EXIT((Limit(RLIMIT_NPROC, 1), Call()), exits, "ulimit -u");
+  EXPECT_EXIT((Limit(RLIMIT_NPROC, 1), Ask()), exits, "ulimit -u");
 }
 
 TEST(GrpcRoomTest, UsuallyThereIsRoom) { TE_EXPECT_OK(CheckRoomForGrpc()); }
