@@ -5,6 +5,7 @@
 #include <chrono>
 #include <memory>
 #include <string>
+#include <thread>
 #include <utility>
 #include <vector>
 
@@ -18,8 +19,12 @@
 #include "grpcpp/channel.h"
 #include "grpcpp/client_context.h"
 #include "grpcpp/create_channel.h"
+#include "grpcpp/impl/client_unary_call.h"
+#include "grpcpp/impl/rpc_method.h"
 #include "grpcpp/security/credentials.h"
+#include "grpcpp/support/byte_buffer.h"
 #include "grpcpp/support/channel_arguments.h"
+#include "grpcpp/support/slice.h"
 #include "grpcpp/support/status.h"
 #include "te/base/clock.h"
 #include "te/base/host_port.h"
@@ -35,6 +40,20 @@ namespace {
 
 // Between attempts of one call's connection, while its deadline lasts.
 constexpr int kMaxReconnectBackoffMs = 1'000;
+
+constexpr std::chrono::milliseconds kBetweenConnects(100);
+
+// A call that no server knows, and which is refused without doing anything.
+grpc::Status CallNothing(const std::shared_ptr<grpc::Channel>& channel,
+                         grpc::ClientContext& context) {
+  const grpc::internal::RpcMethod method("/te.Nothing/Call",
+                                         grpc::internal::RpcMethod::NORMAL_RPC);
+  const grpc::Slice empty;
+  const grpc::ByteBuffer request(&empty, 1);
+  grpc::ByteBuffer response;
+  return grpc::internal::BlockingUnaryCall(channel.get(), method, &context,
+                                           request, &response);
+}
 
 // One target of gRPC has addresses of one family, so IPv4 goes as IPv4-mapped
 // IPv6, which gRPC turns back where there is no IPv6.
@@ -144,6 +163,29 @@ absl::StatusOr<std::shared_ptr<grpc::Channel>> GrpcChannel::Get(
   MutexLock lock(mutex_);
   channel_ = channel;
   return channel;
+}
+
+absl::Status GrpcChannel::Connect(MonotonicTime deadline) {
+  for (;;) {
+    {
+      MutexLock lock(mutex_);
+      if (channel_ != nullptr &&
+          channel_->GetState(false) == GRPC_CHANNEL_READY) {
+        return absl::OkStatus();
+      }
+    }
+    const absl::Status status = Call("connect", deadline, CallNothing);
+    // Whatever it is, somebody has answered.
+    if (!absl::IsUnavailable(status) && !absl::IsDeadlineExceeded(status) &&
+        !absl::IsNotFound(status) && !absl::IsResourceExhausted(status)) {
+      return absl::OkStatus();
+    }
+    if (!absl::IsUnavailable(status) ||
+        RealClock().Now() + kBetweenConnects >= deadline) {
+      return status;
+    }
+    std::this_thread::sleep_for(kBetweenConnects);
+  }
 }
 
 absl::Status GrpcChannel::Call(

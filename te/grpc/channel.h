@@ -42,6 +42,12 @@ class GrpcChannel {
   GrpcChannel(absl::string_view server, std::vector<HostPort> addresses,
               GrpcChannelOptions options = {});
 
+  // Returns when there is a connection: a call that begins then is not refused
+  // for want of one, unless it breaks at that moment. Tries again and again
+  // until the deadline; errors are those of Call. Costs nothing when there is
+  // one.
+  absl::Status Connect(MonotonicTime deadline);
+
   // Makes one call: `invoke` is to pass the context on to a stub of the
   // channel.
   //

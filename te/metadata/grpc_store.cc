@@ -1,0 +1,161 @@
+#include "te/metadata/grpc_store.h"
+
+#include <chrono>
+#include <memory>
+#include <optional>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "absl/status/status.h"
+#include "absl/status/statusor.h"
+#include "absl/strings/str_cat.h"
+#include "absl/strings/string_view.h"
+#include "grpcpp/channel.h"
+#include "grpcpp/client_context.h"
+#include "te/base/clock.h"
+#include "te/base/status_macros.h"
+#include "te/grpc/channel.h"
+#include "te/grpc/tls.h"
+#include "te/metadata/grpc_address.h"
+#include "te/metadata/metadata_service.grpc.pb.h"
+#include "te/metadata/metadata_service.pb.h"
+#include "te/metadata/metadata_store.h"
+
+namespace te {
+namespace {
+
+using metadata::v1::Metadata;
+
+uint64_t Milliseconds(Duration lease) {
+  return static_cast<uint64_t>(
+      std::chrono::ceil<std::chrono::milliseconds>(lease).count());
+}
+
+absl::StatusOr<GrpcChannelOptions> ChannelOptions(const GrpcAddress& address) {
+  GrpcChannelOptions options;
+  if (!address.tls) return options;
+  options.tls_server_name = address.tls_name.empty()
+                                ? address.servers.front().host
+                                : address.tls_name;
+  TE_ASSIGN_OR_RETURN(options.credentials,
+                      TlsClientCredentials({.ca_file = address.ca_file,
+                                            .cert_file = address.cert_file,
+                                            .key_file = address.key_file}));
+  return options;
+}
+
+}  // namespace
+
+absl::StatusOr<std::unique_ptr<GrpcStore>> GrpcStore::Create(
+    const GrpcAddress& address, MonotonicTime deadline) {
+  TE_ASSIGN_OR_RETURN(GrpcChannelOptions options, ChannelOptions(address));
+  std::unique_ptr<GrpcStore> store(new GrpcStore(address, std::move(options)));
+  metadata::v1::GetRequest request;
+  request.set_key("te/version");
+  metadata::v1::GetResponse response;
+  const absl::Status status = store->channel_.Call(
+      "Get", deadline,
+      [&](const std::shared_ptr<grpc::Channel>& channel,
+          grpc::ClientContext& context) {
+        return Metadata::NewStub(channel)->Get(&context, request, &response);
+      });
+  if (!status.ok() && !absl::IsNotFound(status)) return status;
+  return store;
+}
+
+GrpcStore::GrpcStore(const GrpcAddress& address, GrpcChannelOptions options)
+    : channel_(absl::StrCat("metadata server ", address.ToString()),
+               address.servers, std::move(options)) {}
+
+template <typename Request, typename Response>
+absl::Status GrpcStore::Call(const char* name, Method<Request, Response> method,
+                             const Request& request, MonotonicTime deadline,
+                             Response& response) {
+  TE_RETURN_IF_ERROR(channel_.Connect(deadline));
+  return channel_.Call(name, deadline,
+                       [&](const std::shared_ptr<grpc::Channel>& channel,
+                           grpc::ClientContext& context) {
+                         const auto stub = Metadata::NewStub(channel);
+                         return ((*stub).*method)(&context, request, &response);
+                       });
+}
+
+absl::StatusOr<uint64_t> GrpcStore::Put(absl::string_view key,
+                                        absl::string_view value,
+                                        const PutOptions& options,
+                                        MonotonicTime deadline) {
+  TE_RETURN_IF_ERROR(ValidateCall(key, RealClock().Now(), deadline));
+  TE_RETURN_IF_ERROR(ValidateValue(key, value));
+  TE_RETURN_IF_ERROR(ValidateLease(key, options.lease));
+  metadata::v1::PutRequest request;
+  request.set_key(std::string(key));
+  request.set_value(std::string(value));
+  if (options.expected_version.has_value()) {
+    request.set_expected_version(*options.expected_version);
+  }
+  request.set_lease_ms(Milliseconds(options.lease));
+  metadata::v1::PutResponse response;
+  TE_RETURN_IF_ERROR(Call("Put", &Stub::Put, request, deadline, response));
+  return response.version();
+}
+
+absl::Status GrpcStore::Renew(absl::string_view key, uint64_t version,
+                              Duration lease, MonotonicTime deadline) {
+  TE_RETURN_IF_ERROR(ValidateCall(key, RealClock().Now(), deadline));
+  TE_RETURN_IF_ERROR(ValidateLease(key, lease));
+  metadata::v1::RenewRequest request;
+  request.set_key(std::string(key));
+  request.set_version(version);
+  request.set_lease_ms(Milliseconds(lease));
+  metadata::v1::RenewResponse response;
+  return Call("Renew", &Stub::Renew, request, deadline, response);
+}
+
+absl::StatusOr<StoredValue> GrpcStore::Get(absl::string_view key,
+                                           MonotonicTime deadline) {
+  TE_RETURN_IF_ERROR(ValidateCall(key, RealClock().Now(), deadline));
+  metadata::v1::GetRequest request;
+  request.set_key(std::string(key));
+  metadata::v1::GetResponse response;
+  TE_RETURN_IF_ERROR(Call("Get", &Stub::Get, request, deadline, response));
+  return StoredValue{.value = std::move(*response.mutable_value()),
+                     .version = response.version()};
+}
+
+absl::StatusOr<std::vector<std::string>> GrpcStore::List(
+    absl::string_view prefix, MonotonicTime deadline) {
+  TE_RETURN_IF_ERROR(ValidateCall(prefix, RealClock().Now(), deadline));
+  metadata::v1::ListRequest request;
+  request.set_prefix(std::string(prefix));
+  std::vector<std::string> keys;
+  metadata::v1::ListResponse response;
+  do {
+    response.Clear();
+    TE_RETURN_IF_ERROR(Call("List", &Stub::List, request, deadline, response));
+    for (std::string& key : *response.mutable_keys()) {
+      if (key <= request.after()) {
+        return absl::DataLossError(
+            absl::StrCat(channel_.server(), " lists keys out of order"));
+      }
+      request.set_after(key);
+      keys.push_back(std::move(key));
+    }
+  } while (response.more() && !response.keys().empty());
+  return keys;
+}
+
+absl::Status GrpcStore::Remove(absl::string_view key,
+                               std::optional<uint64_t> expected_version,
+                               MonotonicTime deadline) {
+  TE_RETURN_IF_ERROR(ValidateCall(key, RealClock().Now(), deadline));
+  metadata::v1::RemoveRequest request;
+  request.set_key(std::string(key));
+  if (expected_version.has_value()) {
+    request.set_expected_version(*expected_version);
+  }
+  metadata::v1::RemoveResponse response;
+  return Call("Remove", &Stub::Remove, request, deadline, response);
+}
+
+}  // namespace te

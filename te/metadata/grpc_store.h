@@ -1,0 +1,72 @@
+#ifndef TE_METADATA_GRPC_STORE_H_
+#define TE_METADATA_GRPC_STORE_H_
+
+#include <stdint.h>
+
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "absl/status/status.h"
+#include "absl/status/statusor.h"
+#include "absl/strings/string_view.h"
+#include "grpcpp/client_context.h"
+#include "grpcpp/support/status.h"
+#include "te/base/clock.h"
+#include "te/grpc/channel.h"
+#include "te/metadata/grpc_address.h"
+#include "te/metadata/metadata_service.grpc.pb.h"
+#include "te/metadata/metadata_store.h"
+
+namespace te {
+
+// A client of //te/metadata:metadata_server.
+//
+// A call that finds the server gone tries again until its deadline, as long as
+// nothing was sent; after that it fails with UNAVAILABLE. PERMISSION_DENIED and
+// the like are what the server's own store says.
+class GrpcStore final : public MetadataStore {
+ public:
+  // Asks the server once, so that a wrong address or certificate shows at the
+  // start. UNAVAILABLE: nobody answers there, or not with the right
+  // certificate. UNIMPLEMENTED: it is no metadata server. NOT_FOUND and
+  // INVALID_ARGUMENT for files of the address that cannot be read.
+  static absl::StatusOr<std::unique_ptr<GrpcStore>> Create(
+      const GrpcAddress& address, MonotonicTime deadline);
+  // No call may be under way.
+  ~GrpcStore() override = default;
+
+  absl::StatusOr<uint64_t> Put(absl::string_view key, absl::string_view value,
+                               const PutOptions& options,
+                               MonotonicTime deadline) override;
+  absl::Status Renew(absl::string_view key, uint64_t version, Duration lease,
+                     MonotonicTime deadline) override;
+  absl::StatusOr<StoredValue> Get(absl::string_view key,
+                                  MonotonicTime deadline) override;
+  absl::StatusOr<std::vector<std::string>> List(
+      absl::string_view prefix, MonotonicTime deadline) override;
+  absl::Status Remove(absl::string_view key,
+                      std::optional<uint64_t> expected_version,
+                      MonotonicTime deadline) override;
+
+ private:
+  using Stub = metadata::v1::Metadata::Stub;
+  template <typename Request, typename Response>
+  using Method = grpc::Status (Stub::*)(grpc::ClientContext*, const Request&,
+                                        Response*);
+
+  GrpcStore(const GrpcAddress& address, GrpcChannelOptions options);
+
+  // `name` is the method's, for messages.
+  template <typename Request, typename Response>
+  absl::Status Call(const char* name, Method<Request, Response> method,
+                    const Request& request, MonotonicTime deadline,
+                    Response& response);
+
+  GrpcChannel channel_;
+};
+
+}  // namespace te
+
+#endif  // TE_METADATA_GRPC_STORE_H_

@@ -1,0 +1,286 @@
+// Over real connections, to a server in this process.
+#include "te/metadata/grpc_store.h"
+
+#include <atomic>
+#include <chrono>
+#include <cstdint>
+#include <memory>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "absl/status/status.h"
+#include "absl/strings/str_cat.h"
+#include "gmock/gmock.h"
+#include "grpcpp/impl/service_type.h"
+#include "gtest/gtest.h"
+#include "te/base/clock.h"
+#include "te/base/host_port.h"
+#include "te/base/socket_address.h"
+#include "te/base/status_matchers.h"
+#include "te/base/thread.h"
+#include "te/grpc/server.h"
+#include "te/grpc/tls.h"
+#include "te/metadata/grpc_address.h"
+#include "te/metadata/in_process_store.h"
+#include "te/metadata/metadata_service.h"
+#include "te/metadata/metadata_store.h"
+#include "te/metadata/metadata_store_conformance.h"
+
+namespace te {
+namespace {
+
+using std::chrono::milliseconds;
+using std::chrono::seconds;
+using ::testing::AllOf;
+using ::testing::HasSubstr;
+using ::testing::SizeIs;
+
+MonotonicTime Soon() { return RealClock().Now() + seconds(60); }
+
+std::string File(const char* name) {
+  return absl::StrCat("te/grpc/testdata/", name);
+}
+
+struct ServerSetup {
+  bool tls = false;
+  std::string client_ca;  // asks clients for certificates
+  PortRange ports;
+  MetadataServiceOptions service;
+};
+
+// A metadata server, its service and its store.
+class Server {
+ public:
+  explicit Server(const ServerSetup& setup = {})
+      : service_(store_, setup.service) {
+    GrpcServerOptions options;
+    options.name = "metadata";
+    options.address = *SocketAddress::FromIp("127.0.0.1", 0);
+    options.ports = setup.ports;
+    if (setup.tls) {
+      auto credentials = TlsServerCredentials({.ca_file = setup.client_ca,
+                                               .cert_file = File("server.pem"),
+                                               .key_file = File("server.key")});
+      TE_EXPECT_OK(credentials);
+      options.credentials = *std::move(credentials);
+      tls_ = true;
+    }
+    auto server = GrpcServer::Create(options, {&service_});
+    TE_EXPECT_OK(server);
+    server_ = *std::move(server);
+  }
+
+  GrpcAddress address() const {
+    const SocketAddress& bound = server_->bound_address();
+    GrpcAddress address;
+    address.servers = {HostPort{.host = bound.ip(), .port = bound.port()}};
+    address.tls = tls_;
+    if (tls_) {
+      address.ca_file = File("ca.pem");
+      address.tls_name = "metadata.test";
+    }
+    return address;
+  }
+  PortRange ports() const {
+    const uint16_t port = server_->bound_address().port();
+    return {.first = port, .last = port};
+  }
+  InProcessStore& store() { return store_; }
+
+ private:
+  InProcessStore store_{{.max_keys = 100'000}};
+  MetadataService service_;
+  std::unique_ptr<GrpcServer> server_;
+  bool tls_ = false;
+};
+
+std::unique_ptr<GrpcStore> Connect(const GrpcAddress& address) {
+  auto store = GrpcStore::Create(address, Soon());
+  TE_EXPECT_OK(store);
+  return store.ok() ? *std::move(store) : nullptr;
+}
+
+// The store of one test, with a server of its own.
+class StoreAndServer final : public MetadataStore {
+ public:
+  explicit StoreAndServer(const ServerSetup& setup)
+      : server_(setup), store_(Connect(server_.address())) {}
+
+  absl::StatusOr<uint64_t> Put(absl::string_view key, absl::string_view value,
+                               const PutOptions& options,
+                               MonotonicTime deadline) override {
+    return store_->Put(key, value, options, deadline);
+  }
+  absl::Status Renew(absl::string_view key, uint64_t version, Duration lease,
+                     MonotonicTime deadline) override {
+    return store_->Renew(key, version, lease, deadline);
+  }
+  absl::StatusOr<StoredValue> Get(absl::string_view key,
+                                  MonotonicTime deadline) override {
+    return store_->Get(key, deadline);
+  }
+  absl::StatusOr<std::vector<std::string>> List(
+      absl::string_view prefix, MonotonicTime deadline) override {
+    return store_->List(prefix, deadline);
+  }
+  absl::Status Remove(absl::string_view key,
+                      std::optional<uint64_t> expected_version,
+                      MonotonicTime deadline) override {
+    return store_->Remove(key, expected_version, deadline);
+  }
+
+ private:
+  Server server_;
+  const std::unique_ptr<GrpcStore> store_;
+};
+
+INSTANTIATE_TEST_SUITE_P(Grpc, MetadataStoreConformance, testing::Values([] {
+                           return std::make_unique<StoreAndServer>(
+                               ServerSetup{});
+                         }));
+INSTANTIATE_TEST_SUITE_P(GrpcTls, MetadataStoreConformance, testing::Values([] {
+                           return std::make_unique<StoreAndServer>(
+                               ServerSetup{.tls = true});
+                         }));
+
+// A port of this host where nobody listens.
+GrpcAddress Nobody() { return Server().address(); }
+
+TEST(GrpcStoreTest, SaysThatNobodyAnswers) {
+  const GrpcAddress address = Nobody();
+  EXPECT_THAT(
+      GrpcStore::Create(address, Soon()),
+      StatusIs(absl::StatusCode::kUnavailable,
+               AllOf(HasSubstr(address.ToString()), HasSubstr("refused"))));
+}
+
+TEST(GrpcStoreTest, TakesTheServerThatAnswers) {
+  Server server;
+  GrpcAddress address = Nobody();
+  address.servers.push_back(server.address().servers.front());
+  const auto store = Connect(address);
+  ASSERT_NE(store, nullptr);
+  TE_EXPECT_OK(store->Put("k", "v", {}, Soon()));
+}
+
+TEST(GrpcStoreTest, SaysThatItIsNoMetadataServer) {
+  class Other final : public grpc::Service {
+   public:
+    Other() {
+      AddMethod(new grpc::internal::RpcServiceMethod(
+          "/other/Method", grpc::internal::RpcMethod::NORMAL_RPC, nullptr));
+    }
+  } service;
+  GrpcServerOptions options;
+  options.name = "other";
+  options.address = *SocketAddress::FromIp("127.0.0.1", 0);
+  TE_ASSERT_OK_AND_ASSIGN(const auto server,
+                          GrpcServer::Create(options, {&service}));
+  GrpcAddress address;
+  address.servers = {
+      HostPort{.host = "127.0.0.1", .port = server->bound_address().port()}};
+  EXPECT_THAT(GrpcStore::Create(address, Soon()),
+              StatusIs(absl::StatusCode::kUnimplemented,
+                       HasSubstr("compatible version")));
+}
+
+TEST(GrpcStoreTest, ComesBackWithTheServer) {
+  auto server = std::make_unique<Server>();
+  const PortRange ports = server->ports();
+  const auto store = Connect(server->address());
+  TE_ASSERT_OK(store->Put("k", "1", {}, Soon()).status());
+  server.reset();
+  EXPECT_THAT(store->Get("k", RealClock().Now() + milliseconds(50)),
+              StatusIs(absl::StatusCode::kUnavailable));
+  // A call that begins while it is away finds it when it is back, empty.
+  std::atomic<bool> began = false;
+  TE_ASSERT_OK_AND_ASSIGN(
+      const Thread caller, Thread::Start({.name = "caller"}, [&] {
+        began = true;
+        TE_EXPECT_OK(store->Put("k", "2", {}, Soon()).status());
+      }));
+  while (!began) std::this_thread::yield();
+  server = std::make_unique<Server>(ServerSetup{.ports = ports});
+}
+
+TEST(GrpcStoreTest, ListsInPages) {
+  Server server;
+  const auto store = Connect(server.address());
+  // More than a page, in keys of the greatest length.
+  constexpr int kKeys = 3000;
+  const std::string filler(MetadataStore::kMaxKeyBytes - 8, 'x');
+  for (int i = 0; i < kKeys; ++i) {
+    TE_ASSERT_OK(server.store()
+                     .Put(absl::StrCat("p/", 10000 + i, filler), "", {}, Soon())
+                     .status());
+  }
+  TE_ASSERT_OK_AND_ASSIGN(const std::vector<std::string> keys,
+                          store->List("p/", Soon()));
+  EXPECT_THAT(keys, SizeIs(kKeys));
+  EXPECT_EQ(std::vector<std::string>(keys.begin(), keys.end()),
+            *server.store().List("p/", Soon()));
+}
+
+TEST(GrpcStoreTest, TheServersLimitOfValuesIsNamed) {
+  Server server({.service = {.max_value_bytes = 10}});
+  const auto store = Connect(server.address());
+  TE_EXPECT_OK(store->Put("k", "0123456789", {}, Soon()));
+  EXPECT_THAT(store->Put("k", "0123456789a", {}, Soon()),
+              StatusIs(absl::StatusCode::kInvalidArgument,
+                       HasSubstr("exceeds this server's limit of 10")));
+}
+
+TEST(GrpcStoreTest, EachCallIsReported) {
+  std::vector<std::string> calls;
+  Server server({.service = {.on_access = [&](const MetadataAccess& access) {
+                   calls.push_back(absl::StrCat(
+                       access.method, " ", access.key, " ",
+                       absl::StatusCodeToString(access.status.code())));
+                 }}});
+  const auto store = Connect(server.address());
+  TE_EXPECT_OK(store->Put("k", "v", {}, Soon()));
+  TE_EXPECT_OK(store->Remove("k", 1, Soon()));
+  EXPECT_THAT(calls, testing::ElementsAre("Get te/version NOT_FOUND",
+                                          "Put k OK", "Remove k OK"));
+}
+
+TEST(GrpcStoreTest, TlsTakesNoCertificateOfAnotherAuthorityOrName) {
+  Server server({.tls = true});
+  GrpcAddress address = server.address();
+  address.ca_file = File("other_ca.pem");
+  EXPECT_THAT(GrpcStore::Create(address, Soon()),
+              StatusIs(absl::StatusCode::kUnavailable));
+  address = server.address();
+  address.tls_name = "another.test";
+  EXPECT_THAT(GrpcStore::Create(address, Soon()),
+              StatusIs(absl::StatusCode::kUnavailable));
+}
+
+TEST(GrpcStoreTest, TlsCanAskForTheClientsCertificate) {
+  Server server({.tls = true, .client_ca = File("ca.pem")});
+  GrpcAddress address = server.address();
+  EXPECT_THAT(GrpcStore::Create(address, Soon()),
+              StatusIs(absl::StatusCode::kUnavailable));
+  address.cert_file = File("client.pem");
+  address.key_file = File("client.key");
+  const auto store = Connect(address);
+  ASSERT_NE(store, nullptr);
+  TE_EXPECT_OK(store->Put("k", "v", {}, Soon()));
+}
+
+TEST(GrpcStoreTest, NamesTheTlsFileThatIsWrong) {
+  Server server({.tls = true});
+  GrpcAddress address = server.address();
+  address.ca_file = "/nonesuch/ca.pem";
+  EXPECT_THAT(GrpcStore::Create(address, Soon()),
+              StatusIs(absl::StatusCode::kNotFound,
+                       HasSubstr("TLS file /nonesuch/ca.pem")));
+  address.ca_file = "/dev/null";
+  EXPECT_THAT(GrpcStore::Create(address, Soon()),
+              StatusIs(absl::StatusCode::kInvalidArgument,
+                       HasSubstr("/dev/null holds no certificate")));
+}
+
+}  // namespace
+}  // namespace te

@@ -1,0 +1,140 @@
+#include "te/metadata/metadata_service.h"
+
+#include <stdint.h>
+
+#include <algorithm>
+#include <chrono>
+#include <optional>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "absl/functional/function_ref.h"
+#include "absl/status/status.h"
+#include "absl/status/statusor.h"
+#include "absl/strings/str_cat.h"
+#include "absl/strings/string_view.h"
+#include "grpcpp/server_context.h"
+#include "grpcpp/support/status.h"
+#include "te/base/clock.h"
+#include "te/base/status_macros.h"
+#include "te/grpc/deadline.h"
+#include "te/grpc/status_conversion.h"
+#include "te/metadata/metadata_service.pb.h"
+#include "te/metadata/metadata_store.h"
+
+namespace te {
+namespace {
+
+// Of the keys in one answer to List, about.
+constexpr size_t kListBytes = 1 << 20;
+
+// One that is too long for a Duration stays longer than any store allows.
+Duration LeaseOf(uint64_t milliseconds) {
+  constexpr uint64_t kTooLong =
+      2 * std::chrono::duration_cast<std::chrono::milliseconds>(
+              MetadataStore::kMaxLease)
+              .count();
+  return std::chrono::milliseconds(std::min(milliseconds, kTooLong));
+}
+
+template <typename Request>
+std::optional<uint64_t> ExpectedVersion(const Request& request) {
+  if (!request.has_expected_version()) return std::nullopt;
+  return request.expected_version();
+}
+
+}  // namespace
+
+MetadataService::MetadataService(MetadataStore& store,
+                                 MetadataServiceOptions options)
+    : store_(store), options_(std::move(options)) {}
+
+grpc::Status MetadataService::Serve(
+    absl::string_view method, const std::string& key,
+    const grpc::ServerContext& context,
+    absl::FunctionRef<absl::Status(MonotonicTime)> body) const {
+  const MonotonicTime begin = RealClock().Now();
+  const absl::Status status =
+      body(std::min(FromGrpcDeadline(context.raw_deadline()),
+                    DeadlineAfter(begin, options_.max_call_time)));
+  if (options_.on_access) {
+    options_.on_access({.method = method,
+                        .key = key,
+                        .peer = context.peer(),
+                        .status = status,
+                        .duration = RealClock().Now() - begin});
+  }
+  return ToGrpcStatus(status);
+}
+
+grpc::Status MetadataService::Put(grpc::ServerContext* context,
+                                  const metadata::v1::PutRequest* request,
+                                  metadata::v1::PutResponse* response) {
+  const auto put = [&](MonotonicTime deadline) -> absl::Status {
+    if (request->value().size() > options_.max_value_bytes) {
+      return absl::InvalidArgumentError(absl::StrCat(
+          DescribeKey(request->key()), ": a value of ", request->value().size(),
+          " bytes exceeds this server's limit of ", options_.max_value_bytes));
+    }
+    TE_ASSIGN_OR_RETURN(
+        const uint64_t version,
+        store_.Put(request->key(), request->value(),
+                   {.expected_version = ExpectedVersion(*request),
+                    .lease = LeaseOf(request->lease_ms())},
+                   deadline));
+    response->set_version(version);
+    return absl::OkStatus();
+  };
+  return Serve("Put", request->key(), *context, put);
+}
+
+grpc::Status MetadataService::Renew(grpc::ServerContext* context,
+                                    const metadata::v1::RenewRequest* request,
+                                    metadata::v1::RenewResponse* /*response*/) {
+  return Serve("Renew", request->key(), *context, [&](MonotonicTime deadline) {
+    return store_.Renew(request->key(), request->version(),
+                        LeaseOf(request->lease_ms()), deadline);
+  });
+}
+
+grpc::Status MetadataService::Get(grpc::ServerContext* context,
+                                  const metadata::v1::GetRequest* request,
+                                  metadata::v1::GetResponse* response) {
+  const auto get = [&](MonotonicTime deadline) -> absl::Status {
+    TE_ASSIGN_OR_RETURN(StoredValue stored,
+                        store_.Get(request->key(), deadline));
+    response->set_value(std::move(stored.value));
+    response->set_version(stored.version);
+    return absl::OkStatus();
+  };
+  return Serve("Get", request->key(), *context, get);
+}
+
+grpc::Status MetadataService::List(grpc::ServerContext* context,
+                                   const metadata::v1::ListRequest* request,
+                                   metadata::v1::ListResponse* response) {
+  const auto list = [&](MonotonicTime deadline) -> absl::Status {
+    TE_ASSIGN_OR_RETURN(std::vector<std::string> keys,
+                        store_.List(request->prefix(), deadline));
+    size_t bytes = 0;
+    auto key = std::upper_bound(keys.begin(), keys.end(), request->after());
+    for (; key != keys.end() && bytes < kListBytes; ++key) {
+      bytes += key->size();
+      response->add_keys(std::move(*key));
+    }
+    response->set_more(key != keys.end());
+    return absl::OkStatus();
+  };
+  return Serve("List", request->prefix(), *context, list);
+}
+
+grpc::Status MetadataService::Remove(
+    grpc::ServerContext* context, const metadata::v1::RemoveRequest* request,
+    metadata::v1::RemoveResponse* /*response*/) {
+  return Serve("Remove", request->key(), *context, [&](MonotonicTime deadline) {
+    return store_.Remove(request->key(), ExpectedVersion(*request), deadline);
+  });
+}
+
+}  // namespace te
