@@ -83,7 +83,7 @@ class Programs:
     def path(self, name):
         return os.path.join(self.options.bin_dir, name)
 
-    def iperf3(self, streams):
+    def iperf3(self, streams, *flags):
         # It cannot choose a port itself.
         with socket.create_server(("127.0.0.1", 0)) as probe:
             port = probe.getsockname()[1]
@@ -107,6 +107,7 @@ class Programs:
                     "--length=1M",
                     f"--parallel={streams}",
                     f"--time={max(1, round(self.seconds))}",
+                    *flags,
                     "--json",
                 ],
                 self.patience,
@@ -200,6 +201,8 @@ def find_pump_sizes(programs):
 def measure_round(programs, pump_sizes, results):
     for streams in STREAMS:
         results.add(f"iperf3 x{streams}", programs.iperf3(streams))
+        reno = programs.iperf3(streams, "--congestion=reno")
+        results.add(f"iperf3 reno x{streams}", reno)
         for block in LARGE_BLOCKS:
             name = f"pump {block} x{streams}"
             results.add(name, programs.pump(streams, block, pump_sizes[name]))

@@ -13,6 +13,7 @@ def results_with(values):
     results = compare_tcp.Results()
     for streams in compare_tcp.STREAMS:
         results.add(f"iperf3 x{streams}", 4)
+        results.add(f"iperf3 reno x{streams}", 4)
         for block in compare_tcp.LARGE_BLOCKS:
             results.add(f"pump {block} x{streams}", 6)
         for operation in ["read", "write"]:
@@ -30,7 +31,7 @@ def results_with(values):
 class FakePrograms:
     """Every figure is 1."""
 
-    def iperf3(self, streams):
+    def iperf3(self, streams, *flags):
         return 1
 
     def pump(self, streams, block, sizes, seconds=None):

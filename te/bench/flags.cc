@@ -88,9 +88,11 @@ DEFINE_double(connect_timeout, Defaults().connect_timeout,
 DEFINE_double(spin_us, Defaults().spin_us,
               "microseconds that waiting threads look before they sleep");
 DEFINE_int64(tcp_streams, Defaults().tcp_streams,
-             "TCP connections to each peer");
+             "TCP connections to each peer; more than one want as many "
+             "--tcp_io_threads, at both ends");
 DEFINE_int64(tcp_io_threads, Defaults().tcp_io_threads,
-             "threads that serve TCP connections");
+             "threads that serve peers, and move the data of all connections "
+             "to a peer but the first");
 DEFINE_string(tcp_window, Defaults().tcp_window,
               "bytes under way on one TCP connection at most");
 DEFINE_string(tcp_socket_buffer, Defaults().tcp_socket_buffer,

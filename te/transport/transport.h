@@ -38,9 +38,10 @@ class Rail {
   // doorbells.
   virtual void Post(absl::Span<Slice* const> slices) = 0;
 
-  // Moves whatever can move without blocking. A rail makes progress without
-  // being polled, at the price of waking a thread of the transport's; a caller
-  // that spins here between BeginPolling and EndPolling spares that.
+  // Moves what callers of this rail may move, without blocking. A rail makes
+  // progress without being polled, at the price of waking a thread of the
+  // transport's; a caller that spins here between BeginPolling and EndPolling
+  // spares that, for a request alone at least.
   virtual Progress Poll() = 0;
   virtual void BeginPolling() = 0;
   virtual void EndPolling() = 0;

@@ -68,6 +68,13 @@ absl::Status ListenError(int error, const SocketAddress& address) {
   return status;
 }
 
+// Every kernel has it. Where an administrator forbids it, the connection is as
+// good as without.
+void TakeReno(int fd) {
+  constexpr char kReno[] = "reno";
+  setsockopt(fd, IPPROTO_TCP, TCP_CONGESTION, kReno, sizeof(kReno) - 1);
+}
+
 absl::StatusOr<UniqueFd> ListenOn(const SocketAddress& address,
                                   const TcpOptions& options) {
   UniqueFd fd(
@@ -77,6 +84,7 @@ absl::StatusOr<UniqueFd> ListenOn(const SocketAddress& address,
   TE_RETURN_IF_ERROR(SetOption(fd.get(), SOL_SOCKET, SO_REUSEADDR, 1));
   // Accepted sockets inherit them; the receive window is settled by then.
   TE_RETURN_IF_ERROR(SetBuffers(fd.get(), options.socket_buffer_bytes));
+  if (address.IsLoopback()) TakeReno(fd.get());
   if (bind(fd.get(), address.data(), address.length()) != 0 ||
       listen(fd.get(), SOMAXCONN) != 0) {
     return ListenError(errno, address);
@@ -134,17 +142,16 @@ absl::Status Configure(int fd, const TcpOptions& options) {
   return SetOption(fd, IPPROTO_TCP, TCP_KEEPCNT, kProbes);
 }
 
+bool IsWithinOneHost(const SocketAddress& local, const SocketAddress& remote) {
+  return remote.IsLoopback() || local.WithPort(0) == remote.WithPort(0);
+}
+
 void AvoidPacingOnOneHost(int fd) {
   const auto local = LocalAddress(fd);
   const auto remote = RemoteAddress(fd);
-  if (!local.ok() || !remote.ok()) return;
-  if (!remote->IsLoopback() && !(local->WithPort(0) == remote->WithPort(0))) {
-    return;
+  if (local.ok() && remote.ok() && IsWithinOneHost(*local, *remote)) {
+    TakeReno(fd);
   }
-  // Every kernel has it and lets everybody use it. Should one refuse, then the
-  // connection is as good as without.
-  constexpr char kReno[] = "reno";
-  setsockopt(fd, IPPROTO_TCP, TCP_CONGESTION, kReno, sizeof(kReno) - 1);
 }
 
 absl::StatusOr<UniqueFd> Connect(const SocketAddress& address,
@@ -154,6 +161,7 @@ absl::StatusOr<UniqueFd> Connect(const SocketAddress& address,
       socket(address.family(), SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0));
   if (!fd.valid()) return ErrnoToStatus(errno, "cannot make a tcp socket");
   TE_RETURN_IF_ERROR(Configure(fd.get(), options));
+  if (address.IsLoopback()) TakeReno(fd.get());
   const absl::Status connected =
       ConnectSocket(fd.get(), address.data(), address.length(), deadline);
   if (connected.ok()) {

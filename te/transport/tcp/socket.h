@@ -37,10 +37,15 @@ absl::StatusOr<UniqueFd> Connect(const SocketAddress& address,
 // of peers that vanished.
 absl::Status Configure(int fd, const TcpOptions& options);
 
+// Whether a connection between the two does not leave this host.
+bool IsWithinOneHost(const SocketAddress& local, const SocketAddress& remote);
+
 // For a connection within this host takes the plainest congestion control,
 // reno: one that paces, as bbr does, costs a third of the bandwidth there and
 // has nothing to measure. To other hosts the system's choice stands. `fd` is
-// connected.
+// connected. The kernel goes on pacing what bbr has begun to, at the generous
+// rate that it gives reno, so Listen and Connect ask for reno before there is a
+// connection, where the address tells.
 void AvoidPacingOnOneHost(int fd);
 
 // Both ends, as "127.0.0.1:1 to 127.0.0.1:2".

@@ -163,11 +163,21 @@ TEST(AvoidPacingTest, TakesRenoWithinOneHost) {
   EXPECT_EQ(CongestionControlOf(socket.get()), "reno");
 }
 
-TEST(AvoidPacingTest, LeavesOthersAlone) {
-  TE_ASSERT_OK_AND_ASSIGN(const UniqueFd unconnected, Listen(On(0)));
-  if (!TakeAnother(unconnected.get())) GTEST_SKIP() << "only reno";
-  AvoidPacingOnOneHost(unconnected.get());
-  EXPECT_NE(CongestionControlOf(unconnected.get()), "reno");
+TEST(AvoidPacingTest, AcceptedConnectionsInheritRenoOfLoopback) {
+  TE_ASSERT_OK_AND_ASSIGN(const UniqueFd listener, Listen(On(0)));
+  EXPECT_EQ(CongestionControlOf(listener.get()), "reno");
+}
+
+TEST(AvoidPacingTest, OtherHostsAreOtherHosts) {
+  const auto at = [](const char* ip, uint16_t port) {
+    return *SocketAddress::FromIp(ip, port);
+  };
+  EXPECT_TRUE(IsWithinOneHost(at("127.0.0.1", 1), at("127.0.0.1", 2)));
+  EXPECT_TRUE(IsWithinOneHost(at("127.0.0.1", 1), at("127.0.0.2", 2)));
+  EXPECT_TRUE(IsWithinOneHost(at("::1", 1), at("::1", 2)));
+  EXPECT_TRUE(IsWithinOneHost(at("10.0.0.1", 1), at("10.0.0.1", 2)));
+  EXPECT_FALSE(IsWithinOneHost(at("10.0.0.1", 1), at("10.0.0.2", 1)));
+  EXPECT_FALSE(IsWithinOneHost(at("fd00::1", 1), at("fd00::2", 1)));
 }
 
 TEST(ListenTest, DoesNotTryOtherPortsOfAForeignAddress) {

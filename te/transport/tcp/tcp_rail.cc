@@ -17,7 +17,7 @@ constexpr uint64_t kRunBytes = 256 << 10;
 
 absl::StatusOr<std::shared_ptr<TcpRail>> TcpRail::Create(
     const ClientStream::Options& options, std::vector<UniqueFd> sockets,
-    absl::Span<const std::shared_ptr<IoLoop>> loops) {
+    absl::Span<const std::shared_ptr<IoLoop>> loops, size_t first_loop) {
   std::shared_ptr<TcpRail> rail(new TcpRail(
       absl::StrCat(options.name, " (", DescribeSocket(sockets.front().get()),
                    sockets.size() > 1 ? " and more)" : ")")));
@@ -27,7 +27,8 @@ absl::StatusOr<std::shared_ptr<TcpRail>> TcpRail::Create(
         absl::StrCat(options.name, " (", DescribeSocket(sockets[i].get()), ")");
     rail->streams_.push_back(std::make_shared<ClientStream>(
         std::move(stream_options), std::move(sockets[i]),
-        loops[i % loops.size()], [rail = rail.get()](const absl::Status& why) {
+        loops[(first_loop + i) % loops.size()],
+        [rail = rail.get()](const absl::Status& why) {
           rail->OnStreamBroken(why);
         }));
   }
@@ -40,7 +41,7 @@ TcpRail::~TcpRail() { Close(absl::CancelledError("the rail is gone")); }
 void TcpRail::Post(absl::Span<Slice* const> slices) {
   Distribute(slices);
   // Only now: a caller that is about to poll would have to share a processor
-  // with the loop's thread, woken for the first of the slices.
+  // with the loop's thread, woken for the first slice that was sent.
   for (const auto& stream : streams_) stream->Watch();
 }
 
@@ -54,7 +55,9 @@ void TcpRail::Distribute(absl::Span<Slice* const> slices) {
     if (streams_.size() == 1) count = slices.size();
     ClientStream& stream = LeastLoaded();
     const auto run = slices.subspan(0, count);
-    if (bytes >= kRunBytes && &stream != &CallersStream()) {
+    const bool busy = bytes >= kRunBytes || stream.queued_bytes() > 0;
+    if (busy && &stream != &CallersStream()) {
+      // Its thread starts at once, beside this one.
       stream.Leave(run);
     } else {
       stream.Post(run);

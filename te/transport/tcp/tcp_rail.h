@@ -21,14 +21,16 @@ namespace te::tcp {
 // back from one may be sent again only when nothing of it can still arrive.
 //
 // Callers move the data of the first stream by themselves. The others exist to
-// keep further processors busy, so their I/O threads do the copying: a caller
-// who had to serve all streams would be as slow as with one.
+// keep further processors busy, so their I/O threads do the copying, all but
+// that of a small group on an idle stream: a caller who had to serve all
+// streams would be as slow as with one.
 class TcpRail final : public Rail {
  public:
-  // `sockets` have said their Hello; each is served by one of `loops`.
+  // `sockets` have said their Hello; each is served by one of `loops`, in turn
+  // from the one of that number, which may be any.
   static absl::StatusOr<std::shared_ptr<TcpRail>> Create(
       const ClientStream::Options& options, std::vector<UniqueFd> sockets,
-      absl::Span<const std::shared_ptr<IoLoop>> loops);
+      absl::Span<const std::shared_ptr<IoLoop>> loops, size_t first_loop);
   ~TcpRail() override;
 
   void Post(absl::Span<Slice* const> slices) override;

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <array>
+#include <atomic>
 #include <chrono>
 #include <cstddef>
 #include <string>
@@ -113,7 +114,7 @@ class TcpTransport final : public Transport {
                             .name = absl::StrCat("tcp to ", peer.name),
                             .window_bytes = options_.window_bytes,
                             .checksum = options_.checksum},
-                           std::move(sockets), loops_);
+                           std::move(sockets), loops_, next_loop_++);
   }
 
   absl::StatusOr<std::string> Accept(const Incarnation& client,
@@ -174,6 +175,8 @@ class TcpTransport final : public Transport {
   const TcpOptions options_;
   const Incarnation self_;
   std::vector<std::shared_ptr<IoLoop>> loops_;
+  // Rails begin with different loops, so that all of them have work.
+  std::atomic<size_t> next_loop_{0};
   std::unique_ptr<TcpServer> server_;
 };
 
