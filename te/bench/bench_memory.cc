@@ -8,7 +8,7 @@
 #include "absl/strings/str_cat.h"
 #include "te/base/errno_status.h"
 #include "te/base/memory_location.h"
-#include "te/bench/size_text.h"
+#include "te/program/size_text.h"
 
 namespace te::bench {
 
@@ -21,9 +21,9 @@ absl::StatusOr<BenchMemory> BenchMemory::Map(absl::Span<const NumaNode> nodes,
                          MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
     if (address == MAP_FAILED) {
       return ErrnoToStatus(
-          errno,
-          absl::StrCat("map a buffer of ", FormatSize(size), " on NUMA node ",
-                       node.index, "; a smaller --buffer_size may fit"));
+          errno, absl::StrCat("map a buffer of ", program::FormatSize(size),
+                              " on NUMA node ", node.index,
+                              "; a smaller --buffer_size may fit"));
     }
     // One node needs no policy, and containers often forbid setting one.
     if (nodes.size() > 1 && numa_available() == 0) {

@@ -14,8 +14,8 @@
 #include "absl/strings/string_view.h"
 #include "te/base/host_port.h"
 #include "te/base/status_macros.h"
-#include "te/bench/size_text.h"
 #include "te/metadata/open_metadata_store.h"
+#include "te/program/size_text.h"
 
 namespace te::bench {
 namespace {
@@ -53,7 +53,7 @@ absl::Status CheckRange(absl::string_view flag, double value, double low,
 
 absl::StatusOr<uint64_t> Size(absl::string_view flag, absl::string_view text,
                               uint64_t low, uint64_t high) {
-  const absl::StatusOr<uint64_t> size = ParseSize(text);
+  const absl::StatusOr<uint64_t> size = program::ParseSize(text);
   if (!size.ok()) return WithFlag(flag, size.status());
   if (*size < low || *size > high) {
     return Bad(flag, absl::StrCat(text, " is out of range; it must be from ",
@@ -254,17 +254,19 @@ absl::StatusOr<uint64_t> ChooseBufferSize(const FlagValues& flags, Mode mode,
   uint64_t needed = kLoopbackBufferSize;
   for (const Workload& load : loads) {
     if (load.block_size > size) {
-      return Bad("block_size",
-                 absl::StrCat(FormatSize(load.block_size),
-                              " is more than the buffer has, ",
-                              FormatSize(size), "; see --buffer_size"));
+      return Bad(
+          "block_size",
+          absl::StrCat(program::FormatSize(load.block_size),
+                       " is more than the buffer has, ",
+                       program::FormatSize(size), "; see --buffer_size"));
     }
     if (load.Footprint() > size) {
-      return Bad("buffer_size",
-                 absl::StrCat(FormatSize(size), " is too small for ",
-                              load.threads, " threads x ", load.batch_size,
-                              " requests x ", FormatSize(load.block_size),
-                              ", which need ", FormatSize(load.Footprint())));
+      return Bad(
+          "buffer_size",
+          absl::StrCat(program::FormatSize(size), " is too small for ",
+                       load.threads, " threads x ", load.batch_size,
+                       " requests x ", program::FormatSize(load.block_size),
+                       ", which need ", program::FormatSize(load.Footprint())));
     }
     needed = std::max(needed, load.Footprint());
   }

@@ -1,14 +1,11 @@
 #include "te/bench/help.h"
 
-#include <cstddef>
 #include <vector>
 
-#include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
-#include "absl/strings/str_split.h"
 #include "absl/strings/string_view.h"
-#include "gflags/gflags.h"
 #include "te/bench/environment.h"
+#include "te/program/flag_help.h"
 
 namespace te::bench {
 namespace {
@@ -68,34 +65,6 @@ const std::vector<Group>& Groups() {
   return groups;
 }
 
-// Words in lines of at most 80 columns, after an indentation.
-std::string Wrap(absl::string_view text) {
-  constexpr size_t kWidth = 80;
-  constexpr absl::string_view kIndent = "      ";
-  std::string result;
-  std::string line(kIndent);
-  for (absl::string_view word : absl::StrSplit(text, ' ')) {
-    if (line.size() + 1 + word.size() > kWidth) {
-      absl::StrAppend(&result, line, "\n");
-      line = std::string(kIndent);
-    }
-    absl::StrAppend(&line, line.size() > kIndent.size() ? " " : "", word);
-  }
-  return absl::StrCat(result, line, "\n");
-}
-
-std::string DescribeFlag(const char* name) {
-  gflags::CommandLineFlagInfo info;
-  if (!gflags::GetCommandLineFlagInfo(name, &info)) return "";
-  // glog takes some of its defaults from the environment.
-  const bool ours = absl::EndsWith(info.filename, "te/bench/flags.cc");
-  return absl::StrCat("  --", info.name,
-                      ours && !info.default_value.empty()
-                          ? absl::StrCat("=", info.default_value)
-                          : "",
-                      "\n", Wrap(info.description));
-}
-
 }  // namespace
 
 std::string HelpText() {
@@ -103,7 +72,7 @@ std::string HelpText() {
   for (const Group& group : Groups()) {
     absl::StrAppend(&text, "\n", group.title, ":\n");
     for (const char* flag : group.flags) {
-      absl::StrAppend(&text, DescribeFlag(flag));
+      absl::StrAppend(&text, program::DescribeFlag(flag, "te/bench/flags.cc"));
     }
   }
   absl::StrAppend(&text,

@@ -20,9 +20,9 @@
 #include "te/base/thread.h"
 #include "te/base/unique_fd.h"
 #include "te/bench/request_failures.h"
-#include "te/bench/size_text.h"
 #include "te/bench/worker.h"
 #include "te/metadata/segment_descriptor.h"
+#include "te/program/size_text.h"
 
 namespace te::bench {
 namespace {
@@ -44,7 +44,8 @@ absl::Status Failure(const std::string& segment, const WorkloadRun& run) {
 // ends with us.
 absl::StatusOr<SegmentId> OpenSegment(TransferEngine& engine,
                                       const std::string& segment,
-                                      Duration timeout, StopSignal& stop) {
+                                      Duration timeout,
+                                      program::StopSignal& stop) {
   const UniqueFd opened(eventfd(0, EFD_CLOEXEC));
   if (!opened.valid()) return ErrnoToStatus(errno, "eventfd");
   absl::StatusOr<SegmentId> id = SegmentId{};
@@ -77,7 +78,7 @@ void LogStops(const WorkloadRun& run) {
 }  // namespace
 
 Initiator::Initiator(TransferEngine& engine, const BenchOptions& options,
-                     const BenchMemory& memory, StopSignal& stop)
+                     const BenchMemory& memory, program::StopSignal& stop)
     : engine_(engine),
       options_(options),
       memory_(memory),
@@ -86,7 +87,8 @@ Initiator::Initiator(TransferEngine& engine, const BenchOptions& options,
 
 absl::StatusOr<std::unique_ptr<Initiator>> Initiator::Create(
     TransferEngine& engine, const BenchOptions& options,
-    const std::string& segment, const BenchMemory& memory, StopSignal& stop) {
+    const std::string& segment, const BenchMemory& memory,
+    program::StopSignal& stop) {
   std::unique_ptr<Initiator> initiator(
       new Initiator(engine, options, memory, stop));
   TE_ASSIGN_OR_RETURN(
@@ -132,10 +134,10 @@ absl::StatusOr<std::vector<WorkloadRun::Place>> Initiator::PlacesFor(
     const RemoteBuffer& remote = remote_[i % remote_.size()];
     if (remote.length < workload.Footprint()) {
       return absl::FailedPreconditionError(absl::StrCat(
-          "the target's buffer has ", FormatSize(remote.length), ", but ",
-          workload.threads, " threads x ", workload.batch_size, " requests x ",
-          FormatSize(workload.block_size), " need ",
-          FormatSize(workload.Footprint()),
+          "the target's buffer has ", program::FormatSize(remote.length),
+          ", but ", workload.threads, " threads x ", workload.batch_size,
+          " requests x ", program::FormatSize(workload.block_size), " need ",
+          program::FormatSize(workload.Footprint()),
           "; start the target with a larger --buffer_size"));
     }
     const BenchMemory::Buffer& buffer = local[i % local.size()];

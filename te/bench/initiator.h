@@ -12,9 +12,9 @@
 #include "te/bench/bench_options.h"
 #include "te/bench/progress_line.h"
 #include "te/bench/report.h"
-#include "te/bench/stop_signal.h"
 #include "te/bench/workload_run.h"
 #include "te/core/transfer_engine.h"
+#include "te/program/stop_signal.h"
 
 namespace te::bench {
 
@@ -26,7 +26,8 @@ class Initiator {
   // engine.
   static absl::StatusOr<std::unique_ptr<Initiator>> Create(
       TransferEngine& engine, const BenchOptions& options,
-      const std::string& segment, const BenchMemory& memory, StopSignal& stop);
+      const std::string& segment, const BenchMemory& memory,
+      program::StopSignal& stop);
   ~Initiator();
 
   // Adds a row to `report` for each workload. ABORTED after the first one with
@@ -41,7 +42,7 @@ class Initiator {
   };
 
   Initiator(TransferEngine& engine, const BenchOptions& options,
-            const BenchMemory& memory, StopSignal& stop);
+            const BenchMemory& memory, program::StopSignal& stop);
 
   absl::Status Connect(const std::string& segment);
   absl::Status RunOne(const Workload& workload, Report& report);
@@ -53,7 +54,7 @@ class Initiator {
   TransferEngine& engine_;
   const BenchOptions& options_;
   const BenchMemory& memory_;
-  StopSignal& stop_;
+  program::StopSignal& stop_;
   ProgressLine progress_;
   std::string segment_name_;
   SegmentId segment_;

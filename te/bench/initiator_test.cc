@@ -30,7 +30,8 @@ class CountingReport final : public Report {
 
 TEST(InitiatorTest, ARunThatIsStoppedBeforeItsFirstBatchHasNoRow) {
   // First, because threads inherit what it blocks.
-  TE_ASSERT_OK_AND_ASSIGN(StopSignal stop, StopSignal::Create());
+  TE_ASSERT_OK_AND_ASSIGN(program::StopSignal stop,
+                          program::StopSignal::Create());
   BenchOptions options;
   options.engine.local_server_name = "127.0.0.1";
   // So large that the signal is seen before a batch is done.

@@ -10,13 +10,13 @@
 #include "te/base/host_port.h"
 #include "te/base/status_macros.h"
 #include "te/bench/bench_memory.h"
-#include "te/bench/exit_status.h"
 #include "te/bench/initiator.h"
-#include "te/bench/size_text.h"
 #include "te/bench/start_engine.h"
 #include "te/bench/startup_log.h"
 #include "te/bench/target_process.h"
 #include "te/core/transfer_engine.h"
+#include "te/program/exit_status.h"
+#include "te/program/size_text.h"
 
 namespace te::bench {
 namespace {
@@ -44,14 +44,14 @@ absl::StatusOr<std::string> LoopbackName(const BenchOptions& options) {
 absl::Status MeasureOwnTarget(TransferEngine& engine,
                               const BenchOptions& options,
                               const BenchMemory& memory, Report& report,
-                              StopSignal& stop, std::ostream& out) {
+                              program::StopSignal& stop, std::ostream& out) {
   TE_ASSIGN_OR_RETURN(
       const std::unique_ptr<TargetProcess> target,
       TargetProcess::Start(TargetArguments(options), kStartTimeout));
   if (!options.json) {
     out << "Loopback over " << options.engine.protocol
         << ": a target process of its own at " << target->segment_name()
-        << ", buffers of " << FormatSize(options.buffer_size) << ", "
+        << ", buffers of " << program::FormatSize(options.buffer_size) << ", "
         << Seconds(options.duration) << " s a row. --help tells more.\n"
         << std::endl;
   }
@@ -62,7 +62,7 @@ absl::Status MeasureOwnTarget(TransferEngine& engine,
 }
 
 absl::Status RunProtocol(const BenchOptions& options, Report& report,
-                         StopSignal& stop, std::ostream& out) {
+                         program::StopSignal& stop, std::ostream& out) {
   const std::vector<NumaNode> nodes = FindNodes();
   TE_ASSIGN_OR_RETURN(const BenchMemory memory,
                       BenchMemory::Map(nodes, options.buffer_size));
@@ -70,7 +70,7 @@ absl::Status RunProtocol(const BenchOptions& options, Report& report,
   TE_ASSIGN_OR_RETURN(const std::unique_ptr<TransferEngine> engine,
                       StartEngine(options.engine));
   LogMachine(nodes);
-  return AtRunTime(
+  return program::AtRunTime(
       MeasureOwnTarget(*engine, options, memory, report, stop, out));
 }
 
@@ -99,7 +99,7 @@ std::vector<std::string> TargetArguments(const BenchOptions& options) {
 }
 
 absl::Status RunLoopback(const BenchOptions& options, Report& report,
-                         StopSignal& stop, std::ostream& out) {
+                         program::StopSignal& stop, std::ostream& out) {
   BenchOptions each = options;
   TE_ASSIGN_OR_RETURN(each.engine.local_server_name, LoopbackName(options));
   for (const std::string& protocol : ProtocolsToMeasure(options)) {

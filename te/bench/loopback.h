@@ -8,7 +8,7 @@
 #include "absl/status/status.h"
 #include "te/bench/bench_options.h"
 #include "te/bench/report.h"
-#include "te/bench/stop_signal.h"
+#include "te/program/stop_signal.h"
 
 namespace te::bench {
 
@@ -19,7 +19,7 @@ std::vector<std::string> TargetArguments(const BenchOptions& options);
 // protocol of the options or, for "auto", with each that this machine has. Says
 // to `out` what it does.
 absl::Status RunLoopback(const BenchOptions& options, Report& report,
-                         StopSignal& stop, std::ostream& out);
+                         program::StopSignal& stop, std::ostream& out);
 
 }  // namespace te::bench
 

@@ -23,20 +23,20 @@
 #include "te/base/status_macros.h"
 #include "te/bench/bench_memory.h"
 #include "te/bench/bench_options.h"
-#include "te/bench/command_line.h"
 #include "te/bench/environment.h"
-#include "te/bench/exit_status.h"
 #include "te/bench/flags.h"
 #include "te/bench/help.h"
 #include "te/bench/initiator.h"
 #include "te/bench/loopback.h"
 #include "te/bench/report.h"
-#include "te/bench/standard_streams.h"
 #include "te/bench/start_engine.h"
 #include "te/bench/startup_log.h"
-#include "te/bench/stop_signal.h"
 #include "te/bench/target.h"
 #include "te/core/transfer_engine.h"
+#include "te/program/command_line.h"
+#include "te/program/exit_status.h"
+#include "te/program/standard_streams.h"
+#include "te/program/stop_signal.h"
 
 namespace te::bench {
 namespace {
@@ -48,7 +48,7 @@ absl::StatusOr<EnvironmentEffect> ApplyEnvironment(
                       InterpretEnvironment(ReadEnvironment(), given,
                                            ReadFlags(given).local_server_name));
   for (const FlagFromEnvironment& flag : effect.flags) {
-    TE_RETURN_IF_ERROR(SetFlag(flag.flag, flag.value));
+    TE_RETURN_IF_ERROR(program::SetFlag(flag.flag, flag.value));
     given.insert(flag.flag);
   }
   return effect;
@@ -108,7 +108,7 @@ void RaiseOpenFileLimit() {
 
 absl::Status Measure(TransferEngine& engine, const BenchOptions& options,
                      const BenchMemory& memory, Report& report,
-                     StopSignal& stop) {
+                     program::StopSignal& stop) {
   TE_ASSIGN_OR_RETURN(
       const std::unique_ptr<Initiator> initiator,
       Initiator::Create(engine, options, options.segment, memory, stop));
@@ -116,18 +116,18 @@ absl::Status Measure(TransferEngine& engine, const BenchOptions& options,
 }
 
 absl::Status RunInitiator(const BenchOptions& options, Report& report,
-                          StopSignal& stop) {
+                          program::StopSignal& stop) {
   const std::vector<NumaNode> nodes = FindNodes();
   TE_ASSIGN_OR_RETURN(const BenchMemory memory,
                       BenchMemory::Map(nodes, options.buffer_size));
   TE_ASSIGN_OR_RETURN(const std::unique_ptr<TransferEngine> engine,
                       StartEngine(options.engine));
   LogMachine(nodes);
-  return AtRunTime(Measure(*engine, options, memory, report, stop));
+  return program::AtRunTime(Measure(*engine, options, memory, report, stop));
 }
 
 absl::Status RunMode(const BenchOptions& options, const char* program) {
-  TE_ASSIGN_OR_RETURN(StopSignal stop, StopSignal::Create());
+  TE_ASSIGN_OR_RETURN(program::StopSignal stop, program::StopSignal::Create());
   if (options.mode == Mode::kTarget) {
     return RunTarget(options, program, stop, std::cout);
   }
@@ -161,7 +161,7 @@ absl::Status RunWithFlags(const FlagValues& flags,
 
 absl::Status Run(absl::Span<char* const> arguments) {
   TE_ASSIGN_OR_RETURN(std::set<std::string> given,
-                      ParseCommandLine(arguments.subspan(1)));
+                      program::ParseCommandLine(arguments.subspan(1)));
   if (HelpWanted()) {
     std::cout << HelpText();
     return absl::OkStatus();
@@ -174,14 +174,14 @@ absl::Status Run(absl::Span<char* const> arguments) {
 }  // namespace
 
 int RunTransferBench(absl::Span<char* const> arguments) {
-  OccupyStandardStreams();
+  program::OccupyStandardStreams();
   RaiseOpenFileLimit();
   absl::Status status = Run(arguments);
-  status.Update(CheckWritten(std::cout));
+  status.Update(program::CheckWritten(std::cout));
   if (!status.ok()) {
     std::cerr << "transfer_bench: " << status.message() << std::endl;
   }
-  return ExitStatus(status);
+  return program::ExitStatus(status);
 }
 
 }  // namespace te::bench

@@ -7,7 +7,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_format.h"
-#include "te/bench/size_text.h"
+#include "te/program/size_text.h"
 
 namespace te::bench {
 
@@ -16,12 +16,12 @@ std::string DescribeProgress(const Workload& workload, uint64_t bytes,
                              const RateUnit& unit, int precision) {
   const double seconds = std::chrono::duration<double>(elapsed).count();
   const double all = std::chrono::duration<double>(duration).count();
-  return absl::StrFormat("%s %s x %d, %d thread%s: %.1f of %.1f s, %.*f %s/s",
-                         TrafficName(workload.traffic),
-                         FormatSize(workload.block_size), workload.batch_size,
-                         workload.threads, workload.threads == 1 ? "" : "s",
-                         std::min(seconds, all), all, precision,
-                         unit.Rate(bytes, seconds), unit.name);
+  return absl::StrFormat(
+      "%s %s x %d, %d thread%s: %.1f of %.1f s, %.*f %s/s",
+      TrafficName(workload.traffic), program::FormatSize(workload.block_size),
+      workload.batch_size, workload.threads, workload.threads == 1 ? "" : "s",
+      std::min(seconds, all), all, precision, unit.Rate(bytes, seconds),
+      unit.name);
 }
 
 ProgressLine::ProgressLine(int fd) : fd_(fd), terminal_(isatty(fd) == 1) {}

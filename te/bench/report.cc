@@ -6,7 +6,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_format.h"
-#include "te/bench/size_text.h"
+#include "te/program/size_text.h"
 
 namespace te::bench {
 namespace {
@@ -37,7 +37,7 @@ class TableReport final : public Report {
         "%.*f", precision_, unit_.Rate(row.bytes, row.duration_s));
     out_ << absl::StrFormat(
         kColumns, row.transport, TrafficName(load.traffic),
-        FormatSize(load.block_size), absl::StrCat(load.batch_size),
+        program::FormatSize(load.block_size), absl::StrCat(load.batch_size),
         absl::StrCat(load.threads), absl::StrCat(row.batches), rate,
         absl::StrFormat("%.0f", PerSecond(row.requests, row.duration_s)),
         FormatLatency(row.latency.Quantile(0.5)),
@@ -57,7 +57,7 @@ class TableReport final : public Report {
   void Finish() override {
     if (rows_ == 0) return;
     if (verified_bytes_ > 0 && errors_ == 0) {
-      out_ << "Verified " << FormatSize(verified_bytes_)
+      out_ << "Verified " << program::FormatSize(verified_bytes_)
            << ": every byte is where it belongs.\n";
     }
     out_ << absl::StrFormat(

@@ -5,7 +5,7 @@
 #include "absl/strings/str_join.h"
 #include "glog/logging.h"
 #include "te/base/socket_address.h"
-#include "te/bench/size_text.h"
+#include "te/program/size_text.h"
 #include "te/topology/hwloc_topology.h"
 
 namespace te::bench {
@@ -55,7 +55,7 @@ std::vector<std::string> DescribeNodes(absl::Span<const NumaNode> nodes) {
   for (const NumaNode& node : nodes) {
     lines.push_back(absl::StrCat("NUMA node ", node.index, ": CPUs ",
                                  FormatCpus(node.cpus), ", ",
-                                 FormatSize(node.memory_bytes)));
+                                 program::FormatSize(node.memory_bytes)));
   }
   return lines;
 }

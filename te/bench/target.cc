@@ -14,13 +14,13 @@
 #include "te/base/errno_status.h"
 #include "te/base/status_macros.h"
 #include "te/bench/bench_memory.h"
-#include "te/bench/exit_status.h"
 #include "te/bench/pattern.h"
-#include "te/bench/standard_streams.h"
 #include "te/bench/start_engine.h"
 #include "te/bench/startup_log.h"
 #include "te/core/transfer_engine.h"
 #include "te/metadata/open_metadata_store.h"
+#include "te/program/exit_status.h"
+#include "te/program/standard_streams.h"
 
 namespace te::bench {
 namespace {
@@ -36,7 +36,7 @@ absl::Status TellReady(int fd, const std::string& segment) {
 }
 
 // Until a signal comes or nobody holds the other end of the lifeline.
-absl::Status WaitForEnd(StopSignal& stop, int lifeline) {
+absl::Status WaitForEnd(program::StopSignal& stop, int lifeline) {
   pollfd fds[] = {{.fd = stop.fd(), .events = POLLIN, .revents = 0},
                   {.fd = lifeline, .events = POLLIN, .revents = 0}};
   while (true) {
@@ -58,7 +58,7 @@ absl::Status WaitForEnd(StopSignal& stop, int lifeline) {
 
 absl::Status Serve(TransferEngine& engine, const BenchMemory& memory,
                    const BenchOptions& options, const std::string& program,
-                   StopSignal& stop, std::ostream& out) {
+                   program::StopSignal& stop, std::ostream& out) {
   for (const BenchMemory::Buffer& buffer : memory.buffers()) {
     FillPattern(buffer.bytes, kTargetSeed, 0);
   }
@@ -66,7 +66,7 @@ absl::Status Serve(TransferEngine& engine, const BenchMemory& memory,
       engine.RegisterMemory(memory.Regions(Access::kRemoteReadWrite)).status());
   out << "Target is ready. At the other end: "
       << InitiatorCommand(program, options, engine.segment_name()) << std::endl;
-  TE_RETURN_IF_ERROR(CheckWritten(out));
+  TE_RETURN_IF_ERROR(program::CheckWritten(out));
   if (options.ready_fd >= 0) {
     TE_RETURN_IF_ERROR(TellReady(options.ready_fd, engine.segment_name()));
   }
@@ -97,7 +97,7 @@ std::string InitiatorCommand(const std::string& program,
 }
 
 absl::Status RunTarget(const BenchOptions& options, const std::string& program,
-                       StopSignal& stop, std::ostream& out) {
+                       program::StopSignal& stop, std::ostream& out) {
   const std::vector<NumaNode> nodes = FindNodes();
   // Before the engine, which serves it until its end.
   TE_ASSIGN_OR_RETURN(const BenchMemory memory,
@@ -105,7 +105,8 @@ absl::Status RunTarget(const BenchOptions& options, const std::string& program,
   TE_ASSIGN_OR_RETURN(const std::unique_ptr<TransferEngine> engine,
                       StartEngine(options.engine));
   LogMachine(nodes);
-  return AtRunTime(Serve(*engine, memory, options, program, stop, out));
+  return program::AtRunTime(
+      Serve(*engine, memory, options, program, stop, out));
 }
 
 }  // namespace te::bench

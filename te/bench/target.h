@@ -6,7 +6,7 @@
 
 #include "absl/status/status.h"
 #include "te/bench/bench_options.h"
-#include "te/bench/stop_signal.h"
+#include "te/program/stop_signal.h"
 
 namespace te::bench {
 
@@ -18,7 +18,7 @@ std::string InitiatorCommand(const std::string& program,
 // Serves its memory until a signal comes or the lifeline ends. Prints to `out`
 // how `program` is to be called at the other end.
 absl::Status RunTarget(const BenchOptions& options, const std::string& program,
-                       StopSignal& stop, std::ostream& out);
+                       program::StopSignal& stop, std::ostream& out);
 
 }  // namespace te::bench
 

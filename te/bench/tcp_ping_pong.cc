@@ -22,10 +22,10 @@
 #include "te/base/clock.h"
 #include "te/base/errno_status.h"
 #include "te/base/status_macros.h"
-#include "te/bench/command_line.h"
 #include "te/bench/latency_histogram.h"
-#include "te/bench/size_text.h"
 #include "te/bench/stream_pair.h"
+#include "te/program/command_line.h"
+#include "te/program/size_text.h"
 
 DEFINE_string(request_size, "4K", "bytes of a message, there");
 DEFINE_string(reply_size, "4K", "bytes of a message, back");
@@ -109,10 +109,10 @@ double Microseconds(Duration duration) {
 }
 
 absl::Status Run(absl::Span<char* const> arguments) {
-  TE_RETURN_IF_ERROR(ParseCommandLine(arguments.subspan(1)).status());
+  TE_RETURN_IF_ERROR(program::ParseCommandLine(arguments.subspan(1)).status());
   Sizes sizes;
-  TE_ASSIGN_OR_RETURN(sizes.request, ParseSize(FLAGS_request_size));
-  TE_ASSIGN_OR_RETURN(sizes.reply, ParseSize(FLAGS_reply_size));
+  TE_ASSIGN_OR_RETURN(sizes.request, program::ParseSize(FLAGS_request_size));
+  TE_ASSIGN_OR_RETURN(sizes.reply, program::ParseSize(FLAGS_reply_size));
   if (sizes.request == 0 || sizes.reply == 0 || FLAGS_duration <= 0 ||
       FLAGS_spin_us < 0) {
     return absl::InvalidArgumentError("sizes and times must be positive");

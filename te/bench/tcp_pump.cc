@@ -25,9 +25,9 @@
 #include "te/base/errno_status.h"
 #include "te/base/status_macros.h"
 #include "te/base/thread.h"
-#include "te/bench/command_line.h"
-#include "te/bench/size_text.h"
 #include "te/bench/stream_pair.h"
+#include "te/program/command_line.h"
+#include "te/program/size_text.h"
 
 DEFINE_string(write_size, "64K", "bytes of each send");
 DEFINE_string(read_size, "256K", "bytes of each receive, at most");
@@ -103,9 +103,9 @@ void Pause(double seconds) {
 
 absl::StatusOr<Sizes> ReadSizes() {
   Sizes sizes;
-  TE_ASSIGN_OR_RETURN(sizes.write, ParseSize(FLAGS_write_size));
-  TE_ASSIGN_OR_RETURN(sizes.read, ParseSize(FLAGS_read_size));
-  TE_ASSIGN_OR_RETURN(sizes.footprint, ParseSize(FLAGS_footprint));
+  TE_ASSIGN_OR_RETURN(sizes.write, program::ParseSize(FLAGS_write_size));
+  TE_ASSIGN_OR_RETURN(sizes.read, program::ParseSize(FLAGS_read_size));
+  TE_ASSIGN_OR_RETURN(sizes.footprint, program::ParseSize(FLAGS_footprint));
   if (sizes.write == 0 || sizes.read == 0 || sizes.footprint == 0 ||
       FLAGS_streams < 1 || FLAGS_duration <= 0) {
     return absl::InvalidArgumentError("sizes and numbers must be positive");
@@ -115,7 +115,7 @@ absl::StatusOr<Sizes> ReadSizes() {
 
 absl::Status Run(absl::Span<char* const> arguments) {
   constexpr double kWarmUp = 0.1;
-  TE_RETURN_IF_ERROR(ParseCommandLine(arguments.subspan(1)).status());
+  TE_RETURN_IF_ERROR(program::ParseCommandLine(arguments.subspan(1)).status());
   TE_ASSIGN_OR_RETURN(const Sizes sizes, ReadSizes());
   pid_t child = 0;
   TE_ASSIGN_OR_RETURN(

@@ -1,9 +1,15 @@
 #include "te/metadata/open_metadata_store.h"
 
+#include <memory>
+#include <string>
+#include <variant>
+
 #include "absl/status/status.h"
 #include "absl/strings/escaping.h"
 #include "absl/strings/str_cat.h"
 #include "te/base/status_macros.h"
+#include "te/metadata/grpc_address.h"
+#include "te/metadata/grpc_store.h"
 #include "te/metadata/redis_address.h"
 #include "te/metadata/redis_store.h"
 
@@ -11,8 +17,9 @@ namespace te {
 
 namespace {
 
-// The only kind of address that there is so far.
-absl::StatusOr<RedisAddress> ParseAddress(absl::string_view uri) {
+using Address = std::variant<RedisAddress, GrpcAddress>;
+
+absl::StatusOr<Address> ParseAddress(absl::string_view uri) {
   const size_t end = uri.find("://");
   // Nothing but the scheme is quoted: the rest may hold a password.
   const absl::string_view scheme =
@@ -20,25 +27,36 @@ absl::StatusOr<RedisAddress> ParseAddress(absl::string_view uri) {
   if (scheme == "redis" || scheme == "rediss" || scheme == "unix") {
     return RedisAddress::Parse(uri);
   }
+  if (scheme == "grpc" || scheme == "grpcs") return GrpcAddress::Parse(uri);
   return absl::InvalidArgumentError(absl::StrCat(
       "unknown metadata server \"", absl::CHexEscape(scheme.substr(0, 100)),
-      "\"; this engine knows: p2p, redis://host[:port], "
-      "unix:///path"));
+      "\"; this engine knows: p2p, redis://host[:port], unix:///path, "
+      "grpc://host:port, grpcs://host:port?ca=FILE"));
+}
+
+absl::StatusOr<std::unique_ptr<MetadataStore>> Open(const RedisAddress& address,
+                                                    MonotonicTime deadline) {
+  return RedisStore::Create(address, {}, deadline);
+}
+
+absl::StatusOr<std::unique_ptr<MetadataStore>> Open(const GrpcAddress& address,
+                                                    MonotonicTime deadline) {
+  return GrpcStore::Create(address, deadline);
 }
 
 }  // namespace
 
 absl::StatusOr<std::unique_ptr<MetadataStore>> OpenMetadataStore(
     absl::string_view uri, MonotonicTime deadline) {
-  TE_ASSIGN_OR_RETURN(const RedisAddress address, ParseAddress(uri));
-  TE_ASSIGN_OR_RETURN(std::unique_ptr<MetadataStore> store,
-                      RedisStore::Create(address, {}, deadline));
-  return store;
+  TE_ASSIGN_OR_RETURN(const Address parsed, ParseAddress(uri));
+  return std::visit(
+      [&](const auto& address) { return Open(address, deadline); }, parsed);
 }
 
 absl::StatusOr<std::string> DescribeMetadataStore(absl::string_view uri) {
-  TE_ASSIGN_OR_RETURN(const RedisAddress address, ParseAddress(uri));
-  return address.ToString();
+  TE_ASSIGN_OR_RETURN(const Address parsed, ParseAddress(uri));
+  return std::visit([](const auto& address) { return address.ToString(); },
+                    parsed);
 }
 
 }  // namespace te

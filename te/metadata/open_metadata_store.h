@@ -11,7 +11,8 @@
 
 namespace te {
 
-// The store at an address such as redis://host; see redis_address.h.
+// The store at an address such as redis://host or grpc://host:port; see
+// redis_address.h and grpc_address.h.
 // INVALID_ARGUMENT for a scheme that is not known, which lists those that are.
 // Other errors are those of the store's own Create: it must be reachable now.
 absl::StatusOr<std::unique_ptr<MetadataStore>> OpenMetadataStore(

@@ -1,5 +1,5 @@
-#ifndef TE_BENCH_SIZE_TEXT_H_
-#define TE_BENCH_SIZE_TEXT_H_
+#ifndef TE_PROGRAM_SIZE_TEXT_H_
+#define TE_PROGRAM_SIZE_TEXT_H_
 
 #include <cstdint>
 #include <string>
@@ -7,7 +7,7 @@
 #include "absl/status/statusor.h"
 #include "absl/strings/string_view.h"
 
-namespace te::bench {
+namespace te::program {
 
 // Reads a number of bytes: "65536", "64K", "64KiB", "1G". The suffixes, in
 // either case, mean powers of 1024. INVALID_ARGUMENT quotes anything else, and
@@ -17,6 +17,6 @@ absl::StatusOr<uint64_t> ParseSize(absl::string_view text);
 // "4 KiB", "1 GiB"; up to one decimal where it does not come out even.
 std::string FormatSize(uint64_t bytes);
 
-}  // namespace te::bench
+}  // namespace te::program
 
-#endif  // TE_BENCH_SIZE_TEXT_H_
+#endif  // TE_PROGRAM_SIZE_TEXT_H_

@@ -1,11 +1,11 @@
-#ifndef TE_BENCH_STANDARD_STREAMS_H_
-#define TE_BENCH_STANDARD_STREAMS_H_
+#ifndef TE_PROGRAM_STANDARD_STREAMS_H_
+#define TE_PROGRAM_STANDARD_STREAMS_H_
 
 #include <ostream>
 
 #include "absl/status/status.h"
 
-namespace te::bench {
+namespace te::program {
 
 // Takes the numbers of those of stdin, stdout and stderr that are closed, so
 // that no socket gets them and with it what is printed. Writing to them fails
@@ -16,6 +16,6 @@ void OccupyStandardStreams();
 // written.
 absl::Status CheckWritten(std::ostream& out);
 
-}  // namespace te::bench
+}  // namespace te::program
 
-#endif  // TE_BENCH_STANDARD_STREAMS_H_
+#endif  // TE_PROGRAM_STANDARD_STREAMS_H_

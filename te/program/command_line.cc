@@ -1,4 +1,4 @@
-#include "te/bench/command_line.h"
+#include "te/program/command_line.h"
 
 #include <cstddef>
 #include <optional>
@@ -9,7 +9,7 @@
 #include "gflags/gflags.h"
 #include "te/base/status_macros.h"
 
-namespace te::bench {
+namespace te::program {
 namespace {
 
 struct Argument {
@@ -94,4 +94,4 @@ absl::StatusOr<std::set<std::string>> ParseCommandLine(
   return given;
 }
 
-}  // namespace te::bench
+}  // namespace te::program

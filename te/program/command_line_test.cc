@@ -1,4 +1,4 @@
-#include "te/bench/command_line.h"
+#include "te/program/command_line.h"
 
 #include <cstddef>
 #include <string>
@@ -14,7 +14,7 @@ DEFINE_string(test_text, "", "");
 DEFINE_int64(test_number, 0, "");
 DEFINE_bool(test_switch, false, "");
 
-namespace te::bench {
+namespace te::program {
 namespace {
 
 using testing::ElementsAre;
@@ -80,4 +80,4 @@ TEST_F(CommandLineTest, SaysWhatIsWrong) {
 }
 
 }  // namespace
-}  // namespace te::bench
+}  // namespace te::program

@@ -1,6 +1,6 @@
-#include "te/bench/exit_status.h"
+#include "te/program/exit_status.h"
 
-namespace te::bench {
+namespace te::program {
 
 int ExitStatus(const absl::Status& status) {
   constexpr int kFailed = 1;
@@ -14,4 +14,4 @@ absl::Status AtRunTime(const absl::Status& status) {
   return absl::AbortedError(status.message());
 }
 
-}  // namespace te::bench
+}  // namespace te::program

@@ -1,4 +1,4 @@
-#include "te/bench/size_text.h"
+#include "te/program/size_text.h"
 
 #include <string>
 #include <utility>
@@ -9,7 +9,7 @@
 #include "gtest/gtest.h"
 #include "te/base/status_matchers.h"
 
-namespace te::bench {
+namespace te::program {
 namespace {
 
 TEST(ParseSizeTest, ReadsNumbersAndSuffixes) {
@@ -53,4 +53,4 @@ TEST(FormatSizeTest, TakesTheLargestPrefix) {
 }
 
 }  // namespace
-}  // namespace te::bench
+}  // namespace te::program

@@ -1,9 +1,9 @@
-#include "te/bench/standard_streams.h"
+#include "te/program/standard_streams.h"
 
 #include <fcntl.h>
 #include <unistd.h>
 
-namespace te::bench {
+namespace te::program {
 
 void OccupyStandardStreams() {
   for (int fd = STDIN_FILENO; fd <= STDERR_FILENO; ++fd) {
@@ -18,4 +18,4 @@ absl::Status CheckWritten(std::ostream& out) {
       "writing to the standard output failed; what was printed is lost");
 }
 
-}  // namespace te::bench
+}  // namespace te::program

@@ -1,9 +1,9 @@
-#ifndef TE_BENCH_EXIT_STATUS_H_
-#define TE_BENCH_EXIT_STATUS_H_
+#ifndef TE_PROGRAM_EXIT_STATUS_H_
+#define TE_PROGRAM_EXIT_STATUS_H_
 
 #include "absl/status/status.h"
 
-namespace te::bench {
+namespace te::program {
 
 // How the program exits: 0, with 2 for INVALID_ARGUMENT, which stands for a bad
 // flag, and with 1 for all else.
@@ -14,6 +14,6 @@ int ExitStatus(const absl::Status& status);
 // ABORTED. The text stays.
 absl::Status AtRunTime(const absl::Status& status);
 
-}  // namespace te::bench
+}  // namespace te::program
 
-#endif  // TE_BENCH_EXIT_STATUS_H_
+#endif  // TE_PROGRAM_EXIT_STATUS_H_

@@ -1,5 +1,5 @@
-#ifndef TE_BENCH_COMMAND_LINE_H_
-#define TE_BENCH_COMMAND_LINE_H_
+#ifndef TE_PROGRAM_COMMAND_LINE_H_
+#define TE_PROGRAM_COMMAND_LINE_H_
 
 #include <set>
 #include <string>
@@ -9,7 +9,7 @@
 #include "absl/strings/string_view.h"
 #include "absl/types/span.h"
 
-namespace te::bench {
+namespace te::program {
 
 // gflags' own parser prints several lines for a bad flag and exits with 1; this
 // one leaves both to the program. It understands --name=value, --name value,
@@ -25,6 +25,6 @@ absl::StatusOr<std::set<std::string>> ParseCommandLine(
 // Sets one flag. INVALID_ARGUMENT as above.
 absl::Status SetFlag(const std::string& name, const std::string& value);
 
-}  // namespace te::bench
+}  // namespace te::program
 
-#endif  // TE_BENCH_COMMAND_LINE_H_
+#endif  // TE_PROGRAM_COMMAND_LINE_H_

@@ -1,4 +1,4 @@
-#include "te/bench/size_text.h"
+#include "te/program/size_text.h"
 
 #include "absl/strings/ascii.h"
 #include "absl/strings/numbers.h"
@@ -6,7 +6,7 @@
 #include "absl/strings/str_format.h"
 #include "absl/strings/strip.h"
 
-namespace te::bench {
+namespace te::program {
 namespace {
 
 constexpr absl::string_view kPrefixes = "KMGT";
@@ -47,4 +47,4 @@ std::string FormatSize(uint64_t bytes) {
   return absl::StrFormat("%.*f %ciB", even ? 0 : 1, value, kPrefixes[prefix]);
 }
 
-}  // namespace te::bench
+}  // namespace te::program

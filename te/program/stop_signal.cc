@@ -1,4 +1,4 @@
-#include "te/bench/stop_signal.h"
+#include "te/program/stop_signal.h"
 
 #include <pthread.h>
 #include <signal.h>
@@ -10,7 +10,7 @@
 
 #include "te/base/errno_status.h"
 
-namespace te::bench {
+namespace te::program {
 
 absl::StatusOr<StopSignal> StopSignal::Create() {
   sigset_t signals;
@@ -32,4 +32,4 @@ int StopSignal::Take() {
   return static_cast<int>(info.ssi_signo);
 }
 
-}  // namespace te::bench
+}  // namespace te::program

@@ -1,10 +1,10 @@
-#ifndef TE_BENCH_STOP_SIGNAL_H_
-#define TE_BENCH_STOP_SIGNAL_H_
+#ifndef TE_PROGRAM_STOP_SIGNAL_H_
+#define TE_PROGRAM_STOP_SIGNAL_H_
 
 #include "absl/status/statusor.h"
 #include "te/base/unique_fd.h"
 
-namespace te::bench {
+namespace te::program {
 
 // SIGINT, SIGTERM and SIGHUP as a file descriptor, in place of what they
 // otherwise do. To be made while the process has one thread: later ones inherit
@@ -24,6 +24,6 @@ class StopSignal {
   UniqueFd fd_;
 };
 
-}  // namespace te::bench
+}  // namespace te::program
 
-#endif  // TE_BENCH_STOP_SIGNAL_H_
+#endif  // TE_PROGRAM_STOP_SIGNAL_H_

@@ -1,0 +1,131 @@
+// The program: flags, help, exit status.
+
+#include <iostream>
+#include <set>
+#include <string>
+
+#include "absl/status/status.h"
+#include "absl/status/statusor.h"
+#include "absl/strings/str_cat.h"
+#include "absl/strings/string_view.h"
+#include "absl/types/span.h"
+#include "gflags/gflags.h"
+#include "glog/logging.h"
+#include "te/base/status_macros.h"
+#include "te/metadata/server/run_server.h"
+#include "te/metadata/server/server_options.h"
+#include "te/program/command_line.h"
+#include "te/program/exit_status.h"
+#include "te/program/flag_help.h"
+#include "te/program/standard_streams.h"
+#include "te/program/stop_signal.h"
+
+namespace te::metadata_server {
+namespace {
+
+const FlagValues& Defaults() {
+  static const FlagValues defaults;
+  return defaults;
+}
+
+}  // namespace
+}  // namespace te::metadata_server
+
+using te::metadata_server::Defaults;
+
+DEFINE_string(listen, Defaults().listen,
+              "host:port to listen on, and no other; [::]:8090 is every "
+              "address of this host. Port 0: any that is free");
+DEFINE_string(backend, Defaults().backend,
+              "memory: everything is lost when the server ends, and published "
+              "again by the engines; or a store that servers share: "
+              "redis://[[user]:password@]host[:port][/database], unix:///path");
+DEFINE_string(tls_cert, Defaults().tls_cert,
+              "PEM file with this server's certificate: TLS only");
+DEFINE_string(tls_key, Defaults().tls_key, "PEM file with its key");
+DEFINE_string(tls_client_ca, Defaults().tls_client_ca,
+              "PEM file; clients must have a certificate of this authority");
+DEFINE_int64(max_keys, Defaults().max_keys,
+             "keys that the backend memory holds; one more is refused");
+DEFINE_string(max_value, Defaults().max_value,
+              "bytes of a value at most; up to 16M");
+DEFINE_int64(max_clients, Defaults().max_clients,
+             "connections at a time, and no more than half of ulimit -n; one "
+             "more is closed");
+DEFINE_int64(
+    threads, Defaults().threads,
+    "threads that serve; as many calls at a time, one more is refused");
+DEFINE_double(drain, Defaults().drain,
+              "seconds that calls in progress have after a signal to stop");
+DEFINE_string(access_log, Defaults().access_log,
+              "none, errors or all: a line of JSON on stderr for each call");
+
+namespace te::metadata_server {
+namespace {
+
+constexpr absl::string_view kIntroduction =
+    R"(metadata_server keeps what engines need to find each other.
+
+  metadata_server --listen=10.0.0.1:8090
+  transfer_bench --metadata_server=grpc://10.0.0.1:8090 ...
+
+It answers gRPC's health checks (grpc.health.v1) and reflection. SIGTERM and
+Ctrl-C stop it when the calls in progress have ended.
+
+Exit status: 0, stopped by a signal; 1, something failed, and stderr says what;
+2, a flag is wrong.
+
+Flags:
+)";
+
+std::string HelpText() {
+  std::string text(kIntroduction);
+  for (const char* flag :
+       {"listen", "backend", "tls_cert", "tls_key", "tls_client_ca", "max_keys",
+        "max_value", "max_clients", "threads", "drain", "access_log"}) {
+    absl::StrAppend(&text, program::DescribeFlag(
+                               flag, "te/metadata/server/metadata_server.cc"));
+  }
+  return text;
+}
+
+FlagValues ReadFlags() {
+  return {.listen = FLAGS_listen,
+          .backend = FLAGS_backend,
+          .tls_cert = FLAGS_tls_cert,
+          .tls_key = FLAGS_tls_key,
+          .tls_client_ca = FLAGS_tls_client_ca,
+          .max_keys = FLAGS_max_keys,
+          .max_value = FLAGS_max_value,
+          .max_clients = FLAGS_max_clients,
+          .threads = FLAGS_threads,
+          .drain = FLAGS_drain,
+          .access_log = FLAGS_access_log};
+}
+
+absl::Status Run(absl::Span<char* const> arguments) {
+  TE_ASSIGN_OR_RETURN(const std::set<std::string> given,
+                      program::ParseCommandLine(arguments.subspan(1)));
+  if (given.contains("help")) {
+    std::cout << HelpText();
+    return absl::OkStatus();
+  }
+  TE_ASSIGN_OR_RETURN(const ServerOptions options, ParseOptions(ReadFlags()));
+  FLAGS_logtostderr = true;
+  google::InitGoogleLogging(arguments.front());
+  TE_ASSIGN_OR_RETURN(program::StopSignal stop, program::StopSignal::Create());
+  return program::AtRunTime(RunServer(options, stop, std::cout));
+}
+
+}  // namespace
+}  // namespace te::metadata_server
+
+int main(int argc, char** argv) {
+  te::program::OccupyStandardStreams();
+  absl::Status status =
+      te::metadata_server::Run({argv, static_cast<size_t>(argc)});
+  status.Update(te::program::CheckWritten(std::cout));
+  if (!status.ok())
+    std::cerr << "metadata_server: " << status.message() << "\n";
+  return te::program::ExitStatus(status);
+}
