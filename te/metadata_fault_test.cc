@@ -14,9 +14,10 @@
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
 #include "te/base/clock.h"
+#include "te/base/socket_address.h"
 #include "te/base/status_matchers.h"
-#include "te/metadata/redis_connection.h"
-#include "te/metadata/redis_server_process.h"
+#include "te/testing/proxy.h"
+#include "te/testing/store_process.h"
 #include "te/testing/target_process.h"
 #include "te/transfer_engine.h"
 
@@ -34,8 +35,13 @@ constexpr char kName[] = "decode-0";
 
 MonotonicTime Soon() { return DeadlineAfter(RealClock().Now(), kEnough); }
 
-class MetadataFaultTest : public testing::Test {
+// Everybody reaches the store through a proxy.
+class MetadataFaultTest
+    : public testing::TestWithParam<std::unique_ptr<StoreProcess> (*)()> {
  protected:
+  MetadataFaultTest()
+      : store_(GetParam()()), network_(*Proxy::Start(store_->address())) {}
+
   void SetUp() override {
     target_ = StartTarget();
     initiator_ = StartEngine("");
@@ -50,10 +56,13 @@ class MetadataFaultTest : public testing::Test {
   Options OptionsFor(const std::string& segment_name) const {
     Options options;
     options.local_server_name = "127.0.0.1";
-    options.metadata_server = redis_.tcp().ToString();
+    options.metadata_server = StoreUri(network_->address());
     options.segment_name = segment_name;
     options.metadata_lease = kLease;
     return options;
+  }
+  std::string StoreUri(const SocketAddress& address) const {
+    return absl::StrCat(store_->scheme(), "://", address.ToString());
   }
   std::unique_ptr<TransferEngine> StartEngine(const std::string& name) const {
     auto engine = CreateTransferEngine(OptionsFor(name));
@@ -63,7 +72,7 @@ class MetadataFaultTest : public testing::Test {
   std::unique_ptr<TargetProcess> StartTarget() const {
     auto target =
         TargetProcess::Start({"127.0.0.1", absl::StrCat(kBytes), "read_write",
-                              redis_.tcp().ToString(), kName});
+                              StoreUri(network_->address()), kName});
     TE_EXPECT_OK(target);
     return target.ok() ? *std::move(target) : nullptr;
   }
@@ -98,35 +107,42 @@ class MetadataFaultTest : public testing::Test {
     return (*engine)->OpenSegment(kName, seconds(5)).status();
   }
 
-  RedisServerProcess redis_;
+  const std::unique_ptr<StoreProcess> store_;
+  const std::unique_ptr<Proxy> network_;
   std::vector<std::byte> local_ = std::vector<std::byte>(kBytes);
   std::unique_ptr<TargetProcess> target_;
   std::unique_ptr<TransferEngine> initiator_;
   SegmentId segment_;
 };
 
-TEST_F(MetadataFaultTest, AStoreThatDiesAndComesBackEmpty) {
-  redis_.Kill();
+TEST_P(MetadataFaultTest, AStoreThatDiesAndComesBackEmpty) {
+  store_->Kill();
   WriteFor(2 * kLease);
-  redis_.Restart();
+  store_->Restart();
   WriteUntil([&] { return OpenAnew().ok(); });
 }
 
-TEST_F(MetadataFaultTest, AStoreThatIsEmptied) {
-  TE_ASSERT_OK_AND_ASSIGN(const auto connection,
-                          RedisConnection::Open(redis_.unix_socket(), Soon()));
-  TE_ASSERT_OK(connection->Call({"FLUSHALL"}, Soon()));
+TEST_P(MetadataFaultTest, AStoreThatIsEmptied) {
+  store_->Empty();
   WriteUntil([&] { return OpenAnew().ok(); });
 }
 
-TEST_F(MetadataFaultTest, AStoreThatHangsForLongerThanALease) {
-  redis_.Stop();
+TEST_P(MetadataFaultTest, AStoreThatHangsForLongerThanALease) {
+  store_->Stop();
   WriteFor(2 * kLease);
-  redis_.Continue();
+  store_->Continue();
   WriteUntil([&] { return OpenAnew().ok(); });
 }
 
-TEST_F(MetadataFaultTest, TheEntryOfAKilledEngineGoes) {
+// All that the store hears meanwhile is silence.
+TEST_P(MetadataFaultTest, ANetworkThatIsCutForLongerThanALease) {
+  network_->Cut();
+  WriteFor(2 * kLease);
+  network_->Heal();
+  WriteUntil([&] { return OpenAnew().ok(); });
+}
+
+TEST_P(MetadataFaultTest, TheEntryOfAKilledEngineGoes) {
   TE_EXPECT_OK(OpenAnew());
   target_->Kill();
   const MonotonicTime deadline = Soon();
@@ -138,7 +154,7 @@ TEST_F(MetadataFaultTest, TheEntryOfAKilledEngineGoes) {
                                HasSubstr("'decode-0' is not published")));
 }
 
-TEST_F(MetadataFaultTest, AnEngineThatLivesKeepsItsName) {
+TEST_P(MetadataFaultTest, AnEngineThatLivesKeepsItsName) {
   EXPECT_THAT(CreateTransferEngine(OptionsFor(kName)),
               StatusIs(absl::StatusCode::kAlreadyExists,
                        AllOf(HasSubstr(kName), HasSubstr("process"),
@@ -149,7 +165,7 @@ TEST_F(MetadataFaultTest, AnEngineThatLivesKeepsItsName) {
 }
 
 // On the same host nobody waits for the lease of the dead.
-TEST_F(MetadataFaultTest, ARestartedEngineTakesItsNameAtOnce) {
+TEST_P(MetadataFaultTest, ARestartedEngineTakesItsNameAtOnce) {
   target_->Kill();
   target_ = StartTarget();
   ASSERT_NE(target_, nullptr);
@@ -158,14 +174,19 @@ TEST_F(MetadataFaultTest, ARestartedEngineTakesItsNameAtOnce) {
   TE_EXPECT_OK(Write());
 }
 
-TEST_F(MetadataFaultTest, AStoreThatIsNotThereFailsTheStart) {
-  redis_.Kill();
+TEST_P(MetadataFaultTest, AStoreThatIsNotThereFailsTheStart) {
+  store_->Kill();
   Options options = OptionsFor("");
+  options.metadata_server = StoreUri(store_->address());
   options.engine.connect_timeout = std::chrono::milliseconds(100);
   EXPECT_THAT(CreateTransferEngine(options),
               StatusIs(absl::StatusCode::kUnavailable,
-                       HasSubstr(redis_.tcp().ToString())));
+                       HasSubstr(StoreUri(store_->address()))));
 }
+
+INSTANTIATE_TEST_SUITE_P(Redis, MetadataFaultTest, testing::Values(StartRedis));
+INSTANTIATE_TEST_SUITE_P(MetadataServer, MetadataFaultTest,
+                         testing::Values(StartMetadataServer));
 
 }  // namespace
 }  // namespace te
