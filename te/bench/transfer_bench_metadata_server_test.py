@@ -1,0 +1,140 @@
+"""transfer_bench whose processes find each other through metadata_server."""
+
+import json
+import os
+import re
+import signal
+import subprocess
+import unittest
+
+from te.bench.processes import PATIENCE, SHORT, SMALL, Target, run
+
+SERVER = os.path.abspath("te/metadata/server/metadata_server")
+CERTIFICATES = os.path.abspath("te/grpc/testdata")
+
+
+def file(name):
+    return os.path.join(CERTIFICATES, name)
+
+
+TLS = [f"--tls_cert={file('server.pem')}", f"--tls_key={file('server.key')}"]
+
+
+class Server:
+    """A server of this test's own; `address` is host:port."""
+
+    def __init__(self, *flags):
+        self.process = subprocess.Popen(
+            [SERVER, "--listen=127.0.0.1:0", *flags],
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+        self.ready = self.process.stdout.readline()
+        match = re.search(r"grpcs?://([0-9.:]+)", self.ready)
+        self.address = match.group(1) if match else None
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        self.process.kill()
+        self.process.communicate()
+
+    def end(self, number):
+        """The exit status, and what it has printed."""
+        self.process.send_signal(number)
+        out, err = self.process.communicate(timeout=PATIENCE)
+        return self.process.returncode, out, err
+
+
+class TransferBenchMetadataServerTest(unittest.TestCase):
+    def transfer(self, flag):
+        with Target("127.0.0.1", flag) as target:
+            result = run(
+                flag,
+                f"--segment_id={target.name}",
+                "--operation=mix",
+                "--verify",
+                "--format=json",
+                *SMALL,
+                *SHORT,
+            )
+            status, _, err = target.end(signal.SIGINT)
+        self.assertEqual(status, 0, err)
+        self.assertEqual(result.returncode, 0, result.stderr)
+        row = json.loads(result.stdout)
+        self.assertEqual(row["errors"], 0)
+        self.assertGreater(row["verified_bytes"], 0)
+        # The target has taken its entry back.
+        result = run(flag, f"--segment_id={target.name}", *SMALL, *SHORT)
+        self.assertEqual(result.returncode, 1)
+        self.assertIn(f"segment '{target.name}' is not published", result.stderr)
+
+    def test_two_processes(self):
+        with Server("--access_log=all") as server:
+            self.assertIn("backend memory, no TLS", server.ready)
+            self.transfer(f"--metadata_server=grpc://{server.address}")
+            status, out, err = server.end(signal.SIGTERM)
+        self.assertEqual((status, out), (0, ""), err)
+        self.assertIn("Received signal 15", err)
+        lines = re.findall(r"access (\{.*\})$", err, re.MULTILINE)
+        methods = {json.loads(line)["method"] for line in lines}
+        self.assertLessEqual({"Put", "Get", "Remove"}, methods)
+
+    def test_two_processes_with_certificates(self):
+        with Server(*TLS, f"--tls_client_ca={file('ca.pem')}") as server:
+            self.assertIn("TLS with certificates of clients", server.ready)
+            uri = f"grpcs://{server.address}?ca={file('ca.pem')}&name=metadata.test"
+            own = f"&cert={file('client.pem')}&key={file('client.key')}"
+            self.transfer(f"--metadata_server={uri}{own}")
+            result = run(f"--metadata_server={uri}", "--segment_id=a", *SMALL, *SHORT)
+            self.assertEqual(result.returncode, 1)
+            self.assertIn("transfer_bench: --metadata_server: ", result.stderr)
+
+    def test_a_bad_address(self):
+        for uri in ["grpc://host", "grpcs://host:1", "grpc://a:1?x=y"]:
+            result = run(f"--metadata_server={uri}", "--segment_id=a", *SMALL, *SHORT)
+            self.assertEqual(result.returncode, 2, result.stderr)
+            self.assertIn("--metadata_server", result.stderr)
+            self.assertEqual(result.stderr.count("\n"), 1)
+
+    def test_bad_flags(self):
+        for flags, what in [
+            (["--listen=nowhere"], "--listen"),
+            (["--backend=etcd://a"], "--backend"),
+            (["--tls_cert=a"], "--tls_key"),
+            (["--max_value=1T"], "--max_value"),
+            (["--nonesuch"], "--nonesuch"),
+            (["positional"], "positional"),
+        ]:
+            result = self.run_server(*flags)
+            self.assertEqual(result.returncode, 2, result.stderr)
+            self.assertRegex(result.stderr, f"^metadata_server: .*{what}.*\n$")
+            self.assertEqual(result.stdout, "")
+
+    def test_what_fails_at_the_start(self):
+        with Server() as server:
+            result = self.run_server(f"--listen={server.address}")
+        self.assertEqual(result.returncode, 1)
+        self.assertRegex(result.stderr, "^metadata_server: .*EADDRINUSE.*\n$")
+        result = self.run_server("--backend=redis://:secret@127.0.0.1:1")
+        self.assertEqual(result.returncode, 1)
+        self.assertIn("redis://127.0.0.1:1", result.stderr)
+        self.assertNotIn("secret", result.stderr)
+
+    def run_server(self, *flags):
+        return subprocess.run(
+            [SERVER, "--listen=127.0.0.1:0", *flags],
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+            timeout=PATIENCE,
+            check=False,
+        )
+
+
+if __name__ == "__main__":
+    unittest.main()

@@ -1,0 +1,79 @@
+// What //te/metadata:metadata_server offers beside the store.
+#include <chrono>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "gmock/gmock.h"
+#include "grpcpp/channel.h"
+#include "grpcpp/client_context.h"
+#include "grpcpp/completion_queue.h"
+#include "grpcpp/create_channel.h"
+#include "grpcpp/generic/generic_stub.h"
+#include "grpcpp/security/credentials.h"
+#include "grpcpp/support/byte_buffer.h"
+#include "grpcpp/support/slice.h"
+#include "gtest/gtest.h"
+#include "te/base/clock.h"
+#include "te/base/status_matchers.h"
+#include "te/grpc/deadline.h"
+#include "te/grpc/health_check.h"
+#include "te/testing/store_process.h"
+
+namespace te {
+namespace {
+
+using testing::HasSubstr;
+
+MonotonicTime Soon() { return RealClock().Now() + std::chrono::seconds(60); }
+
+// Sends one message over a stream of both directions and returns the answer.
+std::string Ask(const std::string& address, const std::string& method,
+                const std::string& message) {
+  grpc::GenericStub stub(
+      grpc::CreateChannel(address, grpc::InsecureChannelCredentials()));
+  grpc::CompletionQueue queue;
+  const auto done = [&queue] {
+    void* tag = nullptr;
+    bool ok = false;
+    return queue.Next(&tag, &ok) && ok;
+  };
+  grpc::ClientContext context;
+  context.set_deadline(ToGrpcDeadline(Soon()));
+  const auto call = stub.PrepareCall(&context, method, &queue);
+  call->StartCall(nullptr);
+  EXPECT_TRUE(done());
+  const grpc::Slice slice(message);
+  call->WriteLast(grpc::ByteBuffer(&slice, 1), {}, nullptr);
+  EXPECT_TRUE(done());
+  grpc::ByteBuffer answer;
+  call->Read(&answer, nullptr);
+  EXPECT_TRUE(done());
+  grpc::Status status;
+  call->Finish(&status, nullptr);
+  EXPECT_TRUE(done());
+  std::vector<grpc::Slice> slices;
+  EXPECT_TRUE(answer.Dump(&slices).ok());
+  std::string text;
+  for (const grpc::Slice& one : slices) text.append(one.begin(), one.end());
+  return text;
+}
+
+TEST(MetadataServerTest, IsHealthy) {
+  const auto server = StartMetadataServer();
+  EXPECT_THAT(CheckHealth(server->address().ToString(), Soon()),
+              IsOkAndHolds(true));
+}
+
+TEST(MetadataServerTest, TellsOfItsServices) {
+  const auto server = StartMetadataServer();
+  // ServerReflectionRequest with an empty list_services, its field 7.
+  EXPECT_THAT(
+      Ask(server->address().ToString(),
+          "/grpc.reflection.v1alpha.ServerReflection/ServerReflectionInfo",
+          std::string("\x3a\0", 2)),
+      HasSubstr("te.metadata.v1.Metadata"));
+}
+
+}  // namespace
+}  // namespace te
