@@ -24,7 +24,7 @@ struct Options {
 
   // How segments are found. "p2p": by the peer's own "host:port", without any
   // service. Otherwise the address of a store, as in docs/metadata.md:
-  // "redis://host". Ignored if there is a metadata_store.
+  // "redis://host", "grpc://host:port". Ignored if there is a metadata_store.
   std::string metadata_server = "p2p";
   // A store that this process provides, for example an InProcessStore that
   // several engines share.

@@ -26,7 +26,8 @@ DEFINE_string(
     metadata_server, Defaults().metadata_server,
     "how segments are found; p2p (or P2PHANDSHAKE): by the target's "
     "own address; redis://[[user]:password@]host[:port][/database] or "
-    "unix:///path: through a Redis server");
+    "unix:///path: through a Redis server; grpc://host:port or "
+    "grpcs://host:port?ca=FILE: through te's metadata_server");
 DEFINE_string(
     local_server_name, Defaults().local_server_name,
     "where to listen: host:port, host:first-last, host, or the name "
