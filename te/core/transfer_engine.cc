@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <chrono>
+#include <ctime>
 #include <utility>
 
 #include "absl/strings/str_cat.h"
@@ -69,6 +70,7 @@ TransferEngine::TransferEngine(const EngineOptions& options,
                                EngineParts parts)
     : options_(options),
       incarnation_(incarnation),
+      started_at_(static_cast<uint64_t>(std::time(nullptr))),
       parts_(std::move(parts)),
       // Without a cache of its own: the segment table has what is open, and
       // whoever opens a segment wants the buffers that it has now.
@@ -146,6 +148,7 @@ SegmentDescriptor TransferEngine::DescribeSelf() {
   descriptor.name = segment_name_;
   descriptor.incarnation = incarnation_;
   descriptor.version = publisher_->version();
+  descriptor.started_at = started_at_;
   descriptor.host = parts_.host;
   descriptor.control_addresses = {control_address_};
   descriptor.buffers = buffers_.Describe();

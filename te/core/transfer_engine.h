@@ -157,6 +157,7 @@ class TransferEngine final : private ControlHandler {
 
   const EngineOptions options_;
   const Incarnation incarnation_;
+  const uint64_t started_at_;  // see SegmentDescriptor
   const EngineParts parts_;
   // Fixed once Create has returned; peers are served from then on.
   std::string segment_name_;

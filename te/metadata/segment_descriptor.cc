@@ -141,6 +141,7 @@ absl::StatusOr<SegmentDescriptor> FromProto(proto::SegmentDescriptor&& in) {
   if (!parsed.ok()) return Invalid(parsed.status().message());
   out.incarnation = *parsed;
   out.version = in.version();
+  out.started_at = in.started_at();
   out.host = FromProto(in.host());
   out.control_addresses.assign(in.control_addresses().begin(),
                                in.control_addresses().end());
@@ -222,6 +223,7 @@ absl::StatusOr<std::string> SegmentDescriptor::Serialize() const {
   out.set_name(name);
   out.set_incarnation(incarnation.bytes().data(), incarnation.bytes().size());
   out.set_version(version);
+  out.set_started_at(started_at);
   ToProto(host, *out.mutable_host());
   for (const std::string& address : control_addresses) {
     out.add_control_addresses(address);

@@ -50,6 +50,9 @@ struct SegmentDescriptor {
   std::string name;         // printable ASCII, 1 to kMaxNameBytes
   Incarnation incarnation;  // not zero
   uint64_t version = 0;     // 1 or more; grows within an incarnation
+  // When the engine started: seconds of Unix time by its host's clock, 0 if
+  // unknown. For people.
+  uint64_t started_at = 0;
   HostIdentity host;
   // "host:port" with a port other than 0, best first.
   std::vector<std::string> control_addresses;

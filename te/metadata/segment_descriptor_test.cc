@@ -20,6 +20,7 @@ SegmentDescriptor Example() {
   descriptor.name = "prefill-3";
   descriptor.incarnation = *Incarnation::Random();
   descriptor.version = 7;
+  descriptor.started_at = 8;
   descriptor.host = {.boot_id = "1a2b",
                      .pid_namespace = 1,
                      .ipc_namespace = 2,

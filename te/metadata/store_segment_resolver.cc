@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <chrono>
+#include <limits>
 #include <string>
 #include <utility>
 
@@ -12,6 +13,7 @@
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
 #include "absl/strings/string_view.h"
+#include "absl/time/time.h"
 #include "te/base/clock.h"
 #include "te/base/incarnation.h"
 #include "te/base/status_macros.h"
@@ -27,6 +29,16 @@ std::string KeyOf(absl::string_view name) {
   return absl::StrCat("te/segment/", name);
 }
 
+// ", since 2026-01-31T12:00:00+00:00" where it is known.
+std::string Since(uint64_t started_at) {
+  if (started_at == 0) return "";
+  // What a hostile store says does not fit into int64_t becomes the far future.
+  const absl::Time start = absl::FromUnixSeconds(static_cast<int64_t>(
+      std::min<uint64_t>(started_at, std::numeric_limits<int64_t>::max())));
+  return absl::StrCat(", since ", absl::FormatTime(absl::RFC3339_sec, start,
+                                                   absl::UTCTimeZone()));
+}
+
 }  // namespace
 
 absl::Status StoreSegmentResolver::NameTaken(
@@ -34,7 +46,7 @@ absl::Status StoreSegmentResolver::NameTaken(
   return absl::AlreadyExistsError(absl::StrCat(
       "segment name '", holder.name, "' is taken by incarnation ",
       holder.incarnation.ToString(), ", process ", holder.host.pid, " at ",
-      absl::StrJoin(holder.control_addresses, ", "),
+      absl::StrJoin(holder.control_addresses, ", "), Since(holder.started_at),
       "; stop that process or choose another name",
       lease_ == Duration::zero()
           ? ""

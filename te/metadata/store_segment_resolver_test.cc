@@ -67,11 +67,13 @@ TEST_F(StoreSegmentResolverTest, LaterVersionsReplaceEarlierOnes) {
 
 TEST_F(StoreSegmentResolverTest, ASecondIncarnationIsToldWhoHasTheName) {
   SegmentDescriptor mine = Descriptor();
+  mine.started_at = 1795392000;
   TE_ASSERT_OK(resolver_.Publish(mine, kNoDeadline));
   EXPECT_THAT(resolver_.Publish(Descriptor(9), kNoDeadline),
               StatusIs(absl::StatusCode::kAlreadyExists,
                        AllOf(HasSubstr(mine.incarnation.ToString()),
-                             HasSubstr("4711"), HasSubstr("10.0.0.1:9000"))));
+                             HasSubstr("4711"), HasSubstr("10.0.0.1:9000"),
+                             HasSubstr("since 2026-11-23T00:00:00+00:00"))));
   EXPECT_THAT(resolver_.Lookup("a", kNoDeadline), IsOkAndHolds(mine));
 }
 
