@@ -5,6 +5,8 @@ import os
 import re
 import signal
 import subprocess
+import tempfile
+import time
 import unittest
 
 from te.bench.processes import PATIENCE, SHORT, SMALL, Target, run
@@ -92,6 +94,34 @@ class TransferBenchMetadataServerTest(unittest.TestCase):
             result = run(f"--metadata_server={uri}", "--segment_id=a", *SMALL, *SHORT)
             self.assertEqual(result.returncode, 1)
             self.assertIn("transfer_bench: --metadata_server: ", result.stderr)
+
+    def test_a_snapshot_outlives_the_server(self):
+        with tempfile.TemporaryDirectory() as folder:
+            path = os.path.join(folder, "snapshot")
+            with Server(f"--snapshot_file={path}") as server:
+                flag = f"--metadata_server=grpc://{server.address}"
+                with Target("127.0.0.1", flag) as target:
+                    self.await_contents(path, target.name)
+                    server.process.kill()
+                    server.process.wait(PATIENCE)
+                    # The target cannot have told this one of itself.
+                    with Server(f"--snapshot_file={path}") as another:
+                        result = run(
+                            f"--metadata_server=grpc://{another.address}",
+                            f"--segment_id={target.name}",
+                            *SMALL,
+                            *SHORT,
+                        )
+            self.assertEqual(result.returncode, 0, result.stderr)
+
+    def await_contents(self, path, text):
+        deadline = time.monotonic() + PATIENCE
+        while time.monotonic() < deadline:
+            with open(path, "rb") as file:
+                if text.encode() in file.read():
+                    return
+            time.sleep(0.01)
+        self.fail(f"{text} is not in the snapshot")
 
     def test_a_bad_address(self):
         for uri in ["grpc://host", "grpcs://host:1", "grpc://a:1?x=y"]:

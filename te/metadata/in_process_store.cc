@@ -3,9 +3,12 @@
 #include <stdint.h>
 
 #include <chrono>
+#include <functional>
 #include <iterator>
+#include <map>
 #include <optional>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "absl/status/status.h"
@@ -66,7 +69,9 @@ absl::StatusOr<uint64_t> InProcessStore::Put(absl::string_view key,
   }
   entries_[std::string(key)] = {
       .stored = {.value = std::string(value), .version = ++last_version_},
+      .lease = options.lease,
       .expiry = ExpiryOf(options.lease)};
+  ++changes_;
   return last_version_;
 }
 
@@ -78,6 +83,8 @@ absl::Status InProcessStore::Renew(absl::string_view key, uint64_t version,
   Entry* entry = Find(key);
   if (entry == nullptr) return KeyNotFound(key);
   TE_RETURN_IF_ERROR(CheckVersion(key, version));
+  if (entry->lease != lease) ++changes_;
+  entry->lease = lease;
   entry->expiry = ExpiryOf(lease);
   return absl::OkStatus();
 }
@@ -113,7 +120,54 @@ absl::Status InProcessStore::Remove(absl::string_view key,
   TE_RETURN_IF_ERROR(CheckVersion(key, expected_version));
   if (Find(key) == nullptr) return KeyNotFound(key);
   entries_.erase(entries_.find(key));
+  ++changes_;
   return absl::OkStatus();
+}
+
+StoreContents InProcessStore::Export() {
+  MutexLock lock(mutex_);
+  RemoveExpired();
+  StoreContents contents = {.last_version = last_version_};
+  contents.entries.reserve(entries_.size());
+  for (const auto& [key, entry] : entries_) {
+    contents.entries.push_back(
+        {.key = key, .stored = entry.stored, .lease = entry.lease});
+  }
+  return contents;
+}
+
+absl::Status InProcessStore::Import(const StoreContents& contents) {
+  if (contents.entries.size() > options_.max_keys) {
+    return absl::ResourceExhaustedError(
+        absl::StrCat(contents.entries.size(), " keys are more than ",
+                     options_.max_keys, "; raise max_keys"));
+  }
+  std::map<std::string, Entry, std::less<>> entries;
+  for (const StoreContents::Entry& entry : contents.entries) {
+    const auto& [key, stored, lease] = entry;
+    TE_RETURN_IF_ERROR(ValidateCall(key, clock_.Now(), kNoDeadline));
+    TE_RETURN_IF_ERROR(ValidateValue(key, stored.value));
+    TE_RETURN_IF_ERROR(ValidateLease(key, lease));
+    if (stored.version == kAbsent || stored.version > contents.last_version ||
+        (!entries.empty() && key <= entries.rbegin()->first)) {
+      return absl::InvalidArgumentError(
+          absl::StrCat(DescribeKey(key), " is out of order, or its version ",
+                       stored.version, " above the last one"));
+    }
+    entries.emplace_hint(
+        entries.end(), key,
+        Entry{.stored = stored, .lease = lease, .expiry = ExpiryOf(lease)});
+  }
+  MutexLock lock(mutex_);
+  entries_ = std::move(entries);
+  last_version_ = contents.last_version;
+  ++changes_;
+  return absl::OkStatus();
+}
+
+uint64_t InProcessStore::changes() const {
+  MutexLock lock(mutex_);
+  return changes_;
 }
 
 }  // namespace te

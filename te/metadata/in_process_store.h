@@ -25,6 +25,22 @@ struct InProcessStoreOptions {
   size_t max_keys = 4096;
 };
 
+// All that a store holds, apart from how much of each lease is left.
+struct StoreContents {
+  struct Entry {
+    std::string key;
+    StoredValue stored;
+    Duration lease = Duration::zero();  // as in PutOptions
+
+    friend bool operator==(const Entry&, const Entry&) = default;
+  };
+
+  std::vector<Entry> entries;  // sorted by key
+  uint64_t last_version = 0;   // given to any key, maybe to one that is gone
+
+  friend bool operator==(const StoreContents&, const StoreContents&) = default;
+};
+
 // A store for several engines in one process: tests, and programs that are both
 // ends. Whoever makes the engines owns it and destroys it after them. No call
 // waits for anything, so deadlines only matter when they have passed already.
@@ -48,9 +64,20 @@ class InProcessStore final : public MetadataStore {
                       std::optional<uint64_t> expected_version,
                       MonotonicTime deadline) override;
 
+  // What is in it now.
+  StoreContents Export();
+  // Takes the place of all that is in it. Leases begin anew. INVALID_ARGUMENT,
+  // and no change, for what no store can hold: keys that are not sorted, come
+  // twice or are beyond the limits, versions above the last one.
+  // RESOURCE_EXHAUSTED for too many keys.
+  absl::Status Import(const StoreContents& contents);
+  // Grows with each change that Export shows; expiry is none.
+  uint64_t changes() const;
+
  private:
   struct Entry {
     StoredValue stored;
+    Duration lease;
     MonotonicTime expiry;
   };
 
@@ -64,12 +91,13 @@ class InProcessStore final : public MetadataStore {
 
   const InProcessStoreOptions options_;
   const Clock& clock_;
-  Mutex mutex_;
+  mutable Mutex mutex_;
   // In the order of List.
   std::map<std::string, Entry, std::less<>> entries_ ABSL_GUARDED_BY(mutex_);
   // One count for all keys, so that a key put again after its removal gets a
   // higher version without a tombstone.
   uint64_t last_version_ ABSL_GUARDED_BY(mutex_) = 0;
+  uint64_t changes_ ABSL_GUARDED_BY(mutex_) = 0;
 };
 
 }  // namespace te

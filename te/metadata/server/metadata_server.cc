@@ -57,6 +57,9 @@ DEFINE_int64(
     "threads that serve; as many calls at a time, one more is refused");
 DEFINE_double(drain, Defaults().drain,
               "seconds that calls in progress have after a signal to stop");
+DEFINE_string(snapshot_file, Defaults().snapshot_file,
+              "keeps the backend memory over a restart in this file: written "
+              "every few seconds if something has changed, and at the end");
 DEFINE_string(access_log, Defaults().access_log,
               "none, errors or all: a line of JSON on stderr for each call");
 
@@ -82,7 +85,8 @@ std::string HelpText() {
   std::string text(kIntroduction);
   for (const char* flag :
        {"listen", "backend", "tls_cert", "tls_key", "tls_client_ca", "max_keys",
-        "max_value", "max_clients", "threads", "drain", "access_log"}) {
+        "max_value", "max_clients", "threads", "drain", "snapshot_file",
+        "access_log"}) {
     absl::StrAppend(&text, program::DescribeFlag(
                                flag, "te/metadata/server/metadata_server.cc"));
   }
@@ -100,7 +104,8 @@ FlagValues ReadFlags() {
           .max_clients = FLAGS_max_clients,
           .threads = FLAGS_threads,
           .drain = FLAGS_drain,
-          .access_log = FLAGS_access_log};
+          .access_log = FLAGS_access_log,
+          .snapshot_file = FLAGS_snapshot_file};
 }
 
 absl::Status Run(absl::Span<char* const> arguments) {

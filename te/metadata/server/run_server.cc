@@ -26,6 +26,7 @@
 #include "te/metadata/metadata_store.h"
 #include "te/metadata/open_metadata_store.h"
 #include "te/metadata/server/access_log.h"
+#include "te/metadata/server/snapshot_keeper.h"
 #include "te/program/standard_streams.h"
 
 namespace te::metadata_server {
@@ -33,18 +34,33 @@ namespace {
 
 // To look up --listen and to reach a backend.
 constexpr std::chrono::seconds kStartTime(10);
+// Between looks whether a snapshot is due.
+constexpr int kSnapshotMs = 2'000;
 
 MonotonicTime In(Duration time) {
   return DeadlineAfter(RealClock().Now(), time);
 }
 
-absl::StatusOr<std::unique_ptr<MetadataStore>> OpenStore(
-    const ServerOptions& options) {
+struct Backend {
+  std::unique_ptr<MetadataStore> store;
+  std::unique_ptr<SnapshotKeeper> keeper;  // maybe none
+};
+
+absl::StatusOr<Backend> OpenBackend(const ServerOptions& options) {
+  Backend backend;
   if (!options.store.empty()) {
-    return OpenMetadataStore(options.store, In(kStartTime));
+    TE_ASSIGN_OR_RETURN(backend.store,
+                        OpenMetadataStore(options.store, In(kStartTime)));
+    return backend;
   }
-  return std::make_unique<InProcessStore>(
+  auto memory = std::make_unique<InProcessStore>(
       InProcessStoreOptions{.max_keys = options.max_keys});
+  if (!options.snapshot_file.empty()) {
+    TE_ASSIGN_OR_RETURN(backend.keeper,
+                        SnapshotKeeper::Create(*memory, options.snapshot_file));
+  }
+  backend.store = std::move(memory);
+  return backend;
 }
 
 MetadataServiceOptions ServiceOptions(const ServerOptions& options) {
@@ -77,14 +93,22 @@ std::string DescribeTls(const TlsFiles& tls) {
   return tls.ca_file.empty() ? "TLS" : "TLS with certificates of clients";
 }
 
-// The number of the signal that has come.
-absl::StatusOr<int> AwaitSignal(program::StopSignal& stop) {
+// The number of the signal that has come. Meanwhile keeps the snapshot fresh;
+// what is wrong with that, a full disk for example, may pass.
+absl::StatusOr<int> AwaitSignal(program::StopSignal& stop,
+                                SnapshotKeeper* keeper) {
+  constexpr int kForever = -1;
   pollfd entry = {.fd = stop.fd(), .events = POLLIN, .revents = 0};
   for (;;) {
-    if (poll(&entry, 1, -1) < 0 && errno != EINTR) {
+    const int timeout = keeper == nullptr ? kForever : kSnapshotMs;
+    if (poll(&entry, 1, timeout) < 0 && errno != EINTR) {
       return ErrnoToStatus(errno, "poll for the end");
     }
     if (const int signal = stop.Take(); signal != 0) return signal;
+    if (keeper == nullptr) continue;
+    const absl::Status saved = keeper->Save();
+    LOG_IF(ERROR, !saved.ok())
+        << "the snapshot is out of date, which is tried again: " << saved;
   }
 }
 
@@ -93,9 +117,8 @@ absl::StatusOr<int> AwaitSignal(program::StopSignal& stop) {
 absl::Status RunServer(const ServerOptions& options, program::StopSignal& stop,
                        std::ostream& out) {
   TE_ASSIGN_OR_RETURN(const GrpcServerOptions grpc, GrpcOptions(options));
-  TE_ASSIGN_OR_RETURN(const std::unique_ptr<MetadataStore> store,
-                      OpenStore(options));
-  MetadataService service(*store, ServiceOptions(options));
+  TE_ASSIGN_OR_RETURN(const Backend backend, OpenBackend(options));
+  MetadataService service(*backend.store, ServiceOptions(options));
   grpc::reflection::InitProtoReflectionServerBuilderPlugin();
   TE_ASSIGN_OR_RETURN(const std::unique_ptr<GrpcServer> server,
                       GrpcServer::Create(grpc, {&service}));
@@ -106,12 +129,13 @@ absl::Status RunServer(const ServerOptions& options, program::StopSignal& stop,
                                 : DescribeMetadataStore(options.store).value())
       << ", " << DescribeTls(options.tls) << std::endl;
   TE_RETURN_IF_ERROR(program::CheckWritten(out));
-  TE_ASSIGN_OR_RETURN(const int signal, AwaitSignal(stop));
+  TE_ASSIGN_OR_RETURN(const int signal,
+                      AwaitSignal(stop, backend.keeper.get()));
   LOG(INFO) << "Received signal " << signal
             << ", stopping when the calls in progress have ended...";
   server->SetServing(false);
   server->Shutdown(In(options.drain));
-  return absl::OkStatus();
+  return backend.keeper == nullptr ? absl::OkStatus() : backend.keeper->Save();
 }
 
 }  // namespace te::metadata_server

@@ -108,6 +108,10 @@ absl::StatusOr<ServerOptions> ParseOptions(const FlagValues& flags) {
   options.threads = static_cast<int>(flags.threads);
   TE_ASSIGN_OR_RETURN(options.drain, ParseDrain(flags.drain));
   TE_ASSIGN_OR_RETURN(options.access_log, ParseAccessLog(flags.access_log));
+  if (!flags.snapshot_file.empty() && !options.store.empty()) {
+    return Bad("snapshot_file", "is for --backend=memory");
+  }
+  options.snapshot_file = flags.snapshot_file;
   return options;
 }
 

@@ -24,6 +24,7 @@ struct FlagValues {
   int64_t threads = 16;
   double drain = 10;
   std::string access_log = "none";
+  std::string snapshot_file;
 };
 
 enum class AccessLog { kNone, kErrors, kAll };
@@ -40,6 +41,8 @@ struct ServerOptions {
   int threads = 0;
   Duration drain = Duration::zero();
   AccessLog access_log = AccessLog::kNone;
+  // Where the memory's contents are kept; empty: nowhere.
+  std::string snapshot_file;
 };
 
 // INVALID_ARGUMENT names the flag.

@@ -72,6 +72,11 @@ TEST(ServerOptionsTest, NamesTheFlagThatIsWrong) {
       {[](auto& f) { f.max_value = "much"; }, "--max_value: "},
       {[](auto& f) { f.max_clients = 0; }, "--max_clients: "},
       {[](auto& f) { f.threads = 1; }, "--threads: "},
+      {[](auto& f) {
+         f.backend = "redis://db";
+         f.snapshot_file = "s";
+       },
+       "--snapshot_file: is for --backend=memory"},
       {[](auto& f) { f.drain = -1; }, "--drain: "},
       {[](auto& f) { f.drain = NAN; }, "--drain: "},
       {[](auto& f) { f.access_log = "some"; }, "--access_log: \"some\"; use"},
