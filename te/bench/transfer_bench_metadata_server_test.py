@@ -1,9 +1,11 @@
 """transfer_bench whose processes find each other through metadata_server."""
 
+import contextlib
 import json
 import os
 import re
 import signal
+import socket
 import subprocess
 import tempfile
 import time
@@ -122,6 +124,23 @@ class TransferBenchMetadataServerTest(unittest.TestCase):
                     return
             time.sleep(0.01)
         self.fail(f"{text} is not in the snapshot")
+
+    def test_a_second_signal_stops_at_once(self):
+        with Server("--drain=3600") as server:
+            host, port = server.address.split(":")
+            # It never says anything, so it is waited for.
+            with socket.create_connection((host, int(port))):
+                server.process.send_signal(signal.SIGTERM)
+                for line in server.process.stderr:
+                    if "a second signal stops at once" in line:
+                        break
+                status = None
+                while status is None:
+                    # The first of them may still come too early.
+                    server.process.send_signal(signal.SIGTERM)
+                    with contextlib.suppress(subprocess.TimeoutExpired):
+                        status = server.process.wait(0.1)
+        self.assertIn(status, [0, -signal.SIGTERM])
 
     def test_a_bad_address(self):
         for uri in ["grpc://host", "grpcs://host:1", "grpc://a:1?x=y"]:

@@ -66,12 +66,14 @@ std::string Ipv6Form(const SocketAddress& address) {
 }
 
 // gRPC says two words when nobody has answered; an answer has other ones.
+bool IsSilence(const grpc::Status& status) {
+  return status.error_code() == grpc::StatusCode::DEADLINE_EXCEEDED &&
+         status.error_message() == "Deadline Exceeded";
+}
+
 grpc::Status ExplainSilence(const grpc::Status& status,
                             absl::string_view method, MonotonicTime started) {
-  if (status.error_code() != grpc::StatusCode::DEADLINE_EXCEEDED ||
-      status.error_message() != "Deadline Exceeded") {
-    return status;
-  }
+  if (!IsSilence(status)) return status;
   const auto waited =
       std::chrono::ceil<std::chrono::milliseconds>(RealClock().Now() - started);
   return grpc::Status(
@@ -111,7 +113,12 @@ absl::StatusOr<std::string> GrpcChannel::Resolve(MonotonicTime deadline) const {
     }
     for (const SocketAddress& one : *resolved) forms.push_back(Ipv6Form(one));
   }
-  if (forms.empty()) return Error(failure);
+  // Not NOT_FOUND, which callers take for an answer of the server's.
+  if (forms.empty()) {
+    return Error(absl::IsNotFound(failure)
+                     ? absl::UnavailableError(failure.message())
+                     : failure);
+  }
   return absl::StrCat("ipv6:", absl::StrJoin(forms, ","));
 }
 
@@ -126,6 +133,10 @@ std::shared_ptr<grpc::Channel> GrpcChannel::Make(
   // another one to the same address.
   arguments.SetInt(GRPC_ARG_USE_LOCAL_SUBCHANNEL_POOL, 1);
   arguments.SetInt(GRPC_ARG_MAX_RECONNECT_BACKOFF_MS, kMaxReconnectBackoffMs);
+  if (addresses_.size() > 1) {
+    // Also how long it tries one that does not answer, before the next one.
+    arguments.SetInt(GRPC_ARG_MIN_RECONNECT_BACKOFF_MS, kMaxReconnectBackoffMs);
+  }
   arguments.SetMaxReceiveMessageSize(options_.max_message_bytes);
   arguments.SetMaxSendMessageSize(options_.max_message_bytes);
   if (!options_.tls_server_name.empty()) {
@@ -165,6 +176,11 @@ absl::StatusOr<std::shared_ptr<grpc::Channel>> GrpcChannel::Get(
   return channel;
 }
 
+void GrpcChannel::Forget(const std::shared_ptr<grpc::Channel>& channel) {
+  MutexLock lock(mutex_);
+  if (channel_ == channel) channel_ = nullptr;
+}
+
 absl::Status GrpcChannel::Connect(MonotonicTime deadline) {
   for (;;) {
     {
@@ -177,7 +193,7 @@ absl::Status GrpcChannel::Connect(MonotonicTime deadline) {
     const absl::Status status = Call("connect", deadline, CallNothing);
     // Whatever it is, somebody has answered.
     if (!absl::IsUnavailable(status) && !absl::IsDeadlineExceeded(status) &&
-        !absl::IsNotFound(status) && !absl::IsResourceExhausted(status)) {
+        !absl::IsResourceExhausted(status)) {
       return absl::OkStatus();
     }
     if (!absl::IsUnavailable(status) ||
@@ -199,6 +215,7 @@ absl::Status GrpcChannel::Call(
   grpc::ClientContext context;
   context.set_deadline(ToGrpcDeadline(deadline));
   const grpc::Status status = invoke(channel, context);
+  if (IsSilence(status)) Forget(channel);
   return FromGrpcStatus(ExplainSilence(status, method, started), server_);
 }
 

@@ -52,10 +52,10 @@ class GrpcChannel {
   // channel.
   //
   // It ends by the deadline. Errors keep the server's code and text, prefixed
-  // with `server`. UNAVAILABLE: nobody answers there. NOT_FOUND, from the
-  // resolver: no such host. RESOURCE_EXHAUSTED: no descriptors or threads for
-  // gRPC. DEADLINE_EXCEEDED: no answer yet, and the server may or may not have
-  // acted; or the deadline had passed before, and nothing was sent.
+  // with `server`. UNAVAILABLE: nobody answers there, or there is no such host.
+  // RESOURCE_EXHAUSTED: no descriptors or threads for gRPC. DEADLINE_EXCEEDED:
+  // no answer yet, and the server may or may not have acted; or the deadline
+  // had passed before, and nothing was sent.
   absl::Status Call(
       absl::string_view method, MonotonicTime deadline,
       absl::FunctionRef<grpc::Status(const std::shared_ptr<grpc::Channel>&,
@@ -73,6 +73,10 @@ class GrpcChannel {
   std::shared_ptr<grpc::Channel> Make(const std::string& target) const;
   // The channel as it is, or a new one.
   absl::StatusOr<std::shared_ptr<grpc::Channel>> Get(MonotonicTime deadline)
+      ABSL_LOCKS_EXCLUDED(mutex_);
+  // The next call makes a new one: the host at the other end may be gone
+  // without a word, which the kernel finds out only after many minutes.
+  void Forget(const std::shared_ptr<grpc::Channel>& channel)
       ABSL_LOCKS_EXCLUDED(mutex_);
 
   const std::string server_;

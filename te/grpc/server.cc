@@ -20,6 +20,7 @@
 #include "grpcpp/server.h"
 #include "grpcpp/server_builder.h"
 #include "te/base/clock.h"
+#include "te/base/incarnation.h"
 #include "te/base/socket_address.h"
 #include "te/base/status_macros.h"
 #include "te/base/unique_fd.h"
@@ -100,6 +101,31 @@ void EndConnections(grpc::ServerBuilder& builder,
       static_cast<int>(std::min<int64_t>(grace.count(), INT_MAX)));
 }
 
+// gRPC says nothing about a certificate and a key that do not fit where
+// connections come from outside, and would hold them for ever. A socket that
+// nobody knows of shows it.
+absl::Status CheckCredentials(
+    const std::shared_ptr<grpc::ServerCredentials>& credentials) {
+  if (credentials == nullptr) return absl::OkStatus();
+  TE_ASSIGN_OR_RETURN(const Incarnation name, Incarnation::Random());
+  grpc::ServerBuilder builder;
+  int port = 0;
+  builder.AddListeningPort(absl::StrCat("unix-abstract:te-", name.ToString()),
+                           credentials, &port);
+  const auto queue = builder.AddCompletionQueue();
+  const std::unique_ptr<grpc::Server> probe = builder.BuildAndStart();
+  if (probe != nullptr) probe->Shutdown();
+  queue->Shutdown();
+  void* tag = nullptr;
+  bool ok = false;
+  while (queue->Next(&tag, &ok)) continue;
+  if (probe != nullptr && port != 0) return absl::OkStatus();
+  return absl::InvalidArgumentError(
+      "TLS does not work with these files: check that they are PEM, that the "
+      "key is that of the certificate, and that the authority's file holds "
+      "certificates (openssl x509, openssl pkey); gRPC has logged more");
+}
+
 int ConnectionLimit(int wanted) {
   rlimit files;
   if (getrlimit(RLIMIT_NOFILE, &files) != 0) return wanted;
@@ -129,6 +155,7 @@ absl::StatusOr<std::unique_ptr<GrpcServer>> GrpcServer::Create(
     absl::Span<grpc::Service* const> services) {
   TE_RETURN_IF_ERROR(Validate(options));
   TE_RETURN_IF_ERROR(CheckRoomForGrpc());
+  TE_RETURN_IF_ERROR(CheckCredentials(options.credentials));
   TE_ASSIGN_OR_RETURN(GrpcListener listener,
                       ListenForGrpc(options.address, options.ports));
   std::unique_ptr<GrpcServer> server(new GrpcServer);

@@ -51,7 +51,11 @@ struct GrpcServerOptions {
 // headers only once the peer has acknowledged them, so one that never does
 // makes the process grow by the bytes that it sends, until its connection ends:
 // after ten minutes and max_call_time at the latest. Measured without effect:
-// gRPC's memory quota. Let only hosts that you trust reach the port.
+// gRPC's memory quota. One that begins calls and resets them at once makes it
+// grow by 200 MB a second, and keeps it busy for several times as long as it
+// sends. And a call that takes in no answer, or a stream that its
+// service does not end, occupies a thread for as long. Let only hosts that you
+// trust reach the port.
 //
 // gRPC offers health checks through a switch for the whole process; Create sets
 // it, so other gRPC servers that the program makes later offer them too.

@@ -7,6 +7,7 @@
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "absl/strings/escaping.h"
+#include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
 #include "absl/strings/str_split.h"
@@ -26,6 +27,8 @@ absl::Status Invalid(absl::string_view what) {
 }
 
 absl::StatusOr<std::vector<HostPort>> ParseServers(absl::string_view text) {
+  // Not quoted: there may be a password before it.
+  if (absl::StrContains(text, '@')) return Invalid("it takes no user");
   std::vector<HostPort> servers;
   for (const absl::string_view one : absl::StrSplit(text, ',')) {
     absl::StatusOr<HostPort> server = HostPort::Parse(one);
@@ -54,8 +57,9 @@ absl::Status ParseParameters(absl::string_view text, GrpcAddress& address) {
     std::string* const field = Field(address, parts.first);
     if (field == nullptr || !field->empty() || parts.second.empty() ||
         parts.second.find('\0') != absl::string_view::npos) {
-      return Invalid(absl::StrCat("\"", absl::CHexEscape(one.substr(0, 300)),
-                                  "\" is unknown, empty, or there twice"));
+      return Invalid(absl::StrCat(
+          "the parameter \"", absl::CHexEscape(parts.first.substr(0, 300)),
+          "\" is unknown, empty, malformed, or there twice"));
     }
     *field = std::string(parts.second);
   }

@@ -12,7 +12,9 @@
 namespace te {
 namespace {
 
+using ::testing::AllOf;
 using ::testing::HasSubstr;
+using ::testing::Not;
 
 HostPort At(const char* host, uint16_t port) {
   return {.host = host, .port = port};
@@ -58,16 +60,17 @@ TEST(GrpcAddressTest, SaysWhatIsWrong) {
       {"grpc://meta:1?", "only grpcs:// takes parameters"},
       {"grpcs://meta:1", "ca is missing"},
       {"grpcs://meta:1?name=x", "ca is missing"},
-      {"grpcs://meta:1?ca=", "\"ca=\" is unknown, empty"},
-      {"grpcs://meta:1?ca=x&ca=y",
-       "\"ca=y\" is unknown, empty, or there twice"},
-      {"grpcs://meta:1?ca=x&user=y", "\"user=y\" is unknown"},
+      {"grpcs://meta:1?ca=", "\"ca\" is unknown, empty"},
+      {"grpcs://meta:1?ca=x&ca=y", "\"ca\" is unknown, empty, malformed, or"},
+      {"grpcs://meta:1?ca=x&password=hunter2", "\"password\" is unknown"},
+      {"grpc://te:hunter2@meta:1", "it takes no user"},
       {"grpcs://meta:1?ca=x&cert=y", "cert and key belong together"},
-      {std::string("grpcs://meta:1?ca=x\0y", 21), "\"ca=x\\x00y\" is unknown"},
+      {std::string("grpcs://meta:1?ca=x\0y", 21), "\"ca\" is unknown"},
   };
   for (const auto& c : kCases) {
     EXPECT_THAT(GrpcAddress::Parse(c.uri),
-                StatusIs(absl::StatusCode::kInvalidArgument, HasSubstr(c.what)))
+                StatusIs(absl::StatusCode::kInvalidArgument,
+                         AllOf(HasSubstr(c.what), Not(HasSubstr("hunter2")))))
         << c.uri;
   }
 }

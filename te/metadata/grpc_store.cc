@@ -1,14 +1,17 @@
 #include "te/metadata/grpc_store.h"
 
+#include <algorithm>
 #include <chrono>
 #include <memory>
 #include <optional>
 #include <string>
+#include <thread>
 #include <utility>
 #include <vector>
 
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
+#include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/string_view.h"
 #include "grpcpp/channel.h"
@@ -26,6 +29,17 @@ namespace te {
 namespace {
 
 using metadata::v1::Metadata;
+
+// Between tries while the server is busy.
+constexpr Duration kFirstPause = std::chrono::milliseconds(5);
+constexpr Duration kLastPause = std::chrono::milliseconds(200);
+
+// gRPC's own refusal of a call that no service has seen. A store that is full
+// says RESOURCE_EXHAUSTED in other words.
+bool IsBusy(const absl::Status& status) {
+  return absl::IsResourceExhausted(status) &&
+         absl::StrContains(status.message(), "Server Threadpool Exhausted");
+}
 
 uint64_t Milliseconds(Duration lease) {
   return static_cast<uint64_t>(
@@ -60,18 +74,62 @@ absl::StatusOr<std::unique_ptr<GrpcStore>> GrpcStore::Create(
           grpc::ClientContext& context) {
         return Metadata::NewStub(channel)->Get(&context, request, &response);
       });
-  if (!status.ok() && !absl::IsNotFound(status)) return status;
+  if (!status.ok() && !absl::IsNotFound(status)) {
+    return store->Explain("te/version", status);
+  }
   return store;
 }
 
 GrpcStore::GrpcStore(const GrpcAddress& address, GrpcChannelOptions options)
-    : channel_(absl::StrCat("metadata server ", address.ToString()),
+    : tls_(address.tls),
+      channel_(absl::StrCat("metadata server ", address.ToString()),
                address.servers, std::move(options)) {}
 
+absl::Status GrpcStore::Explain(absl::string_view key,
+                                const absl::Status& status) const {
+  std::string text(status.message());
+  if (absl::IsUnavailable(status)) {
+    absl::StrAppend(&text, tls_ ? "; check also that ca, name, cert and key of "
+                                  "the address suit the server's TLS"
+                                : "; a server with TLS needs grpcs://");
+  }
+  if (!absl::StrContains(text, DescribeKey(key))) {
+    text = absl::StrCat(DescribeKey(key), ": ", text);
+  }
+  return absl::Status(status.code(), text);
+}
+
+absl::Status GrpcStore::WrongAnswer(absl::string_view key,
+                                    absl::string_view what) const {
+  return absl::DataLossError(absl::StrCat(DescribeKey(key), ": ",
+                                          channel_.server(), " answers ", what,
+                                          "; is it of a compatible version?"));
+}
+
 template <typename Request, typename Response>
-absl::Status GrpcStore::Call(const char* name, Method<Request, Response> method,
+absl::Status GrpcStore::Call(const char* name, absl::string_view key,
+                             Method<Request, Response> method,
                              const Request& request, MonotonicTime deadline,
                              Response& response) {
+  for (Duration pause = kFirstPause;; pause = std::min(2 * pause, kLastPause)) {
+    const absl::Status status =
+        CallOnce(name, method, request, deadline, response);
+    if (status.ok()) return status;
+    if (!IsBusy(status)) return Explain(key, status);
+    if (RealClock().Now() + pause >= deadline) {
+      return absl::UnavailableError(absl::StrCat(
+          DescribeKey(key), ": ", status.message(),
+          "; its threads are busy: give it more, or this call more time"));
+    }
+    std::this_thread::sleep_for(pause);
+  }
+}
+
+template <typename Request, typename Response>
+absl::Status GrpcStore::CallOnce(const char* name,
+                                 Method<Request, Response> method,
+                                 const Request& request, MonotonicTime deadline,
+                                 Response& response) {
   TE_RETURN_IF_ERROR(channel_.Connect(deadline));
   return channel_.Call(name, deadline,
                        [&](const std::shared_ptr<grpc::Channel>& channel,
@@ -96,7 +154,8 @@ absl::StatusOr<uint64_t> GrpcStore::Put(absl::string_view key,
   }
   request.set_lease_ms(Milliseconds(options.lease));
   metadata::v1::PutResponse response;
-  TE_RETURN_IF_ERROR(Call("Put", &Stub::Put, request, deadline, response));
+  TE_RETURN_IF_ERROR(Call("Put", key, &Stub::Put, request, deadline, response));
+  if (response.version() == kAbsent) return WrongAnswer(key, "no version");
   return response.version();
 }
 
@@ -109,7 +168,7 @@ absl::Status GrpcStore::Renew(absl::string_view key, uint64_t version,
   request.set_version(version);
   request.set_lease_ms(Milliseconds(lease));
   metadata::v1::RenewResponse response;
-  return Call("Renew", &Stub::Renew, request, deadline, response);
+  return Call("Renew", key, &Stub::Renew, request, deadline, response);
 }
 
 absl::StatusOr<StoredValue> GrpcStore::Get(absl::string_view key,
@@ -118,7 +177,11 @@ absl::StatusOr<StoredValue> GrpcStore::Get(absl::string_view key,
   metadata::v1::GetRequest request;
   request.set_key(std::string(key));
   metadata::v1::GetResponse response;
-  TE_RETURN_IF_ERROR(Call("Get", &Stub::Get, request, deadline, response));
+  TE_RETURN_IF_ERROR(Call("Get", key, &Stub::Get, request, deadline, response));
+  if (response.version() == kAbsent) return WrongAnswer(key, "no version");
+  if (response.value().size() > kMaxValueBytes) {
+    return WrongAnswer(key, "a value above the limit");
+  }
   return StoredValue{.value = std::move(*response.mutable_value()),
                      .version = response.version()};
 }
@@ -132,16 +195,20 @@ absl::StatusOr<std::vector<std::string>> GrpcStore::List(
   metadata::v1::ListResponse response;
   do {
     response.Clear();
-    TE_RETURN_IF_ERROR(Call("List", &Stub::List, request, deadline, response));
+    TE_RETURN_IF_ERROR(
+        Call("List", prefix, &Stub::List, request, deadline, response));
+    if (response.more() && response.keys().empty()) {
+      return WrongAnswer(prefix, "that there are more keys, but none");
+    }
     for (std::string& key : *response.mutable_keys()) {
-      if (key <= request.after()) {
-        return absl::DataLossError(
-            absl::StrCat(channel_.server(), " lists keys out of order"));
+      if (key <= request.after() || !absl::StartsWith(key, prefix) ||
+          key.size() > kMaxKeyBytes) {
+        return WrongAnswer(prefix, "keys that are out of order or not asked");
       }
       request.set_after(key);
       keys.push_back(std::move(key));
     }
-  } while (response.more() && !response.keys().empty());
+  } while (response.more());
   return keys;
 }
 
@@ -155,7 +222,7 @@ absl::Status GrpcStore::Remove(absl::string_view key,
     request.set_expected_version(*expected_version);
   }
   metadata::v1::RemoveResponse response;
-  return Call("Remove", &Stub::Remove, request, deadline, response);
+  return Call("Remove", key, &Stub::Remove, request, deadline, response);
 }
 
 }  // namespace te

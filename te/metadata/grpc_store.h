@@ -23,8 +23,9 @@ namespace te {
 
 // A client of //te/metadata:metadata_server.
 //
-// A call that finds the server gone tries again until its deadline, as long as
-// nothing was sent; after that it fails with UNAVAILABLE. PERMISSION_DENIED and
+// A call that finds the server gone, or with all its threads busy, tries again
+// until its deadline, as long as nothing was done; after that it fails with
+// UNAVAILABLE. Answers that no store gives are DATA_LOSS. PERMISSION_DENIED and
 // the like are what the server's own store says.
 class GrpcStore final : public MetadataStore {
  public:
@@ -58,12 +59,20 @@ class GrpcStore final : public MetadataStore {
 
   GrpcStore(const GrpcAddress& address, GrpcChannelOptions options);
 
-  // `name` is the method's, for messages.
+  // `name` is the method's, and `key` what it is about, for messages.
   template <typename Request, typename Response>
-  absl::Status Call(const char* name, Method<Request, Response> method,
-                    const Request& request, MonotonicTime deadline,
-                    Response& response);
+  absl::Status Call(const char* name, absl::string_view key,
+                    Method<Request, Response> method, const Request& request,
+                    MonotonicTime deadline, Response& response);
+  template <typename Request, typename Response>
+  absl::Status CallOnce(const char* name, Method<Request, Response> method,
+                        const Request& request, MonotonicTime deadline,
+                        Response& response);
+  // `status` of a call, with what an operator needs to know.
+  absl::Status Explain(absl::string_view key, const absl::Status& status) const;
+  absl::Status WrongAnswer(absl::string_view key, absl::string_view what) const;
 
+  const bool tls_;
   GrpcChannel channel_;
 };
 

@@ -5,7 +5,9 @@
 #include <chrono>
 #include <cstdint>
 #include <memory>
+#include <optional>
 #include <string>
+#include <thread>
 #include <utility>
 #include <vector>
 
@@ -23,6 +25,7 @@
 #include "te/grpc/tls.h"
 #include "te/metadata/grpc_address.h"
 #include "te/metadata/in_process_store.h"
+#include "te/metadata/metadata_service.grpc.pb.h"
 #include "te/metadata/metadata_service.h"
 #include "te/metadata/metadata_store.h"
 #include "te/metadata/metadata_store_conformance.h"
@@ -33,6 +36,7 @@ namespace {
 using std::chrono::milliseconds;
 using std::chrono::seconds;
 using ::testing::AllOf;
+using ::testing::AnyOf;
 using ::testing::HasSubstr;
 using ::testing::SizeIs;
 
@@ -46,6 +50,7 @@ struct ServerSetup {
   bool tls = false;
   std::string client_ca;  // asks clients for certificates
   PortRange ports;
+  int threads = 16;
   MetadataServiceOptions service;
 };
 
@@ -58,6 +63,7 @@ class Server {
     options.name = "metadata";
     options.address = *SocketAddress::FromIp("127.0.0.1", 0);
     options.ports = setup.ports;
+    options.max_threads = setup.threads;
     if (setup.tls) {
       auto credentials = TlsServerCredentials({.ca_file = setup.client_ca,
                                                .cert_file = File("server.pem"),
@@ -192,7 +198,8 @@ TEST(GrpcStoreTest, ComesBackWithTheServer) {
   TE_ASSERT_OK(store->Put("k", "1", {}, Soon()).status());
   server.reset();
   EXPECT_THAT(store->Get("k", RealClock().Now() + milliseconds(50)),
-              StatusIs(absl::StatusCode::kUnavailable));
+              StatusIs(AnyOf(absl::StatusCode::kUnavailable,
+                             absl::StatusCode::kDeadlineExceeded)));
   // A call that begins while it is away finds it when it is back, empty.
   std::atomic<bool> began = false;
   TE_ASSERT_OK_AND_ASSIGN(
@@ -280,6 +287,89 @@ TEST(GrpcStoreTest, NamesTheTlsFileThatIsWrong) {
   EXPECT_THAT(GrpcStore::Create(address, Soon()),
               StatusIs(absl::StatusCode::kInvalidArgument,
                        HasSubstr("/dev/null holds no certificate")));
+}
+
+TEST(GrpcStoreTest, AnUnknownHostIsNoMissingKey) {
+  GrpcAddress address;
+  address.servers = {HostPort{.host = "nonesuch.invalid", .port = uint16_t{1}}};
+  EXPECT_THAT(GrpcStore::Create(address, RealClock().Now() + seconds(5)),
+              StatusIs(AnyOf(absl::StatusCode::kUnavailable,
+                             absl::StatusCode::kDeadlineExceeded),
+                       HasSubstr("nonesuch.invalid")));
+}
+
+// More callers than the server has threads.
+TEST(GrpcStoreTest, ABusyServerIsAskedAgain) {
+  Server server({.threads = 2});
+  const auto store = Connect(server.address());
+  std::vector<Thread> callers;
+  for (int i = 0; i < 16; ++i) {
+    callers.push_back(*Thread::Start({.name = "caller"}, [&store, i] {
+      for (int round = 0; round < 20; ++round) {
+        TE_EXPECT_OK(store->Put(absl::StrCat("k", i), std::string(100'000, 'x'),
+                                {}, Soon()));
+      }
+    }));
+  }
+}
+
+// Answers what no store does.
+class WrongService final : public metadata::v1::Metadata::Service {
+ public:
+  grpc::Status Put(grpc::ServerContext*, const metadata::v1::PutRequest*,
+                   metadata::v1::PutResponse*) override {
+    return grpc::Status::OK;
+  }
+  grpc::Status Get(grpc::ServerContext*, const metadata::v1::GetRequest*,
+                   metadata::v1::GetResponse*) override {
+    return grpc::Status::OK;
+  }
+  grpc::Status List(grpc::ServerContext*, const metadata::v1::ListRequest*,
+                    metadata::v1::ListResponse* response) override {
+    *response = list;
+    return grpc::Status::OK;
+  }
+
+  metadata::v1::ListResponse list;
+};
+
+TEST(GrpcStoreTest, TheServersAnswersMayBeAnything) {
+  WrongService service;
+  GrpcServerOptions options;
+  options.name = "wrong";
+  options.address = *SocketAddress::FromIp("127.0.0.1", 0);
+  TE_ASSERT_OK_AND_ASSIGN(const auto server,
+                          GrpcServer::Create(options, {&service}));
+  GrpcAddress address;
+  address.servers = {
+      HostPort{.host = "127.0.0.1", .port = server->bound_address().port()}};
+  const auto store = Connect(address);
+  const auto wrong =
+      StatusIs(absl::StatusCode::kDataLoss, HasSubstr("metadata key 'k"));
+  EXPECT_THAT(store->Put("k", "", {}, Soon()), wrong);
+  EXPECT_THAT(store->Get("k", Soon()), wrong);
+  service.list.set_more(true);
+  EXPECT_THAT(store->List("k", Soon()), wrong);
+  service.list.add_keys("k1");
+  EXPECT_THAT(store->List("k", Soon()), wrong) << "the same page for ever";
+  service.list.set_more(false);
+  service.list.add_keys("other");
+  EXPECT_THAT(store->List("k", Soon()), wrong);
+}
+
+TEST(GrpcStoreTest, AKeyThatIsNotTheCertificatesShowsAtTheStart) {
+  TE_ASSERT_OK_AND_ASSIGN(
+      const auto credentials,
+      TlsServerCredentials(
+          {.cert_file = File("server.pem"), .key_file = File("client.key")}));
+  WrongService service;
+  GrpcServerOptions options;
+  options.name = "tls";
+  options.address = *SocketAddress::FromIp("127.0.0.1", 0);
+  options.credentials = credentials;
+  EXPECT_THAT(GrpcServer::Create(options, {&service}),
+              StatusIs(absl::StatusCode::kInvalidArgument,
+                       HasSubstr("the key is that of the certificate")));
 }
 
 }  // namespace

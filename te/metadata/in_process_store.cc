@@ -22,13 +22,35 @@
 #include "te/metadata/metadata_store.h"
 
 namespace te {
+namespace {
+
+size_t BytesOf(absl::string_view key, absl::string_view value) {
+  return key.size() + value.size();
+}
+
+}  // namespace
 
 InProcessStore::Entry* InProcessStore::Find(absl::string_view key) {
   const auto found = entries_.find(key);
   if (found == entries_.end()) return nullptr;
   if (clock_.Now() < found->second.expiry) return &found->second;
-  entries_.erase(found);
+  Erase(found);
   return nullptr;
+}
+
+InProcessStore::Entries::iterator InProcessStore::Erase(
+    Entries::iterator entry) {
+  bytes_ -= BytesOf(entry->first, entry->second.stored.value);
+  return entries_.erase(entry);
+}
+
+bool InProcessStore::HasRoom(absl::string_view key, absl::string_view value) {
+  const Entry* present = Find(key);
+  const size_t keys = entries_.size() + (present == nullptr ? 1 : 0);
+  const size_t freed =
+      present == nullptr ? 0 : BytesOf(key, present->stored.value);
+  return keys <= options_.max_keys &&
+         bytes_ - freed + BytesOf(key, value) <= options_.max_bytes;
 }
 
 absl::Status InProcessStore::CheckVersion(absl::string_view key,
@@ -42,8 +64,7 @@ absl::Status InProcessStore::CheckVersion(absl::string_view key,
 void InProcessStore::RemoveExpired() {
   const MonotonicTime now = clock_.Now();
   for (auto entry = entries_.begin(); entry != entries_.end();) {
-    entry =
-        now < entry->second.expiry ? std::next(entry) : entries_.erase(entry);
+    entry = now < entry->second.expiry ? std::next(entry) : Erase(entry);
   }
 }
 
@@ -61,12 +82,16 @@ absl::StatusOr<uint64_t> InProcessStore::Put(absl::string_view key,
   TE_RETURN_IF_ERROR(ValidateLease(key, options.lease));
   MutexLock lock(mutex_);
   TE_RETURN_IF_ERROR(CheckVersion(key, options.expected_version));
-  if (entries_.size() >= options_.max_keys) RemoveExpired();
-  if (entries_.size() >= options_.max_keys && Find(key) == nullptr) {
-    return absl::ResourceExhaustedError(
-        absl::StrCat(DescribeKey(key), ": the in-process store is full with ",
-                     options_.max_keys, " keys; raise max_keys"));
+  if (!HasRoom(key, value)) RemoveExpired();
+  if (!HasRoom(key, value)) {
+    return absl::ResourceExhaustedError(absl::StrCat(
+        DescribeKey(key), ": the store is full with ", entries_.size(),
+        " keys and ", bytes_, " bytes; raise max_keys or max_bytes"));
   }
+  if (Entry* present = Find(key); present != nullptr) {
+    bytes_ -= BytesOf(key, present->stored.value);
+  }
+  bytes_ += BytesOf(key, value);
   entries_[std::string(key)] = {
       .stored = {.value = std::string(value), .version = ++last_version_},
       .lease = options.lease,
@@ -119,7 +144,7 @@ absl::Status InProcessStore::Remove(absl::string_view key,
   MutexLock lock(mutex_);
   TE_RETURN_IF_ERROR(CheckVersion(key, expected_version));
   if (Find(key) == nullptr) return KeyNotFound(key);
-  entries_.erase(entries_.find(key));
+  Erase(entries_.find(key));
   ++changes_;
   return absl::OkStatus();
 }
@@ -137,12 +162,8 @@ StoreContents InProcessStore::Export() {
 }
 
 absl::Status InProcessStore::Import(const StoreContents& contents) {
-  if (contents.entries.size() > options_.max_keys) {
-    return absl::ResourceExhaustedError(
-        absl::StrCat(contents.entries.size(), " keys are more than ",
-                     options_.max_keys, "; raise max_keys"));
-  }
-  std::map<std::string, Entry, std::less<>> entries;
+  Entries entries;
+  size_t bytes = 0;
   for (const StoreContents::Entry& entry : contents.entries) {
     const auto& [key, stored, lease] = entry;
     TE_RETURN_IF_ERROR(ValidateCall(key, clock_.Now(), kNoDeadline));
@@ -157,12 +178,24 @@ absl::Status InProcessStore::Import(const StoreContents& contents) {
     entries.emplace_hint(
         entries.end(), key,
         Entry{.stored = stored, .lease = lease, .expiry = ExpiryOf(lease)});
+    bytes += BytesOf(key, stored.value);
+  }
+  if (entries.size() > options_.max_keys || bytes > options_.max_bytes) {
+    return absl::ResourceExhaustedError(
+        absl::StrCat(entries.size(), " keys with ", bytes,
+                     " bytes do not fit; raise max_keys or max_bytes"));
   }
   MutexLock lock(mutex_);
   entries_ = std::move(entries);
+  bytes_ = bytes;
   last_version_ = contents.last_version;
   ++changes_;
   return absl::OkStatus();
+}
+
+void InProcessStore::Sweep() {
+  MutexLock lock(mutex_);
+  RemoveExpired();
 }
 
 uint64_t InProcessStore::changes() const {

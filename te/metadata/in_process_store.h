@@ -21,8 +21,10 @@
 namespace te {
 
 struct InProcessStoreOptions {
-  // Put of one more fails with RESOURCE_EXHAUSTED.
+  // Put of one more, or of more bytes in keys and values together, fails with
+  // RESOURCE_EXHAUSTED.
   size_t max_keys = 4096;
+  size_t max_bytes = size_t{1} << 30;
 };
 
 // All that a store holds, apart from how much of each lease is left.
@@ -69,8 +71,10 @@ class InProcessStore final : public MetadataStore {
   // Takes the place of all that is in it. Leases begin anew. INVALID_ARGUMENT,
   // and no change, for what no store can hold: keys that are not sorted, come
   // twice or are beyond the limits, versions above the last one.
-  // RESOURCE_EXHAUSTED for too many keys.
+  // RESOURCE_EXHAUSTED for more than fits.
   absl::Status Import(const StoreContents& contents);
+  // Forgets what has expired, which otherwise happens when somebody asks.
+  void Sweep();
   // Grows with each change that Export shows; expiry is none.
   uint64_t changes() const;
 
@@ -80,9 +84,16 @@ class InProcessStore final : public MetadataStore {
     Duration lease;
     MonotonicTime expiry;
   };
+  // In the order of List.
+  using Entries = std::map<std::string, Entry, std::less<>>;
 
   // The entry, unless it has expired; then it is gone afterwards.
   Entry* Find(absl::string_view key) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  Entries::iterator Erase(Entries::iterator entry)
+      ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  // Whether a key may take that value.
+  bool HasRoom(absl::string_view key, absl::string_view value)
+      ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   absl::Status CheckVersion(absl::string_view key,
                             std::optional<uint64_t> expected)
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
@@ -92,8 +103,9 @@ class InProcessStore final : public MetadataStore {
   const InProcessStoreOptions options_;
   const Clock& clock_;
   mutable Mutex mutex_;
-  // In the order of List.
-  std::map<std::string, Entry, std::less<>> entries_ ABSL_GUARDED_BY(mutex_);
+  Entries entries_ ABSL_GUARDED_BY(mutex_);
+  // In keys and values.
+  size_t bytes_ ABSL_GUARDED_BY(mutex_) = 0;
   // One count for all keys, so that a key put again after its removal gets a
   // higher version without a tombstone.
   uint64_t last_version_ ABSL_GUARDED_BY(mutex_) = 0;

@@ -1,10 +1,12 @@
 #include "te/metadata/in_process_store.h"
 
+#include <chrono>
 #include <memory>
 #include <optional>
 
 #include "gtest/gtest.h"
 #include "te/base/clock.h"
+#include "te/base/fake_clock.h"
 #include "te/base/status_matchers.h"
 #include "te/metadata/metadata_store_conformance.h"
 
@@ -27,6 +29,30 @@ TEST(InProcessStoreTest, IsBounded) {
   TE_EXPECT_OK(store.Put("a", "x", {}, kNoDeadline).status());
   TE_ASSERT_OK(store.Remove("a", std::nullopt, kNoDeadline));
   TE_EXPECT_OK(store.Put("b", "", {}, kNoDeadline).status());
+}
+
+TEST(InProcessStoreTest, IsFullByBytesToo) {
+  InProcessStore store({.max_bytes = 10});
+  TE_EXPECT_OK(store.Put("a", "12345", {}, kNoDeadline));
+  const auto full = StatusIs(absl::StatusCode::kResourceExhausted);
+  EXPECT_THAT(store.Put("b", "1234", {}, kNoDeadline), full);
+  TE_EXPECT_OK(store.Put("b", "123", {}, kNoDeadline));
+  // A value that takes the place of another needs only the difference.
+  TE_EXPECT_OK(store.Put("a", "54321", {}, kNoDeadline));
+  EXPECT_THAT(store.Put("a", "123456", {}, kNoDeadline), full);
+  TE_EXPECT_OK(store.Remove("b", std::nullopt, kNoDeadline));
+  TE_EXPECT_OK(store.Put("a", "123456789", {}, kNoDeadline));
+}
+
+TEST(InProcessStoreTest, SweepingMakesRoom) {
+  FakeClock clock;
+  InProcessStore store({.max_bytes = 10}, clock);
+  TE_EXPECT_OK(store.Put("a", "123456789", {.lease = std::chrono::seconds(1)},
+                         kNoDeadline));
+  clock.Advance(std::chrono::seconds(1));
+  store.Sweep();
+  EXPECT_EQ(store.Export().entries.size(), 0u);
+  TE_EXPECT_OK(store.Put("b", "123456789", {}, kNoDeadline));
 }
 
 TEST(InProcessStoreTest, TakesOverWhatAnotherHeld) {

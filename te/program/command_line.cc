@@ -57,8 +57,8 @@ absl::StatusOr<Argument> ParseArgument(absl::string_view text) {
       return Argument{.name = name, .value = "false"};
     }
   }
-  return absl::InvalidArgumentError(
-      absl::StrCat("unknown flag \"", text, "\"; see --help"));
+  return absl::InvalidArgumentError(absl::StrCat(
+      "unknown flag \"", text.substr(0, text.find('=')), "\"; see --help"));
 }
 
 }  // namespace

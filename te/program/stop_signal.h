@@ -17,6 +17,9 @@ class StopSignal {
   int fd() const { return fd_.get(); }
   // The signal's number, or 0 if none has come since the last call.
   int Take();
+  // From now on the signals do again what they otherwise do: they end the
+  // process. For the thread that calls, which must be the first one.
+  void Release();
 
  private:
   explicit StopSignal(UniqueFd fd) : fd_(std::move(fd)) {}

@@ -49,6 +49,8 @@ DEFINE_int64(max_keys, Defaults().max_keys,
              "keys that the backend memory holds; one more is refused");
 DEFINE_string(max_value, Defaults().max_value,
               "bytes of a value at most; up to 16M");
+DEFINE_string(max_bytes, Defaults().max_bytes,
+              "bytes in keys and values that the backend memory holds");
 DEFINE_int64(max_clients, Defaults().max_clients,
              "connections at a time, and no more than half of ulimit -n; one "
              "more is closed");
@@ -72,8 +74,10 @@ constexpr absl::string_view kIntroduction =
   metadata_server --listen=10.0.0.1:8090
   transfer_bench --metadata_server=grpc://10.0.0.1:8090 ...
 
-It answers gRPC's health checks (grpc.health.v1) and reflection. SIGTERM and
-Ctrl-C stop it when the calls in progress have ended.
+It answers gRPC's health checks (grpc.health.v1) and reflection. SIGTERM,
+SIGHUP and Ctrl-C stop it when the calls in progress have ended, a second one at
+once. Let only hosts that you trust reach the port: gRPC does not hold out
+against those who want to exhaust it.
 
 Exit status: 0, stopped by a signal; 1, something failed, and stderr says what;
 2, a flag is wrong.
@@ -85,8 +89,8 @@ std::string HelpText() {
   std::string text(kIntroduction);
   for (const char* flag :
        {"listen", "backend", "tls_cert", "tls_key", "tls_client_ca", "max_keys",
-        "max_value", "max_clients", "threads", "drain", "snapshot_file",
-        "access_log"}) {
+        "max_value", "max_bytes", "max_clients", "threads", "drain",
+        "snapshot_file", "access_log"}) {
     absl::StrAppend(&text, program::DescribeFlag(
                                flag, "te/metadata/server/metadata_server.cc"));
   }
@@ -101,6 +105,7 @@ FlagValues ReadFlags() {
           .tls_client_ca = FLAGS_tls_client_ca,
           .max_keys = FLAGS_max_keys,
           .max_value = FLAGS_max_value,
+          .max_bytes = FLAGS_max_bytes,
           .max_clients = FLAGS_max_clients,
           .threads = FLAGS_threads,
           .drain = FLAGS_drain,

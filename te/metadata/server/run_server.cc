@@ -34,8 +34,7 @@ namespace {
 
 // To look up --listen and to reach a backend.
 constexpr std::chrono::seconds kStartTime(10);
-// Between looks whether a snapshot is due.
-constexpr int kSnapshotMs = 2'000;
+constexpr int kMaintenanceMs = 2'000;
 
 MonotonicTime In(Duration time) {
   return DeadlineAfter(RealClock().Now(), time);
@@ -43,6 +42,7 @@ MonotonicTime In(Duration time) {
 
 struct Backend {
   std::unique_ptr<MetadataStore> store;
+  InProcessStore* memory = nullptr;        // the store, if it is one
   std::unique_ptr<SnapshotKeeper> keeper;  // maybe none
 };
 
@@ -53,12 +53,13 @@ absl::StatusOr<Backend> OpenBackend(const ServerOptions& options) {
                         OpenMetadataStore(options.store, In(kStartTime)));
     return backend;
   }
-  auto memory = std::make_unique<InProcessStore>(
-      InProcessStoreOptions{.max_keys = options.max_keys});
+  auto memory = std::make_unique<InProcessStore>(InProcessStoreOptions{
+      .max_keys = options.max_keys, .max_bytes = options.max_bytes});
   if (!options.snapshot_file.empty()) {
     TE_ASSIGN_OR_RETURN(backend.keeper,
                         SnapshotKeeper::Create(*memory, options.snapshot_file));
   }
+  backend.memory = memory.get();
   backend.store = std::move(memory);
   return backend;
 }
@@ -73,8 +74,15 @@ MetadataServiceOptions ServiceOptions(const ServerOptions& options) {
   return service;
 }
 
+// Room for a value, its key, and what protobuf adds.
+int MessageBytes(const ServerOptions& options) {
+  constexpr int kBeside = 1 << 20;
+  return static_cast<int>(options.max_value_bytes) + kBeside;
+}
+
 absl::StatusOr<GrpcServerOptions> GrpcOptions(const ServerOptions& options) {
   GrpcServerOptions grpc = {.name = "metadata",
+                            .max_message_bytes = MessageBytes(options),
                             .max_threads = options.threads,
                             .max_connections = options.max_clients};
   TE_ASSIGN_OR_RETURN(
@@ -93,22 +101,26 @@ std::string DescribeTls(const TlsFiles& tls) {
   return tls.ca_file.empty() ? "TLS" : "TLS with certificates of clients";
 }
 
-// The number of the signal that has come. Meanwhile keeps the snapshot fresh;
-// what is wrong with that, a full disk for example, may pass.
+// What a memory needs from time to time. What is wrong with the snapshot, a
+// full disk for example, may pass.
+void Maintain(const Backend& backend) {
+  if (backend.memory != nullptr) backend.memory->Sweep();
+  if (backend.keeper == nullptr) return;
+  const absl::Status saved = backend.keeper->Save();
+  LOG_IF(ERROR, !saved.ok())
+      << "the snapshot is out of date, which is tried again: " << saved;
+}
+
+// The number of the signal that has come.
 absl::StatusOr<int> AwaitSignal(program::StopSignal& stop,
-                                SnapshotKeeper* keeper) {
-  constexpr int kForever = -1;
+                                const Backend& backend) {
   pollfd entry = {.fd = stop.fd(), .events = POLLIN, .revents = 0};
   for (;;) {
-    const int timeout = keeper == nullptr ? kForever : kSnapshotMs;
-    if (poll(&entry, 1, timeout) < 0 && errno != EINTR) {
+    if (poll(&entry, 1, kMaintenanceMs) < 0 && errno != EINTR) {
       return ErrnoToStatus(errno, "poll for the end");
     }
     if (const int signal = stop.Take(); signal != 0) return signal;
-    if (keeper == nullptr) continue;
-    const absl::Status saved = keeper->Save();
-    LOG_IF(ERROR, !saved.ok())
-        << "the snapshot is out of date, which is tried again: " << saved;
+    Maintain(backend);
   }
 }
 
@@ -129,10 +141,14 @@ absl::Status RunServer(const ServerOptions& options, program::StopSignal& stop,
                                 : DescribeMetadataStore(options.store).value())
       << ", " << DescribeTls(options.tls) << std::endl;
   TE_RETURN_IF_ERROR(program::CheckWritten(out));
-  TE_ASSIGN_OR_RETURN(const int signal,
-                      AwaitSignal(stop, backend.keeper.get()));
+  TE_ASSIGN_OR_RETURN(const int signal, AwaitSignal(stop, backend));
   LOG(INFO) << "Received signal " << signal
-            << ", stopping when the calls in progress have ended...";
+            << ", stopping when the calls in progress have ended, in "
+            << std::chrono::ceil<std::chrono::seconds>(options.drain).count()
+            << " s at the latest; a second signal stops at once";
+  // The second one would lose what has changed since the last snapshot.
+  Maintain(backend);
+  stop.Release();
   server->SetServing(false);
   server->Shutdown(In(options.drain));
   return backend.keeper == nullptr ? absl::OkStatus() : backend.keeper->Save();

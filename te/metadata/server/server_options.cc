@@ -1,14 +1,13 @@
 #include "te/metadata/server/server_options.h"
 
 #include <chrono>
-#include <cmath>
 #include <cstdint>
 #include <string>
-#include <utility>
 
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "absl/strings/escaping.h"
+#include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/string_view.h"
 #include "te/base/host_port.h"
@@ -42,14 +41,18 @@ absl::StatusOr<HostPort> ParseListen(const std::string& text) {
   return listen;
 }
 
-// A store for OpenMetadataStore; empty for memory.
+// A store for OpenMetadataStore; empty for memory. Not another metadata_server:
+// two could stand behind each other.
 absl::StatusOr<std::string> ParseBackend(const std::string& text) {
   if (text == "memory") return std::string();
-  const absl::Status known = DescribeMetadataStore(text).status();
-  if (!known.ok()) {
+  if (!absl::StartsWith(text, "redis://") &&
+      !absl::StartsWith(text, "unix://")) {
     return Bad("backend",
-               absl::StrCat("neither memory nor a store: ", known.message()));
+               "use memory, redis://[[user]:password@]host[:port][/database] "
+               "or unix:///path");
   }
+  const absl::Status known = DescribeMetadataStore(text).status();
+  if (!known.ok()) return Bad("backend", known.message());
   return text;
 }
 
@@ -102,6 +105,9 @@ absl::StatusOr<ServerOptions> ParseOptions(const FlagValues& flags) {
   TE_RETURN_IF_ERROR(CheckRange("max_keys", flags.max_keys, 1, 100'000'000));
   options.max_keys = static_cast<uint64_t>(flags.max_keys);
   TE_ASSIGN_OR_RETURN(options.max_value_bytes, ParseMaxValue(flags.max_value));
+  const absl::StatusOr<uint64_t> bytes = program::ParseSize(flags.max_bytes);
+  if (!bytes.ok()) return Bad("max_bytes", bytes.status().message());
+  options.max_bytes = *bytes;
   TE_RETURN_IF_ERROR(CheckRange("max_clients", flags.max_clients, 1, 1 << 20));
   options.max_clients = static_cast<int>(flags.max_clients);
   TE_RETURN_IF_ERROR(CheckRange("threads", flags.threads, 2, 4096));

@@ -20,8 +20,9 @@ struct FlagValues {
   std::string tls_client_ca;
   int64_t max_keys = 100'000;
   std::string max_value = "16M";
+  std::string max_bytes = "1G";
   int64_t max_clients = 1024;
-  int64_t threads = 16;
+  int64_t threads = 64;
   double drain = 10;
   std::string access_log = "none";
   std::string snapshot_file;
@@ -37,6 +38,7 @@ struct ServerOptions {
   TlsFiles tls;
   uint64_t max_keys = 0;
   uint64_t max_value_bytes = 0;
+  uint64_t max_bytes = 0;
   int max_clients = 0;
   int threads = 0;
   Duration drain = Duration::zero();

@@ -36,6 +36,7 @@ TEST(ServerOptionsTest, TakesWhatItIsTold) {
   flags.tls_client_ca = "a";
   flags.max_keys = 5;
   flags.max_value = "1K";
+  flags.max_bytes = "2K";
   flags.max_clients = 6;
   flags.threads = 7;
   flags.drain = 0.5;
@@ -48,6 +49,7 @@ TEST(ServerOptionsTest, TakesWhatItIsTold) {
   EXPECT_EQ(options.tls.ca_file, "a");
   EXPECT_EQ(options.max_keys, 5u);
   EXPECT_EQ(options.max_value_bytes, 1024u);
+  EXPECT_EQ(options.max_bytes, 2048u);
   EXPECT_EQ(options.max_clients, 6);
   EXPECT_EQ(options.threads, 7);
   EXPECT_EQ(options.drain, std::chrono::milliseconds(500));
@@ -62,14 +64,16 @@ TEST(ServerOptionsTest, NamesTheFlagThatIsWrong) {
       {[](auto& f) { f.listen = ""; }, "--listen: "},
       {[](auto& f) { f.listen = "10.0.0.1"; }, "--listen: \"10.0.0.1\" has no"},
       {[](auto& f) { f.listen = "a:70000"; }, "--listen: "},
-      {[](auto& f) { f.backend = "etcd://x"; }, "--backend: neither memory"},
+      {[](auto& f) { f.backend = "etcd://x"; }, "--backend: use memory"},
       {[](auto& f) { f.backend = "redis://:hunter2@"; }, "--backend: "},
+      {[](auto& f) { f.backend = "grpc://a:1"; }, "--backend: use memory"},
       {[](auto& f) { f.tls_cert = "c"; }, "--tls_key: is missing"},
       {[](auto& f) { f.tls_key = "k"; }, "--tls_cert: is missing"},
       {[](auto& f) { f.tls_client_ca = "a"; }, "--tls_client_ca: needs"},
       {[](auto& f) { f.max_keys = 0; }, "--max_keys: 0 must be from 1"},
       {[](auto& f) { f.max_value = "17M"; }, "--max_value: 17M must be"},
       {[](auto& f) { f.max_value = "much"; }, "--max_value: "},
+      {[](auto& f) { f.max_bytes = "all"; }, "--max_bytes: "},
       {[](auto& f) { f.max_clients = 0; }, "--max_clients: "},
       {[](auto& f) { f.threads = 1; }, "--threads: "},
       {[](auto& f) {
