@@ -30,10 +30,10 @@
 #include "te/core/engine_fixture.h"
 #include "te/core/engine_options.h"
 #include "te/core/request.h"
+#include "te/grpc/health_check.h"
 #include "te/metadata/segment_descriptor.h"
 #include "te/metadata/segment_resolver.h"
 #include "te/rpc/control_client.h"
-#include "te/grpc/health_check.h"
 #include "te/transport/fake_transport.h"
 #include "te/transport/slice.h"
 
