@@ -4,6 +4,7 @@ Ports are the system's choice, and every wait is for an event, with a deadline.
 """
 
 import errno
+import json
 import os
 import pty
 import re
@@ -91,6 +92,32 @@ class Target:
     def __exit__(self, *_):
         self.process.kill()
         self.process.communicate()
+
+
+def check_transfer(test, metadata_flag):
+    """A target and an initiator that find each other as the flag says, and lose
+    each other when the target has ended. The target's output."""
+    with Target("127.0.0.1", metadata_flag) as target:
+        result = run(
+            metadata_flag,
+            f"--segment_id={target.name}",
+            "--operation=mix",
+            "--verify",
+            "--format=json",
+            *SMALL,
+            *SHORT,
+        )
+        status, out, err = target.end(signal.SIGINT)
+    test.assertEqual(status, 0, err)
+    test.assertEqual(result.returncode, 0, result.stderr)
+    row = json.loads(result.stdout)
+    test.assertEqual(row["errors"], 0)
+    test.assertGreater(row["verified_bytes"], 0)
+    # The target has taken its entry back.
+    result = run(metadata_flag, f"--segment_id={target.name}", *SMALL, *SHORT)
+    test.assertEqual(result.returncode, 1)
+    test.assertIn(f"segment '{target.name}' is not published", result.stderr)
+    return out + err
 
 
 class Terminal:

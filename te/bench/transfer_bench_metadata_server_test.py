@@ -11,7 +11,7 @@ import tempfile
 import time
 import unittest
 
-from te.bench.processes import PATIENCE, SHORT, SMALL, Target, run
+from te.bench.processes import PATIENCE, SHORT, SMALL, Target, check_transfer, run
 
 SERVER = os.path.abspath("te/metadata/server/metadata_server")
 CERTIFICATES = os.path.abspath("te/grpc/testdata")
@@ -54,32 +54,10 @@ class Server:
 
 
 class TransferBenchMetadataServerTest(unittest.TestCase):
-    def transfer(self, flag):
-        with Target("127.0.0.1", flag) as target:
-            result = run(
-                flag,
-                f"--segment_id={target.name}",
-                "--operation=mix",
-                "--verify",
-                "--format=json",
-                *SMALL,
-                *SHORT,
-            )
-            status, _, err = target.end(signal.SIGINT)
-        self.assertEqual(status, 0, err)
-        self.assertEqual(result.returncode, 0, result.stderr)
-        row = json.loads(result.stdout)
-        self.assertEqual(row["errors"], 0)
-        self.assertGreater(row["verified_bytes"], 0)
-        # The target has taken its entry back.
-        result = run(flag, f"--segment_id={target.name}", *SMALL, *SHORT)
-        self.assertEqual(result.returncode, 1)
-        self.assertIn(f"segment '{target.name}' is not published", result.stderr)
-
     def test_two_processes(self):
         with Server("--access_log=all") as server:
             self.assertIn("backend memory, no TLS", server.ready)
-            self.transfer(f"--metadata_server=grpc://{server.address}")
+            check_transfer(self, f"--metadata_server=grpc://{server.address}")
             status, out, err = server.end(signal.SIGTERM)
         self.assertEqual((status, out), (0, ""), err)
         self.assertIn("Received signal 15", err)
@@ -92,7 +70,7 @@ class TransferBenchMetadataServerTest(unittest.TestCase):
             self.assertIn("TLS with certificates of clients", server.ready)
             uri = f"grpcs://{server.address}?ca={file('ca.pem')}&name=metadata.test"
             own = f"&cert={file('client.pem')}&key={file('client.key')}"
-            self.transfer(f"--metadata_server={uri}{own}")
+            check_transfer(self, f"--metadata_server={uri}{own}")
             result = run(f"--metadata_server={uri}", "--segment_id=a", *SMALL, *SHORT)
             self.assertEqual(result.returncode, 1)
             self.assertIn("transfer_bench: --metadata_server: ", result.stderr)

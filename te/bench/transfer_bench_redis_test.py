@@ -1,14 +1,12 @@
 """transfer_bench whose processes find each other through a Redis server."""
 
-import json
 import shutil
-import signal
 import socket
 import subprocess
 import tempfile
 import unittest
 
-from te.bench.processes import SHORT, SMALL, Target, run
+from te.bench.processes import SHORT, SMALL, check_transfer, run
 
 PASSWORD = "open:sesame"
 ENCODED = "open%3Asesame"
@@ -56,28 +54,8 @@ class TransferBenchRedisTest(unittest.TestCase):
         cls.addClassCleanup(cls.redis.close)
 
     def test_two_processes(self):
-        flag = self.redis.flag(f":{ENCODED}@")
-        with Target("127.0.0.1", flag) as target:
-            result = run(
-                flag,
-                f"--segment_id={target.name}",
-                "--operation=mix",
-                "--verify",
-                "--format=json",
-                *SMALL,
-                *SHORT,
-            )
-            status, out, err = target.end(signal.SIGINT)
-        self.assertEqual(status, 0, err)
-        self.assertNotIn("sesame", out + err)
-        self.assertEqual(result.returncode, 0, result.stderr)
-        row = json.loads(result.stdout)
-        self.assertEqual(row["errors"], 0)
-        self.assertGreater(row["verified_bytes"], 0)
-        # The target has taken its entry back.
-        result = run(flag, f"--segment_id={target.name}", *SMALL, *SHORT)
-        self.assertEqual(result.returncode, 1)
-        self.assertIn(f"segment '{target.name}' is not published", result.stderr)
+        output = check_transfer(self, self.redis.flag(f":{ENCODED}@"))
+        self.assertNotIn("sesame", output)
 
     def test_a_wrong_password(self):
         for login in ["", ":secret@", "nobody:secret@"]:

@@ -11,6 +11,7 @@
 #include "absl/status/statusor.h"
 #include "absl/strings/str_cat.h"
 #include "te/base/errno_status.h"
+#include "te/base/free_port.h"
 #include "te/base/host_port.h"
 #include "te/base/socket_address.h"
 #include "te/base/status_macros.h"
@@ -18,11 +19,6 @@
 
 namespace te {
 namespace {
-
-// How often the ports are tried. When two sockets begin to listen on one port
-// at the same moment, Linux refuses both (each announces itself before it is
-// checked, see inet_csk_listen_start), so a port that was refused may be free.
-constexpr int kPasses = 5;
 
 absl::Status ListenError(int error, const SocketAddress& address) {
   const auto cause = [&](const char* remedy) {
@@ -88,17 +84,14 @@ absl::StatusOr<GrpcListener> ListenOn(const SocketAddress& address) {
 
 absl::StatusOr<GrpcListener> ListenForGrpc(const SocketAddress& address,
                                            const PortRange& ports) {
-  absl::Status in_use;
-  for (int pass = 0; pass < kPasses; ++pass) {
-    // In 32 bits, so that a range up to 65535 ends.
-    for (uint32_t port = ports.first; port <= ports.last; ++port) {
-      absl::StatusOr<GrpcListener> listener =
-          ListenOn(address.WithPort(static_cast<uint16_t>(port)));
-      if (!absl::IsAlreadyExists(listener.status())) return listener;
-      in_use = listener.status();
-    }
-  }
-  if (ports.size() == 1) return in_use;
+  GrpcListener listener;
+  const absl::Status found =
+      FindFreePort(ports, [&](uint16_t port) -> absl::Status {
+        TE_ASSIGN_OR_RETURN(listener, ListenOn(address.WithPort(port)));
+        return absl::OkStatus();
+      });
+  if (found.ok()) return listener;
+  if (ports.size() == 1 || !absl::IsAlreadyExists(found)) return found;
   return absl::AlreadyExistsError(absl::StrCat(
       "listen on ", address.ip(), ": every port of ", ports.ToString(),
       " is in use (EADDRINUSE); widen the range or use port 0"));

@@ -41,11 +41,6 @@ bool IsBusy(const absl::Status& status) {
          absl::StrContains(status.message(), "Server Threadpool Exhausted");
 }
 
-uint64_t Milliseconds(Duration lease) {
-  return static_cast<uint64_t>(
-      std::chrono::ceil<std::chrono::milliseconds>(lease).count());
-}
-
 absl::StatusOr<GrpcChannelOptions> ChannelOptions(const GrpcAddress& address) {
   GrpcChannelOptions options;
   if (!address.tls) return options;
@@ -152,7 +147,7 @@ absl::StatusOr<uint64_t> GrpcStore::Put(absl::string_view key,
   if (options.expected_version.has_value()) {
     request.set_expected_version(*options.expected_version);
   }
-  request.set_lease_ms(Milliseconds(options.lease));
+  request.set_lease_ms(LeaseMilliseconds(options.lease));
   metadata::v1::PutResponse response;
   TE_RETURN_IF_ERROR(Call("Put", key, &Stub::Put, request, deadline, response));
   if (response.version() == kAbsent) return WrongAnswer(key, "no version");
@@ -166,7 +161,7 @@ absl::Status GrpcStore::Renew(absl::string_view key, uint64_t version,
   metadata::v1::RenewRequest request;
   request.set_key(std::string(key));
   request.set_version(version);
-  request.set_lease_ms(Milliseconds(lease));
+  request.set_lease_ms(LeaseMilliseconds(lease));
   metadata::v1::RenewResponse response;
   return Call("Renew", key, &Stub::Renew, request, deadline, response);
 }

@@ -14,13 +14,13 @@
 #include "absl/status/status.h"
 #include "absl/strings/str_cat.h"
 #include "gmock/gmock.h"
-#include "grpcpp/impl/service_type.h"
 #include "gtest/gtest.h"
 #include "te/base/clock.h"
 #include "te/base/host_port.h"
 #include "te/base/socket_address.h"
 #include "te/base/status_matchers.h"
 #include "te/base/thread.h"
+#include "te/grpc/echo.grpc.pb.h"
 #include "te/grpc/server.h"
 #include "te/grpc/tls.h"
 #include "te/metadata/grpc_address.h"
@@ -171,13 +171,7 @@ TEST(GrpcStoreTest, TakesTheServerThatAnswers) {
 }
 
 TEST(GrpcStoreTest, SaysThatItIsNoMetadataServer) {
-  class Other final : public grpc::Service {
-   public:
-    Other() {
-      AddMethod(new grpc::internal::RpcServiceMethod(
-          "/other/Method", grpc::internal::RpcMethod::NORMAL_RPC, nullptr));
-    }
-  } service;
+  proto::Echo::Service service;
   GrpcServerOptions options;
   options.name = "other";
   options.address = *SocketAddress::FromIp("127.0.0.1", 0);

@@ -3,7 +3,6 @@
 #include <stdint.h>
 
 #include <algorithm>
-#include <chrono>
 #include <optional>
 #include <string>
 #include <utility>
@@ -28,15 +27,6 @@ namespace {
 
 // Of the keys in one answer to List, about.
 constexpr size_t kListBytes = 1 << 20;
-
-// One that is too long for a Duration stays longer than any store allows.
-Duration LeaseOf(uint64_t milliseconds) {
-  constexpr uint64_t kTooLong =
-      2 * std::chrono::duration_cast<std::chrono::milliseconds>(
-              MetadataStore::kMaxLease)
-              .count();
-  return std::chrono::milliseconds(std::min(milliseconds, kTooLong));
-}
 
 template <typename Request>
 std::optional<uint64_t> ExpectedVersion(const Request& request) {
@@ -81,7 +71,7 @@ grpc::Status MetadataService::Put(grpc::ServerContext* context,
         const uint64_t version,
         store_.Put(request->key(), request->value(),
                    {.expected_version = ExpectedVersion(*request),
-                    .lease = LeaseOf(request->lease_ms())},
+                    .lease = LeaseFromMilliseconds(request->lease_ms())},
                    deadline));
     response->set_version(version);
     return absl::OkStatus();
@@ -94,7 +84,7 @@ grpc::Status MetadataService::Renew(grpc::ServerContext* context,
                                     metadata::v1::RenewResponse* /*response*/) {
   return Serve("Renew", request->key(), *context, [&](MonotonicTime deadline) {
     return store_.Renew(request->key(), request->version(),
-                        LeaseOf(request->lease_ms()), deadline);
+                        LeaseFromMilliseconds(request->lease_ms()), deadline);
   });
 }
 

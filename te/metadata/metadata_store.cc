@@ -1,5 +1,8 @@
 #include "te/metadata/metadata_store.h"
 
+#include <algorithm>
+#include <chrono>
+
 #include "absl/strings/escaping.h"
 #include "absl/strings/str_cat.h"
 
@@ -49,6 +52,16 @@ absl::Status ValidateLease(absl::string_view key, Duration lease) {
   return absl::InvalidArgumentError(
       absl::StrCat(DescribeKey(key), ": a lease of ", lease.count(),
                    " ns; use 0, for ever, to a year"));
+}
+
+uint64_t LeaseMilliseconds(Duration lease) {
+  return static_cast<uint64_t>(
+      std::chrono::ceil<std::chrono::milliseconds>(lease).count());
+}
+
+Duration LeaseFromMilliseconds(uint64_t milliseconds) {
+  const uint64_t too_long = 2 * LeaseMilliseconds(MetadataStore::kMaxLease);
+  return std::chrono::milliseconds(std::min(milliseconds, too_long));
 }
 
 }  // namespace te

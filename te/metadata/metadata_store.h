@@ -97,6 +97,12 @@ absl::Status ValidateCall(absl::string_view key, MonotonicTime now,
 absl::Status ValidateValue(absl::string_view key, absl::string_view value);
 absl::Status ValidateLease(absl::string_view key, Duration lease);
 
+// A lease as it is written down: in milliseconds, rounded up. What comes back
+// may be any number: one that is too large makes a lease that ValidateLease
+// refuses.
+uint64_t LeaseMilliseconds(Duration lease);
+Duration LeaseFromMilliseconds(uint64_t milliseconds);
+
 // The NOT_FOUND and the ABORTED of the calls above.
 absl::Status KeyNotFound(absl::string_view key);
 absl::Status VersionMismatch(absl::string_view key, uint64_t present,

@@ -68,8 +68,7 @@ std::string VersionText(std::optional<uint64_t> version) {
 }
 
 std::string LeaseText(Duration lease) {
-  return absl::StrCat(
-      std::chrono::ceil<std::chrono::milliseconds>(lease).count());
+  return absl::StrCat(LeaseMilliseconds(lease));
 }
 
 absl::string_view Text(const redisReply& reply) {

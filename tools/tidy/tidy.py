@@ -16,6 +16,16 @@ MAX_FUNCTION_LINES = 70
 CPP = (".cc", ".h")
 SOURCES = CPP + (".bzl", ".proto", ".py", ".sh")
 
+# Where the sources of programs are.
+PROGRAMS = (
+    "examples/",
+    "te/bench/",
+    "te/metadata/server/",
+    "te/program/",
+    "te/tools/",
+    "tools/",
+)
+
 
 class Breach:
     """One place that breaks one rule."""
@@ -45,9 +55,7 @@ def blank_comments_and_strings(text):
 
 def is_program(path):
     """Whether flags, the environment and stdout are this file's business."""
-    return path.startswith(("te/bench/", "te/tools/", "tools/", "examples/")) or bool(
-        re.match(r"te/metadata/metadata_server(_main)?\.", path)
-    )
+    return path.startswith(PROGRAMS)
 
 
 def is_test(path):

@@ -6,7 +6,6 @@
 #include <algorithm>
 #include <array>
 #include <cerrno>
-#include <chrono>
 #include <climits>
 #include <cstddef>
 #include <cstdint>
@@ -21,7 +20,6 @@
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_format.h"
 #include "absl/strings/string_view.h"
-#include "te/base/clock.h"
 #include "te/base/crc32c.h"
 #include "te/base/errno_status.h"
 #include "te/base/status_macros.h"
@@ -33,8 +31,6 @@
 namespace te::metadata_server {
 namespace {
 
-using std::chrono::milliseconds;
-
 constexpr absl::string_view kFamily = "te-metadata-snapshot ";
 constexpr absl::string_view kFormat = "te-metadata-snapshot 1 crc32c ";
 constexpr size_t kCrcDigits = 8;
@@ -44,14 +40,6 @@ std::string FirstLine(absl::string_view body) {
   const uint32_t crc = ExtendCrc32c(
       0, reinterpret_cast<const std::byte*>(body.data()), body.size());
   return absl::StrCat(kFormat, absl::StrFormat("%08x", crc), "\n");
-}
-
-// One that is too long for a Duration stays longer than any store allows.
-Duration LeaseOf(uint64_t lease_ms) {
-  constexpr uint64_t kTooLong =
-      2 * std::chrono::duration_cast<milliseconds>(MetadataStore::kMaxLease)
-              .count();
-  return milliseconds(std::min(lease_ms, kTooLong));
 }
 
 absl::Status FileError(int error, absl::string_view what,
@@ -103,8 +91,7 @@ absl::StatusOr<std::string> SerializeSnapshot(const StoreContents& contents) {
     to.set_key(from.key);
     to.set_value(from.stored.value);
     to.set_version(from.stored.version);
-    to.set_lease_ms(static_cast<uint64_t>(
-        std::chrono::ceil<milliseconds>(from.lease).count()));
+    to.set_lease_ms(LeaseMilliseconds(from.lease));
   }
   if (snapshot.ByteSizeLong() > INT_MAX) {
     return absl::ResourceExhaustedError(absl::StrCat(
@@ -138,7 +125,7 @@ absl::StatusOr<StoreContents> ParseSnapshot(absl::string_view bytes) {
         {.key = std::move(*from.mutable_key()),
          .stored = {.value = std::move(*from.mutable_value()),
                     .version = from.version()},
-         .lease = LeaseOf(from.lease_ms())});
+         .lease = LeaseFromMilliseconds(from.lease_ms())});
   }
   return contents;
 }

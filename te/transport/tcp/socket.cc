@@ -12,6 +12,7 @@
 #include "absl/strings/str_cat.h"
 #include "absl/strings/string_view.h"
 #include "te/base/errno_status.h"
+#include "te/base/free_port.h"
 #include "te/base/socket_io.h"
 #include "te/base/status_macros.h"
 
@@ -21,11 +22,6 @@ namespace {
 using std::chrono::ceil;
 using std::chrono::milliseconds;
 using std::chrono::seconds;
-
-// How often the ports are tried. When two sockets begin to listen on one port
-// at the same moment, Linux refuses both (each announces itself before it is
-// checked, see inet_csk_listen_start), so a port that was refused may be free.
-constexpr int kPasses = 5;
 
 absl::Status SetOption(int fd, int level, int option, int value) {
   if (setsockopt(fd, level, option, &value, sizeof(value)) == 0) {
@@ -97,24 +93,14 @@ absl::StatusOr<UniqueFd> ListenOn(const SocketAddress& address,
 absl::StatusOr<UniqueFd> Listen(const TcpOptions& options) {
   TE_ASSIGN_OR_RETURN(const SocketAddress address,
                       SocketAddress::FromIp(options.listen_ip, 0));
-  return ListenOnFreePort(options.listen_ports, [&](uint16_t port) {
-    return ListenOn(address.WithPort(port), options);
-  });
-}
-
-absl::StatusOr<UniqueFd> ListenOnFreePort(
-    const PortRange& ports,
-    absl::FunctionRef<absl::StatusOr<UniqueFd>(uint16_t port)> listen) {
-  absl::Status in_use;
-  for (int pass = 0; pass < kPasses; ++pass) {
-    // In 32 bits, so that a range up to 65535 ends.
-    for (uint32_t port = ports.first; port <= ports.last; ++port) {
-      absl::StatusOr<UniqueFd> fd = listen(static_cast<uint16_t>(port));
-      if (!absl::IsAlreadyExists(fd.status())) return fd;
-      in_use = fd.status();
-    }
-  }
-  return in_use;
+  UniqueFd listener;
+  TE_RETURN_IF_ERROR(
+      FindFreePort(options.listen_ports, [&](uint16_t port) -> absl::Status {
+        TE_ASSIGN_OR_RETURN(listener,
+                            ListenOn(address.WithPort(port), options));
+        return absl::OkStatus();
+      }));
+  return listener;
 }
 
 absl::StatusOr<SocketAddress> LocalAddress(int fd) {

@@ -4,11 +4,9 @@
 #include <cstdint>
 #include <string>
 
-#include "absl/functional/function_ref.h"
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "te/base/clock.h"
-#include "te/base/host_port.h"
 #include "te/base/socket_address.h"
 #include "te/base/unique_fd.h"
 #include "te/transport/tcp/tcp_options.h"
@@ -21,12 +19,6 @@ namespace te::tcp {
 // `options.listen_ports`. ALREADY_EXISTS if all of them are in use,
 // NOT_FOUND if the address is none of this host.
 absl::StatusOr<UniqueFd> Listen(const TcpOptions& options);
-
-// Its choice of a port: calls `listen` with one after the other, several times,
-// as long as it says ALREADY_EXISTS.
-absl::StatusOr<UniqueFd> ListenOnFreePort(
-    const PortRange& ports,
-    absl::FunctionRef<absl::StatusOr<UniqueFd>(uint16_t port)> listen);
 
 // Connects by `deadline`.
 absl::StatusOr<UniqueFd> Connect(const SocketAddress& address,

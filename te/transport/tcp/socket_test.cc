@@ -28,7 +28,6 @@
 namespace te::tcp {
 namespace {
 
-using ::testing::ElementsAre;
 using ::testing::HasSubstr;
 
 TcpOptions On(const PortRange& ports) {
@@ -79,29 +78,6 @@ int WronglyRefused(const TcpOptions& options, int threads, int rounds) {
   }
   running.clear();
   return refused.load();
-}
-
-// What the kernel does when two begin to listen on one port at once.
-TEST(ListenOnFreePortTest, TriesAgainWhatWasRefused) {
-  std::vector<uint16_t> tried;
-  const auto listen = [&](uint16_t port) -> absl::StatusOr<UniqueFd> {
-    tried.push_back(port);
-    if (tried.size() < 4) return absl::AlreadyExistsError("in use");
-    return UniqueFd();
-  };
-  TE_EXPECT_OK(ListenOnFreePort({.first = 65534, .last = 65535}, listen));
-  EXPECT_THAT(tried, ElementsAre(65534, 65535, 65534, 65535));
-}
-
-TEST(ListenOnFreePortTest, FailsAtOnceForAnotherReason) {
-  int tries = 0;
-  const auto listen = [&](uint16_t) -> absl::StatusOr<UniqueFd> {
-    ++tries;
-    return absl::PermissionDeniedError("no");
-  };
-  EXPECT_THAT(ListenOnFreePort({.first = 1, .last = 9}, listen),
-              StatusIs(absl::StatusCode::kPermissionDenied));
-  EXPECT_EQ(tries, 1);
 }
 
 TEST(ListenTest, ManyAtOnceShareARange) {
