@@ -11,12 +11,14 @@
 #include <utility>
 #include <vector>
 
+#include "absl/base/thread_annotations.h"
 #include "absl/status/status.h"
 #include "absl/strings/str_cat.h"
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
 #include "te/base/clock.h"
 #include "te/base/host_port.h"
+#include "te/base/mutex.h"
 #include "te/base/socket_address.h"
 #include "te/base/status_matchers.h"
 #include "te/base/thread.h"
@@ -233,8 +235,10 @@ TEST(GrpcStoreTest, TheServersLimitOfValuesIsNamed) {
 }
 
 TEST(GrpcStoreTest, EachCallIsReported) {
+  Mutex mutex;  // calls come on the server's threads
   std::vector<std::string> calls;
   Server server({.service = {.on_access = [&](const MetadataAccess& access) {
+                   MutexLock lock(mutex);
                    calls.push_back(absl::StrCat(
                        access.method, " ", access.key, " ",
                        absl::StatusCodeToString(access.status.code())));
@@ -242,6 +246,7 @@ TEST(GrpcStoreTest, EachCallIsReported) {
   const auto store = Connect(server.address());
   TE_EXPECT_OK(store->Put("k", "v", {}, Soon()));
   TE_EXPECT_OK(store->Remove("k", 1, Soon()));
+  MutexLock lock(mutex);
   EXPECT_THAT(calls, testing::ElementsAre("Get te/version NOT_FOUND",
                                           "Put k OK", "Remove k OK"));
 }
@@ -320,11 +325,22 @@ class WrongService final : public metadata::v1::Metadata::Service {
   }
   grpc::Status List(grpc::ServerContext*, const metadata::v1::ListRequest*,
                     metadata::v1::ListResponse* response) override {
-    *response = list;
+    MutexLock lock(mutex_);
+    *response = list_;
     return grpc::Status::OK;
   }
 
-  metadata::v1::ListResponse list;
+  // The answer to List.
+  void SetList(bool more, const std::vector<std::string>& keys) {
+    MutexLock lock(mutex_);
+    list_.Clear();
+    list_.set_more(more);
+    for (const std::string& key : keys) list_.add_keys(key);
+  }
+
+ private:
+  Mutex mutex_;
+  metadata::v1::ListResponse list_ ABSL_GUARDED_BY(mutex_);
 };
 
 TEST(GrpcStoreTest, TheServersAnswersMayBeAnything) {
@@ -342,12 +358,11 @@ TEST(GrpcStoreTest, TheServersAnswersMayBeAnything) {
       StatusIs(absl::StatusCode::kDataLoss, HasSubstr("metadata key 'k"));
   EXPECT_THAT(store->Put("k", "", {}, Soon()), wrong);
   EXPECT_THAT(store->Get("k", Soon()), wrong);
-  service.list.set_more(true);
+  service.SetList(true, {});
   EXPECT_THAT(store->List("k", Soon()), wrong);
-  service.list.add_keys("k1");
+  service.SetList(true, {"k1"});
   EXPECT_THAT(store->List("k", Soon()), wrong) << "the same page for ever";
-  service.list.set_more(false);
-  service.list.add_keys("other");
+  service.SetList(false, {"k1", "other"});
   EXPECT_THAT(store->List("k", Soon()), wrong);
 }
 
