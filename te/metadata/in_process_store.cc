@@ -2,10 +2,12 @@
 
 #include <stdint.h>
 
+#include <algorithm>
 #include <chrono>
 #include <functional>
 #include <iterator>
 #include <map>
+#include <memory>
 #include <optional>
 #include <string>
 #include <utility>
@@ -16,19 +18,28 @@
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/string_view.h"
+#include "absl/types/span.h"
 #include "te/base/clock.h"
 #include "te/base/mutex.h"
 #include "te/base/status_macros.h"
 #include "te/metadata/metadata_store.h"
+#include "te/metadata/value_part.h"
 
 namespace te {
-namespace {
 
-size_t BytesOf(absl::string_view key, absl::string_view value) {
-  return key.size() + value.size();
+InProcessStore::InProcessStore(const InProcessStoreOptions& options,
+                               const Clock& clock)
+    : options_(options),
+      clock_(clock),
+      hub_({.max_watches = options.max_watches, .begins_at_once = true}),
+      last_version_(FirstVersion()) {}
+
+void InProcessStore::Entry::Set(const ValuePart& part, uint64_t part_version) {
+  Part& present = parts[part.number];
+  bytes += part.bytes.size();
+  bytes -= present.bytes.size();
+  present = {.bytes = part.bytes, .version = part_version};
 }
-
-}  // namespace
 
 InProcessStore::Entry* InProcessStore::Find(absl::string_view key) {
   const auto found = entries_.find(key);
@@ -40,23 +51,31 @@ InProcessStore::Entry* InProcessStore::Find(absl::string_view key) {
 
 InProcessStore::Entries::iterator InProcessStore::Erase(
     Entries::iterator entry) {
-  bytes_ -= BytesOf(entry->first, entry->second.stored.value);
+  bytes_ -= entry->second.bytes;
+  hub_.Change(entry->first, kAbsent);
   return entries_.erase(entry);
 }
 
-bool InProcessStore::HasRoom(absl::string_view key, absl::string_view value) {
+bool InProcessStore::HasRoom(absl::string_view key,
+                             absl::Span<const ValuePartView> parts,
+                             bool replace) {
   const Entry* present = Find(key);
-  const size_t keys = entries_.size() + (present == nullptr ? 1 : 0);
-  const size_t freed =
-      present == nullptr ? 0 : BytesOf(key, present->stored.value);
-  return keys <= options_.max_keys &&
-         bytes_ - freed + BytesOf(key, value) <= options_.max_bytes;
+  size_t added = present == nullptr || replace ? key.size() : 0;
+  size_t freed = present != nullptr && replace ? present->bytes : 0;
+  for (const ValuePartView& part : parts) {
+    added += part.bytes.size();
+    if (present == nullptr || replace) continue;
+    const auto old = present->parts.find(part.number);
+    if (old != present->parts.end()) freed += old->second.bytes.size();
+  }
+  return entries_.size() + (present == nullptr ? 1 : 0) <= options_.max_keys &&
+         bytes_ - freed + added <= options_.max_bytes;
 }
 
 absl::Status InProcessStore::CheckVersion(absl::string_view key,
                                           std::optional<uint64_t> expected) {
   const Entry* entry = Find(key);
-  const uint64_t present = entry == nullptr ? kAbsent : entry->stored.version;
+  const uint64_t present = entry == nullptr ? kAbsent : entry->version;
   if (!expected.has_value() || *expected == present) return absl::OkStatus();
   return VersionMismatch(key, present, *expected);
 }
@@ -73,30 +92,36 @@ MonotonicTime InProcessStore::ExpiryOf(Duration lease) const {
   return DeadlineAfter(clock_.Now(), ceil<std::chrono::milliseconds>(lease));
 }
 
-absl::StatusOr<uint64_t> InProcessStore::Put(absl::string_view key,
-                                             absl::string_view value,
-                                             const PutOptions& options,
-                                             MonotonicTime deadline) {
+absl::StatusOr<uint64_t> InProcessStore::Put(
+    absl::string_view key, absl::Span<const ValuePartView> parts,
+    const PutOptions& options, MonotonicTime deadline) {
   TE_RETURN_IF_ERROR(ValidateCall(key, clock_.Now(), deadline));
-  TE_RETURN_IF_ERROR(ValidateValue(key, value));
+  TE_RETURN_IF_ERROR(ValidateParts(key, parts));
   TE_RETURN_IF_ERROR(ValidateLease(key, options.lease));
   MutexLock lock(mutex_);
   TE_RETURN_IF_ERROR(CheckVersion(key, options.expected_version));
-  if (!HasRoom(key, value)) RemoveExpired();
-  if (!HasRoom(key, value)) {
+  if (!HasRoom(key, parts, options.replace)) RemoveExpired();
+  if (!HasRoom(key, parts, options.replace)) {
     return absl::ResourceExhaustedError(absl::StrCat(
         DescribeKey(key), ": the store is full with ", entries_.size(),
         " keys and ", bytes_, " bytes; raise max_keys or max_bytes"));
   }
-  if (Entry* present = Find(key); present != nullptr) {
-    bytes_ -= BytesOf(key, present->stored.value);
+  Entry& entry = entries_[std::string(key)];
+  bytes_ -= entry.bytes;
+  ++last_version_;
+  if (options.replace || entry.version == kAbsent) {
+    entry = {.replaced = last_version_, .bytes = key.size()};
   }
-  bytes_ += BytesOf(key, value);
-  entries_[std::string(key)] = {
-      .stored = {.value = std::string(value), .version = ++last_version_},
-      .lease = options.lease,
-      .expiry = ExpiryOf(options.lease)};
+  entry.version = last_version_;
+  for (const ValuePartView& part : parts) {
+    entry.Set({.number = part.number, .bytes = std::string(part.bytes)},
+              last_version_);
+  }
+  bytes_ += entry.bytes;
+  entry.lease = options.lease;
+  entry.expiry = ExpiryOf(options.lease);
   ++changes_;
+  hub_.Change(key, last_version_);
   return last_version_;
 }
 
@@ -115,26 +140,54 @@ absl::Status InProcessStore::Renew(absl::string_view key, uint64_t version,
 }
 
 absl::StatusOr<StoredValue> InProcessStore::Get(absl::string_view key,
+                                                const GetOptions& options,
                                                 MonotonicTime deadline) {
   TE_RETURN_IF_ERROR(ValidateCall(key, clock_.Now(), deadline));
   MutexLock lock(mutex_);
   const Entry* entry = Find(key);
   if (entry == nullptr) return KeyNotFound(key);
-  return entry->stored;
+  StoredValue value = {.version = entry->version,
+                       .whole = options.since < entry->replaced ||
+                                options.since > entry->version};
+  const size_t limit = std::min(options.max_bytes, kMaxValueBytes);
+  size_t bytes = 0;
+  for (auto it = entry->parts.lower_bound(options.first_part);
+       it != entry->parts.end(); ++it) {
+    const auto& [number, part] = *it;
+    if (value.whole ? part.bytes.empty() : part.version <= options.since) {
+      continue;
+    }
+    bytes += part.bytes.size();
+    if (bytes > limit && !value.parts.empty()) {
+      value.next_part = number;
+      break;
+    }
+    value.parts.push_back({.number = number, .bytes = part.bytes});
+  }
+  return value;
 }
 
-absl::StatusOr<std::vector<std::string>> InProcessStore::List(
-    absl::string_view prefix, MonotonicTime deadline) {
+absl::StatusOr<KeyList> InProcessStore::List(absl::string_view prefix,
+                                             absl::string_view after,
+                                             MonotonicTime deadline) {
   TE_RETURN_IF_ERROR(ValidateCall(prefix, clock_.Now(), deadline));
   MutexLock lock(mutex_);
-  RemoveExpired();
-  std::vector<std::string> keys;
-  for (auto entry = entries_.lower_bound(prefix);
-       entry != entries_.end() && absl::StartsWith(entry->first, prefix);
+  KeyList list;
+  const MonotonicTime now = clock_.Now();
+  size_t bytes = 0;
+  auto entry = after < prefix ? entries_.lower_bound(prefix)
+                              : entries_.upper_bound(after);
+  for (; entry != entries_.end() && absl::StartsWith(entry->first, prefix);
        ++entry) {
-    keys.push_back(entry->first);
+    if (now >= entry->second.expiry) continue;
+    if (bytes >= kListBytes) {
+      list.more = true;
+      break;
+    }
+    bytes += entry->first.size();
+    list.keys.push_back(entry->first);
   }
-  return keys;
+  return list;
 }
 
 absl::Status InProcessStore::Remove(absl::string_view key,
@@ -149,36 +202,70 @@ absl::Status InProcessStore::Remove(absl::string_view key,
   return absl::OkStatus();
 }
 
+absl::StatusOr<std::unique_ptr<StoreWatch>> InProcessStore::Watch(
+    const WatchScope& scope, WatchCallback on_event) {
+  return hub_.Add(scope, std::move(on_event));
+}
+
 StoreContents InProcessStore::Export() {
   MutexLock lock(mutex_);
   RemoveExpired();
   StoreContents contents = {.last_version = last_version_};
   contents.entries.reserve(entries_.size());
   for (const auto& [key, entry] : entries_) {
-    contents.entries.push_back(
-        {.key = key, .stored = entry.stored, .lease = entry.lease});
+    StoreContents::Entry& to = contents.entries.emplace_back();
+    to.key = key;
+    to.version = entry.version;
+    to.replaced = entry.replaced;
+    to.lease = entry.lease;
+    for (const auto& [number, part] : entry.parts) {
+      to.parts.push_back({.part = {.number = number, .bytes = part.bytes},
+                          .version = part.version});
+    }
   }
   return contents;
+}
+
+absl::StatusOr<InProcessStore::Entry> InProcessStore::FromContents(
+    const StoreContents::Entry& from, uint64_t last_version) const {
+  TE_RETURN_IF_ERROR(ValidateCall(from.key, clock_.Now(), kNoDeadline));
+  TE_RETURN_IF_ERROR(ValidateLease(from.key, from.lease));
+  const auto wrong = [&](absl::string_view what) {
+    return absl::InvalidArgumentError(
+        absl::StrCat(DescribeKey(from.key), ": ", what));
+  };
+  if (from.version > last_version || from.replaced > from.version ||
+      from.replaced == kAbsent) {
+    return wrong("its versions are zero, or above the last one");
+  }
+  Entry entry = {.version = from.version,
+                 .replaced = from.replaced,
+                 .bytes = from.key.size(),
+                 .lease = from.lease,
+                 .expiry = ExpiryOf(from.lease)};
+  for (const auto& [part, version] : from.parts) {
+    const ValuePartView view = {.number = part.number, .bytes = part.bytes};
+    TE_RETURN_IF_ERROR(ValidateParts(from.key, {view}));
+    if (version < from.replaced || version > from.version ||
+        (!entry.parts.empty() && part.number <= entry.parts.rbegin()->first)) {
+      return wrong("its parts are out of order, or not of its versions");
+    }
+    entry.Set(part, version);
+  }
+  return entry;
 }
 
 absl::Status InProcessStore::Import(const StoreContents& contents) {
   Entries entries;
   size_t bytes = 0;
-  for (const StoreContents::Entry& entry : contents.entries) {
-    const auto& [key, stored, lease] = entry;
-    TE_RETURN_IF_ERROR(ValidateCall(key, clock_.Now(), kNoDeadline));
-    TE_RETURN_IF_ERROR(ValidateValue(key, stored.value));
-    TE_RETURN_IF_ERROR(ValidateLease(key, lease));
-    if (stored.version == kAbsent || stored.version > contents.last_version ||
-        (!entries.empty() && key <= entries.rbegin()->first)) {
+  for (const StoreContents::Entry& from : contents.entries) {
+    TE_ASSIGN_OR_RETURN(Entry entry, FromContents(from, contents.last_version));
+    if (!entries.empty() && from.key <= entries.rbegin()->first) {
       return absl::InvalidArgumentError(
-          absl::StrCat(DescribeKey(key), " is out of order, or its version ",
-                       stored.version, " above the last one"));
+          absl::StrCat(DescribeKey(from.key), " is out of order"));
     }
-    entries.emplace_hint(
-        entries.end(), key,
-        Entry{.stored = stored, .lease = lease, .expiry = ExpiryOf(lease)});
-    bytes += BytesOf(key, stored.value);
+    bytes += entry.bytes;
+    entries.emplace_hint(entries.end(), from.key, std::move(entry));
   }
   if (entries.size() > options_.max_keys || bytes > options_.max_bytes) {
     return absl::ResourceExhaustedError(
@@ -188,7 +275,9 @@ absl::Status InProcessStore::Import(const StoreContents& contents) {
   MutexLock lock(mutex_);
   entries_ = std::move(entries);
   bytes_ = bytes;
-  last_version_ = contents.last_version;
+  // What was put after the contents were written down is lost, and its versions
+  // are not to be given again.
+  last_version_ = std::max(contents.last_version, FirstVersion());
   ++changes_;
   return absl::OkStatus();
 }
