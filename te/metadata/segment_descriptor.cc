@@ -5,6 +5,7 @@
 
 #include <algorithm>
 #include <limits>
+#include <memory>
 #include <string>
 #include <utility>
 
@@ -19,6 +20,7 @@
 #include "te/base/incarnation.h"
 #include "te/base/memory_location.h"
 #include "te/base/status_macros.h"
+#include "te/metadata/buffer_table.h"
 #include "te/metadata/host_identity.h"
 #include "te/metadata/segment.pb.h"
 
@@ -83,6 +85,26 @@ absl::Status ValidateTransport(const std::string& name,
                     attributes.size(), SegmentDescriptor::kMaxAttributeBytes);
 }
 
+absl::Status ValidateNics(const std::string& location,
+                          const NicPreference& nics) {
+  if (const auto parsed = MemoryLocation::Parse(location); !parsed.ok()) {
+    return Invalid(absl::StrCat("topology: ", parsed.status().message()));
+  }
+  for (const auto* list : {&nics.preferred, &nics.fallback}) {
+    TE_RETURN_IF_ERROR(CheckCount(absl::StrCat("NICs for ", location),
+                                  list->size(), SegmentDescriptor::kMaxNics));
+    for (const std::string& nic : *list) {
+      if (nic.empty() || nic.size() > SegmentDescriptor::kMaxNicNameBytes ||
+          !IsPrintable(nic)) {
+        return Invalid(absl::StrCat("NIC name '",
+                                    absl::CHexEscape(nic.substr(0, 100)),
+                                    "' is malformed"));
+      }
+    }
+  }
+  return absl::OkStatus();
+}
+
 HostIdentity FromProto(const proto::HostIdentity& in) {
   return {.boot_id = in.boot_id(),
           .pid_namespace = in.pid_namespace(),
@@ -131,25 +153,19 @@ absl::Status CheckProtocolVersion(uint32_t version) {
                    SegmentDescriptor::kProtocolVersion, "; upgrade this te"));
 }
 
-absl::StatusOr<SegmentDescriptor> FromProto(proto::SegmentDescriptor&& in) {
-  SegmentDescriptor out;
-  out.name = std::move(*in.mutable_name());
-  const std::string& incarnation = in.incarnation();
-  absl::StatusOr<Incarnation> parsed = Incarnation::FromBytes(
-      absl::MakeSpan(reinterpret_cast<const uint8_t*>(incarnation.data()),
-                     incarnation.size()));
+absl::StatusOr<Incarnation> ParseIncarnation(const std::string& bytes) {
+  absl::StatusOr<Incarnation> parsed = Incarnation::FromBytes(absl::MakeSpan(
+      reinterpret_cast<const uint8_t*>(bytes.data()), bytes.size()));
   if (!parsed.ok()) return Invalid(parsed.status().message());
-  out.incarnation = *parsed;
-  out.version = in.version();
-  out.started_at = in.started_at();
-  out.host = FromProto(in.host());
-  out.control_addresses.assign(in.control_addresses().begin(),
-                               in.control_addresses().end());
-  out.buffers.reserve(static_cast<size_t>(in.buffers_size()));
-  for (const proto::Buffer& buffer : in.buffers()) {
-    TE_ASSIGN_OR_RETURN(BufferDescriptor converted, FromProto(buffer));
-    out.buffers.push_back(converted);
-  }
+  return parsed;
+}
+
+void SetIncarnation(const Incarnation& incarnation, std::string& field) {
+  field.assign(incarnation.bytes().begin(), incarnation.bytes().end());
+}
+
+absl::Status TakeTransports(proto::SegmentDescriptor& in,
+                            SegmentDescriptor& out) {
   for (proto::TransportAttributes& transport : *in.mutable_transports()) {
     if (!out.transports
              .emplace(transport.transport(),
@@ -160,6 +176,35 @@ absl::StatusOr<SegmentDescriptor> FromProto(proto::SegmentDescriptor&& in) {
                                   "' appears twice"));
     }
   }
+  return absl::OkStatus();
+}
+
+absl::Status TakeTopology(const proto::SegmentDescriptor& in,
+                          SegmentDescriptor& out) {
+  for (const proto::NicPreference& nics : in.topology()) {
+    const NicPreference preference = {
+        .preferred = {nics.preferred().begin(), nics.preferred().end()},
+        .fallback = {nics.fallback().begin(), nics.fallback().end()}};
+    if (!out.topology.emplace(nics.location(), preference).second) {
+      return Invalid(absl::StrCat("memory location '",
+                                  absl::CHexEscape(nics.location()),
+                                  "' appears twice in the topology"));
+    }
+  }
+  return absl::OkStatus();
+}
+
+absl::StatusOr<SegmentDescriptor> FromProto(proto::SegmentDescriptor&& in) {
+  SegmentDescriptor out;
+  out.name = std::move(*in.mutable_name());
+  TE_ASSIGN_OR_RETURN(out.incarnation, ParseIncarnation(in.incarnation()));
+  out.version = in.version();
+  out.started_at = in.started_at();
+  out.host = FromProto(in.host());
+  out.control_addresses.assign(in.control_addresses().begin(),
+                               in.control_addresses().end());
+  TE_RETURN_IF_ERROR(TakeTransports(in, out));
+  TE_RETURN_IF_ERROR(TakeTopology(in, out));
   return out;
 }
 
@@ -175,24 +220,56 @@ absl::Status ValidateSegmentName(absl::string_view name) {
       SegmentDescriptor::kMaxNameBytes, " printable ASCII characters"));
 }
 
-absl::StatusOr<SegmentDescriptor> SegmentDescriptor::Parse(
+absl::StatusOr<SegmentDescriptor> SegmentDescriptor::ParseHead(
     absl::string_view bytes) {
-  TE_RETURN_IF_ERROR(CheckCount("bytes", bytes.size(), kMaxBytes));
+  TE_RETURN_IF_ERROR(CheckCount("bytes", bytes.size(), kMaxHeadBytes));
   proto::SegmentDescriptor in;
   if (!in.ParseFromArray(bytes.data(), static_cast<int>(bytes.size()))) {
     return Invalid(
         absl::StrCat("these ", bytes.size(), " bytes are no such message"));
   }
   TE_RETURN_IF_ERROR(CheckProtocolVersion(in.protocol_version()));
-  // Before they are copied.
-  TE_RETURN_IF_ERROR(CheckCount(
-      "buffers", static_cast<size_t>(in.buffers_size()), kMaxBuffers));
   TE_ASSIGN_OR_RETURN(SegmentDescriptor out, FromProto(std::move(in)));
   TE_RETURN_IF_ERROR(out.Validate());
   return out;
 }
 
+absl::StatusOr<BufferTable::SharedPage> SegmentDescriptor::ParsePage(
+    absl::string_view bytes, const Incarnation& incarnation) {
+  TE_RETURN_IF_ERROR(
+      CheckCount("bytes of a page", bytes.size(), kMaxPageBytes));
+  if (bytes.empty()) return BufferTable::SharedPage();
+  proto::BufferPage in;
+  if (!in.ParseFromArray(bytes.data(), static_cast<int>(bytes.size()))) {
+    return Invalid(
+        absl::StrCat("these ", bytes.size(), " bytes are no page of buffers"));
+  }
+  TE_ASSIGN_OR_RETURN(const Incarnation owner,
+                      ParseIncarnation(in.incarnation()));
+  if (owner != incarnation) {
+    return absl::AbortedError("the page is of another incarnation");
+  }
+  TE_RETURN_IF_ERROR(CheckCount("buffers in a page",
+                                static_cast<size_t>(in.buffers_size()),
+                                BufferTable::kPageBuffers));
+  auto page = std::make_shared<BufferTable::Page>();
+  page->reserve(static_cast<size_t>(in.buffers_size()));
+  for (const proto::Buffer& buffer : in.buffers()) {
+    TE_ASSIGN_OR_RETURN(const BufferDescriptor converted, FromProto(buffer));
+    TE_RETURN_IF_ERROR(ValidateBuffer(converted));
+    page->push_back(converted);
+  }
+  return page;
+}
+
 absl::Status SegmentDescriptor::Validate() const {
+  for (const BufferDescriptor& buffer : buffers) {
+    TE_RETURN_IF_ERROR(ValidateBuffer(buffer));
+  }
+  return ValidateHead();
+}
+
+absl::Status SegmentDescriptor::ValidateHead() const {
   TE_RETURN_IF_ERROR(ValidateSegmentName(name));
   if (incarnation.IsZero()) return Invalid("the incarnation is zero");
   if (version == 0) return Invalid("the version is zero");
@@ -204,39 +281,56 @@ absl::Status SegmentDescriptor::Validate() const {
   for (const std::string& address : control_addresses) {
     TE_RETURN_IF_ERROR(ValidateControlAddress(address));
   }
-  TE_RETURN_IF_ERROR(CheckCount("buffers", buffers.size(), kMaxBuffers));
-  for (const BufferDescriptor& buffer : buffers) {
-    TE_RETURN_IF_ERROR(ValidateBuffer(buffer));
-  }
   TE_RETURN_IF_ERROR(
       CheckCount("transports", transports.size(), kMaxTransports));
   for (const auto& [transport, attributes] : transports) {
     TE_RETURN_IF_ERROR(ValidateTransport(transport, attributes));
   }
+  TE_RETURN_IF_ERROR(
+      CheckCount("memory locations", topology.size(), kMaxLocations));
+  for (const auto& [location, nics] : topology) {
+    TE_RETURN_IF_ERROR(ValidateNics(location, nics));
+  }
   return absl::OkStatus();
 }
 
-absl::StatusOr<std::string> SegmentDescriptor::Serialize() const {
-  TE_RETURN_IF_ERROR(Validate());
+absl::StatusOr<std::string> SegmentDescriptor::SerializePage(
+    size_t number) const {
+  const BufferTable::SharedPage page = buffers.page(number);
+  if (page == nullptr) return std::string();
+  proto::BufferPage out;
+  SetIncarnation(incarnation, *out.mutable_incarnation());
+  for (const BufferDescriptor& buffer : *page) {
+    TE_RETURN_IF_ERROR(ValidateBuffer(buffer));
+    ToProto(buffer, *out.add_buffers());
+  }
+  return out.SerializeAsString();
+}
+
+absl::StatusOr<std::string> SegmentDescriptor::SerializeHead() const {
+  TE_RETURN_IF_ERROR(ValidateHead());
   proto::SegmentDescriptor out;
   out.set_protocol_version(kProtocolVersion);
   out.set_name(name);
-  out.set_incarnation(incarnation.bytes().data(), incarnation.bytes().size());
+  SetIncarnation(incarnation, *out.mutable_incarnation());
   out.set_version(version);
   out.set_started_at(started_at);
   ToProto(host, *out.mutable_host());
   for (const std::string& address : control_addresses) {
     out.add_control_addresses(address);
   }
-  for (const BufferDescriptor& buffer : buffers) {
-    ToProto(buffer, *out.add_buffers());
-  }
   for (const auto& [transport, attributes] : transports) {
     proto::TransportAttributes& added = *out.add_transports();
     added.set_transport(transport);
     added.set_attributes(attributes);
   }
-  TE_RETURN_IF_ERROR(CheckCount("bytes", out.ByteSizeLong(), kMaxBytes));
+  for (const auto& [location, nics] : topology) {
+    proto::NicPreference& added = *out.add_topology();
+    added.set_location(location);
+    for (const std::string& nic : nics.preferred) added.add_preferred(nic);
+    for (const std::string& nic : nics.fallback) added.add_fallback(nic);
+  }
+  TE_RETURN_IF_ERROR(CheckCount("bytes", out.ByteSizeLong(), kMaxHeadBytes));
   return out.SerializeAsString();
 }
 

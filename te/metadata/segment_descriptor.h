@@ -12,37 +12,38 @@
 #include "absl/status/statusor.h"
 #include "absl/strings/string_view.h"
 #include "te/base/incarnation.h"
-#include "te/base/memory_location.h"
+#include "te/metadata/buffer_table.h"
 #include "te/metadata/host_identity.h"
 
 namespace te {
 
-// One registered range of a segment.
-struct BufferDescriptor {
-  uint64_t address = 0;  // in the owner's address space
-  uint64_t length = 0;   // bytes; address + length does not overflow
-  MemoryLocation location;
-  bool remote_read = false;
-  bool remote_write = false;
-  // Tells this registration from an earlier one of the same range.
-  uint64_t generation = 0;
+// The NICs for a memory location, by name, best first.
+struct NicPreference {
+  std::vector<std::string> preferred;
+  std::vector<std::string> fallback;
 
-  friend bool operator==(const BufferDescriptor&,
-                         const BufferDescriptor&) = default;
+  friend bool operator==(const NicPreference&, const NicPreference&) = default;
 };
 
 // What one process tells the others about its memory: who it is, where its
 // control server listens, which ranges may be accessed, and opaque bytes for
 // each transport. A value type. Buffers may overlap.
+//
+// On the wire it has parts, so that a change costs no more than what changes: a
+// head, and the pages of the buffers (te/metadata/segment.proto).
 struct SegmentDescriptor {
   // The newest format that this code reads, and the one it writes.
   static constexpr uint32_t kProtocolVersion = 1;
 
   // Limits, for our own descriptors and for those of others.
-  static constexpr size_t kMaxBytes = size_t{16} << 20;  // serialized
+  static constexpr size_t kMaxHeadBytes = size_t{12} << 20;
+  static constexpr size_t kMaxPageBytes = size_t{64} << 10;
   static constexpr size_t kMaxNameBytes = 256;
   static constexpr size_t kMaxControlAddresses = 32;
-  static constexpr size_t kMaxBuffers = 65536;
+  static constexpr size_t kMaxBuffers = BufferTable::kMaxBuffers;
+  static constexpr size_t kMaxLocations = 1024;
+  static constexpr size_t kMaxNics = 256;  // of one location
+  static constexpr size_t kMaxNicNameBytes = 64;
   static constexpr size_t kMaxTransports = 16;
   static constexpr size_t kMaxTransportNameBytes = 32;
   static constexpr size_t kMaxAttributeBytes = size_t{8} << 20;
@@ -56,23 +57,33 @@ struct SegmentDescriptor {
   HostIdentity host;
   // "host:port" with a port other than 0, best first.
   std::vector<std::string> control_addresses;
-  std::vector<BufferDescriptor> buffers;
+  BufferTable buffers;
   // From the transport's name (lower-case letters, digits, '_') to its bytes.
   std::map<std::string, std::string> transports;
+  // From "cpu:0", "cuda:1" or "*". Empty where it is not known.
+  std::map<std::string, NicPreference> topology;
 
   // Reads a peer's bytes, which may be anything. INVALID_ARGUMENT says which
-  // field is wrong; UNIMPLEMENTED that the peer speaks a newer format.
-  static absl::StatusOr<SegmentDescriptor> Parse(absl::string_view bytes);
+  // field is wrong; UNIMPLEMENTED that the peer speaks a newer format. A head
+  // has no buffers; a page must be of `incarnation`, and is ABORTED if it is of
+  // another one.
+  static absl::StatusOr<SegmentDescriptor> ParseHead(absl::string_view bytes);
+  static absl::StatusOr<BufferTable::SharedPage> ParsePage(
+      absl::string_view bytes, const Incarnation& incarnation);
 
-  // What Parse reads back to an equal value. INVALID_ARGUMENT when this value
-  // breaks a rule above.
-  absl::StatusOr<std::string> Serialize() const;
+  // What ParseHead and ParsePage read back to equal values. INVALID_ARGUMENT
+  // when this value breaks a rule above. Of an empty page nothing.
+  absl::StatusOr<std::string> SerializeHead() const;
+  absl::StatusOr<std::string> SerializePage(size_t number) const;
 
   // The rules above, without the serialized size.
   absl::Status Validate() const;
 
   friend bool operator==(const SegmentDescriptor&,
                          const SegmentDescriptor&) = default;
+
+ private:
+  absl::Status ValidateHead() const;
 };
 
 // The rule for segment names, for those who look one up.

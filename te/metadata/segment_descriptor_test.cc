@@ -2,12 +2,15 @@
 
 #include <functional>
 #include <limits>
+#include <memory>
 #include <string>
+#include <utility>
 
 #include "gtest/gtest.h"
 #include "te/base/incarnation.h"
 #include "te/base/memory_location.h"
 #include "te/base/status_matchers.h"
+#include "te/metadata/buffer_table.h"
 #include "te/metadata/segment.pb.h"
 
 namespace te {
@@ -42,26 +45,63 @@ SegmentDescriptor Example() {
        .remote_write = true,
        .generation = 2}};
   descriptor.transports = {{"rdma", std::string("\0\xff", 2)}, {"tcp", ""}};
+  descriptor.topology = {
+      {"cpu:0", {.preferred = {"mlx5_0"}, .fallback = {"mlx5_1", "mlx5_2"}}},
+      {"*", {.preferred = {}, .fallback = {"mlx5_0"}}}};
   return descriptor;
 }
 
-TEST(SegmentDescriptorTest, ParseReadsWhatSerializeWrites) {
-  TE_ASSERT_OK_AND_ASSIGN(std::string bytes, Example().Serialize());
+TEST(SegmentDescriptorTest, ParsingReadsWhatSerializingWrites) {
+  const SegmentDescriptor written = Example();
+  TE_ASSERT_OK_AND_ASSIGN(const std::string head, written.SerializeHead());
+  TE_ASSERT_OK_AND_ASSIGN(const std::string page, written.SerializePage(0));
   TE_ASSERT_OK_AND_ASSIGN(SegmentDescriptor parsed,
-                          SegmentDescriptor::Parse(bytes));
-  SegmentDescriptor expected = Example();
-  expected.incarnation = parsed.incarnation;
-  EXPECT_EQ(parsed, expected);
+                          SegmentDescriptor::ParseHead(head));
+  EXPECT_TRUE(parsed.buffers.empty());
+  TE_ASSERT_OK_AND_ASSIGN(
+      BufferTable::SharedPage buffers,
+      SegmentDescriptor::ParsePage(page, parsed.incarnation));
+  parsed.buffers.SetPage(0, std::move(buffers));
+  EXPECT_EQ(parsed, written);
+}
+
+TEST(SegmentDescriptorTest, EmptyPagesAreEmptyParts) {
+  EXPECT_THAT(Example().SerializePage(1), IsOkAndHolds(""));
+  EXPECT_THAT(SegmentDescriptor::ParsePage("", Incarnation({1})),
+              IsOkAndHolds(nullptr));
+}
+
+TEST(SegmentDescriptorTest, AFullPageFits) {
+  SegmentDescriptor descriptor = Example();
+  descriptor.buffers.SetPage(
+      0, std::make_shared<const BufferTable::Page>(
+             BufferTable::kPageBuffers,
+             BufferDescriptor{.address = 1,
+                              .length = ~uint64_t{0} - 1,
+                              .location = MemoryLocation::Cuda(1023),
+                              .remote_read = true,
+                              .remote_write = true,
+                              .generation = ~uint64_t{0}}));
+  TE_ASSERT_OK_AND_ASSIGN(const std::string page, descriptor.SerializePage(0));
+  EXPECT_LE(page.size(), SegmentDescriptor::kMaxPageBytes);
 }
 
 TEST(SegmentDescriptorTest, GarbageIsRefused) {
   for (const std::string& bytes :
-       {std::string(), std::string("garbage"), std::string(1000, '\xff')}) {
-    EXPECT_THAT(SegmentDescriptor::Parse(bytes),
+       {std::string("garbage"), std::string(1000, '\xff')}) {
+    EXPECT_THAT(SegmentDescriptor::ParseHead(bytes),
+                StatusIs(absl::StatusCode::kInvalidArgument));
+    EXPECT_THAT(SegmentDescriptor::ParsePage(bytes, Incarnation({1})),
                 StatusIs(absl::StatusCode::kInvalidArgument));
   }
-  EXPECT_THAT(SegmentDescriptor::Parse(
-                  std::string(SegmentDescriptor::kMaxBytes + 1, '\0')),
+  EXPECT_THAT(SegmentDescriptor::ParseHead(""),
+              StatusIs(absl::StatusCode::kInvalidArgument));
+  EXPECT_THAT(SegmentDescriptor::ParseHead(
+                  std::string(SegmentDescriptor::kMaxHeadBytes + 1, '\0')),
+              StatusIs(absl::StatusCode::kInvalidArgument, HasSubstr("limit")));
+  EXPECT_THAT(SegmentDescriptor::ParsePage(
+                  std::string(SegmentDescriptor::kMaxPageBytes + 1, '\0'),
+                  Incarnation({1})),
               StatusIs(absl::StatusCode::kInvalidArgument, HasSubstr("limit")));
 }
 
@@ -76,7 +116,7 @@ class BrokenDescriptorTest : public testing::TestWithParam<Broken> {};
 TEST_P(BrokenDescriptorTest, IsNotSerialized) {
   SegmentDescriptor descriptor = Example();
   GetParam().change(descriptor);
-  EXPECT_THAT(descriptor.Serialize(),
+  EXPECT_THAT(descriptor.SerializeHead(),
               StatusIs(absl::StatusCode::kInvalidArgument,
                        HasSubstr(GetParam().problem)));
 }
@@ -98,9 +138,6 @@ INSTANTIATE_TEST_SUITE_P(
                [](auto& d) { d.control_addresses = {"a b:1"}; }},
         Broken{"control addresses",
                [](auto& d) { d.control_addresses.assign(33, "a:1"); }},
-        Broken{"empty", [](auto& d) { d.buffers[0].length = 0; }},
-        Broken{"address space", [](auto& d) { ++d.buffers[1].length; }},
-        Broken{"buffers", [](auto& d) { d.buffers.resize(65537); }},
         Broken{"transport name", [](auto& d) { d.transports[""] = ""; }},
         Broken{"transport name", [](auto& d) { d.transports["A"] = ""; }},
         Broken{"transport name",
@@ -111,74 +148,134 @@ INSTANTIATE_TEST_SUITE_P(
                    d.transports["t" + std::to_string(i)] = "";
                  }
                }},
-        Broken{"attributes", [](auto& d) {
+        Broken{"attributes",
+               [](auto& d) {
                  d.transports["tcp"] = std::string((8 << 20) + 1, 'x');
+               }},
+        Broken{"moon", [](auto& d) { d.topology["moon"] = {}; }},
+        Broken{"NIC name",
+               [](auto& d) { d.topology["*"].preferred = {"a\n"}; }},
+        Broken{"NIC name", [](auto& d) { d.topology["*"].fallback = {""}; }},
+        Broken{"NICs for",
+               [](auto& d) { d.topology["*"].fallback.assign(257, "a"); }},
+        Broken{"memory locations", [](auto& d) {
+                 for (int i = 0; i < 1025; ++i) {
+                   d.topology["cpu:" + std::to_string(i)] = {};
+                 }
                }}));
+
+TEST(SegmentDescriptorTest, BrokenBuffersAreNotSerialized) {
+  SegmentDescriptor descriptor = Example();
+  descriptor.buffers = {{.address = 1, .length = 0}};
+  EXPECT_THAT(descriptor.SerializePage(0),
+              StatusIs(absl::StatusCode::kInvalidArgument, HasSubstr("empty")));
+  descriptor.buffers = {{.address = 2, .length = ~uint64_t{0} - 1}};
+  EXPECT_THAT(
+      descriptor.Validate(),
+      StatusIs(absl::StatusCode::kInvalidArgument, HasSubstr("address space")));
+}
 
 TEST(SegmentDescriptorTest, TheWholeIsBoundedToo) {
   SegmentDescriptor descriptor = Example();
   for (const char* transport : {"a", "b", "c"}) {
     descriptor.transports[transport] = std::string(8 << 20, 'x');
   }
-  EXPECT_THAT(descriptor.Serialize(),
+  EXPECT_THAT(descriptor.SerializeHead(),
               StatusIs(absl::StatusCode::kInvalidArgument, HasSubstr("bytes")));
 }
 
-// What a peer may write although Serialize would not.
-class HostileDescriptorTest : public testing::Test {
+// What a peer may write although SerializeHead would not.
+class HostileHeadTest : public testing::Test {
  protected:
-  HostileDescriptorTest() {
-    EXPECT_TRUE(message_.ParseFromString(*Example().Serialize()));
+  HostileHeadTest() {
+    EXPECT_TRUE(message_.ParseFromString(*Example().SerializeHead()));
   }
   absl::StatusOr<SegmentDescriptor> Parse() {
-    return SegmentDescriptor::Parse(message_.SerializeAsString());
+    return SegmentDescriptor::ParseHead(message_.SerializeAsString());
   }
 
   proto::SegmentDescriptor message_;
 };
 
-TEST_F(HostileDescriptorTest, TheBaseIsGood) { TE_EXPECT_OK(Parse()); }
+TEST_F(HostileHeadTest, TheBaseIsGood) { TE_EXPECT_OK(Parse()); }
 
-TEST_F(HostileDescriptorTest, NewerProtocol) {
+TEST_F(HostileHeadTest, NewerProtocol) {
   message_.set_protocol_version(2);
   EXPECT_THAT(Parse(), StatusIs(absl::StatusCode::kUnimplemented,
                                 HasSubstr("protocol version 2")));
 }
 
-TEST_F(HostileDescriptorTest, UnknownFieldsOfTheSameProtocolAreIgnored) {
+TEST_F(HostileHeadTest, UnknownFieldsOfTheSameProtocolAreIgnored) {
   std::string bytes = message_.SerializeAsString();
   bytes += std::string("\x92\x03\x01x", 4);  // field 50, one byte
-  TE_EXPECT_OK(SegmentDescriptor::Parse(bytes));
+  TE_EXPECT_OK(SegmentDescriptor::ParseHead(bytes));
 }
 
-TEST_F(HostileDescriptorTest, MissingProtocol) {
+TEST_F(HostileHeadTest, MissingProtocol) {
   message_.set_protocol_version(0);
   EXPECT_THAT(Parse(), StatusIs(absl::StatusCode::kInvalidArgument,
                                 HasSubstr("protocol version")));
 }
 
-TEST_F(HostileDescriptorTest, IncarnationOfAnotherSize) {
+TEST_F(HostileHeadTest, IncarnationOfAnotherSize) {
   message_.set_incarnation("short");
   EXPECT_THAT(Parse(), StatusIs(absl::StatusCode::kInvalidArgument,
                                 HasSubstr("16 bytes")));
 }
 
-TEST_F(HostileDescriptorTest, UnknownLocation) {
-  message_.mutable_buffers(0)->set_location("moon:1");
-  EXPECT_THAT(Parse(), StatusIs(absl::StatusCode::kInvalidArgument,
-                                HasSubstr("moon:1")));
-}
-
-TEST_F(HostileDescriptorTest, ATransportTwice) {
+TEST_F(HostileHeadTest, ATransportTwice) {
   message_.add_transports()->set_transport("tcp");
   EXPECT_THAT(Parse(),
               StatusIs(absl::StatusCode::kInvalidArgument, HasSubstr("twice")));
 }
 
-TEST_F(HostileDescriptorTest, OverflowingBuffer) {
+TEST_F(HostileHeadTest, ALocationTwice) {
+  message_.add_topology()->set_location("cpu:0");
+  EXPECT_THAT(Parse(),
+              StatusIs(absl::StatusCode::kInvalidArgument, HasSubstr("twice")));
+}
+
+class HostilePageTest : public testing::Test {
+ protected:
+  HostilePageTest() {
+    EXPECT_TRUE(message_.ParseFromString(*example_.SerializePage(0)));
+  }
+  absl::StatusOr<BufferTable::SharedPage> Parse() {
+    return SegmentDescriptor::ParsePage(message_.SerializeAsString(),
+                                        example_.incarnation);
+  }
+
+  const SegmentDescriptor example_ = Example();
+  proto::BufferPage message_;
+};
+
+TEST_F(HostilePageTest, TheBaseIsGood) { TE_EXPECT_OK(Parse()); }
+
+TEST_F(HostilePageTest, AnotherIncarnation) {
+  EXPECT_THAT(SegmentDescriptor::ParsePage(message_.SerializeAsString(),
+                                           Incarnation({1})),
+              StatusIs(absl::StatusCode::kAborted));
+}
+
+TEST_F(HostilePageTest, UnknownLocation) {
+  message_.mutable_buffers(0)->set_location("moon:1");
+  EXPECT_THAT(Parse(), StatusIs(absl::StatusCode::kInvalidArgument,
+                                HasSubstr("moon:1")));
+}
+
+TEST_F(HostilePageTest, OverflowingBuffer) {
   message_.mutable_buffers(0)->set_address(~uint64_t{0});
   EXPECT_THAT(Parse(), StatusIs(absl::StatusCode::kInvalidArgument,
                                 HasSubstr("address space")));
+}
+
+TEST_F(HostilePageTest, TooManyBuffers) {
+  while (static_cast<size_t>(message_.buffers_size()) <=
+         BufferTable::kPageBuffers) {
+    *message_.add_buffers() = message_.buffers(0);
+  }
+  EXPECT_THAT(Parse(), StatusIs(absl::StatusCode::kInvalidArgument,
+                                HasSubstr("buffers in a page")));
 }
 
 }  // namespace

@@ -5,73 +5,176 @@
 #include <string>
 #include <utility>
 
+#include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "absl/strings/string_view.h"
 #include "glog/logging.h"
 #include "te/base/clock.h"
 #include "te/base/mutex.h"
-#include "te/base/status_macros.h"
+#include "te/metadata/metadata_store.h"
 #include "te/metadata/segment_descriptor.h"
+#include "te/metadata/segment_parts.h"
 #include "te/metadata/segment_resolver.h"
 
 namespace te {
+namespace {
+
+// Shares the snapshot.
+std::shared_ptr<const SegmentDescriptor> DescriptorOf(
+    std::shared_ptr<const SegmentSnapshot> snapshot) {
+  const SegmentDescriptor* descriptor = &snapshot->descriptor;
+  return {std::move(snapshot), descriptor};
+}
+
+}  // namespace
 
 SegmentDirectory::SegmentDirectory(SegmentResolver& resolver,
-                                   const SegmentDirectoryOptions& options,
-                                   const Clock& clock)
-    : resolver_(resolver), options_(options), clock_(clock) {
+                                   SegmentDirectoryOptions options)
+    : resolver_(resolver), options_(std::move(options)) {
   CHECK_GT(options_.max_entries, 0u);
+}
+
+SegmentDirectory::~SegmentDirectory() {
+  absl::flat_hash_map<std::string, Entry> entries;
+  {
+    MutexLock lock(mutex_);
+    entries.swap(entries_);
+  }
+  // Their watches end without the lock, which their callbacks take.
 }
 
 absl::StatusOr<std::shared_ptr<const SegmentDescriptor>>
 SegmentDirectory::Lookup(absl::string_view name, MonotonicTime deadline) {
-  if (auto cached = Cached(name); cached != nullptr) return cached;
-  const MonotonicTime asked = clock_.Now();
-  TE_ASSIGN_OR_RETURN(SegmentDescriptor found,
-                      resolver_.Lookup(name, deadline));
-  auto descriptor = std::make_shared<const SegmentDescriptor>(std::move(found));
-  if (options_.max_age == Duration::zero()) return descriptor;
-  MutexLock lock(mutex_);
-  auto entry = entries_.find(name);
-  if (entry == entries_.end()) {
-    if (entries_.size() >= options_.max_entries) EvictOldest();
-    entries_.emplace(std::string(name), Entry{descriptor, asked});
-  } else if (entry->second.asked <= asked) {
-    // Otherwise a lookup that began after ours knows better.
-    entry->second = {descriptor, asked};
+  {
+    MutexLock lock(mutex_);
+    const auto found = entries_.find(name);
+    if (found != entries_.end() && found->second.current) {
+      found->second.used = ++uses_;
+      return DescriptorOf(found->second.known);
+    }
   }
-  return descriptor;
+  return Refresh(name, deadline);
 }
 
-std::shared_ptr<const SegmentDescriptor> SegmentDirectory::Cached(
-    absl::string_view name) {
-  MutexLock lock(mutex_);
-  auto entry = entries_.find(name);
-  if (entry == entries_.end() ||
-      clock_.Now() - entry->second.asked > options_.max_age) {
-    return nullptr;
+absl::StatusOr<std::shared_ptr<const SegmentDescriptor>>
+SegmentDirectory::Refresh(absl::string_view name, MonotonicTime deadline) {
+  std::shared_ptr<const SegmentSnapshot> known;
+  bool watched = false;
+  uint64_t events = 0;
+  {
+    MutexLock lock(mutex_);
+    const auto found = entries_.find(name);
+    if (found != entries_.end()) {
+      known = found->second.known;
+      watched = found->second.watched;
+      events = found->second.events;
+    }
   }
-  return entry->second.descriptor;
+  absl::StatusOr<SegmentSnapshot> read =
+      resolver_.Lookup(name, known.get(), deadline);
+  if (!read.ok()) {
+    if (absl::IsNotFound(read.status())) Forget(name);
+    return read.status();
+  }
+  auto snapshot = std::make_shared<const SegmentSnapshot>(*std::move(read));
+  bool is_new = false;
+  {
+    MutexLock lock(mutex_);
+    const auto found = entries_.find(name);
+    is_new = found == entries_.end();
+    if (!is_new) {
+      Entry& entry = found->second;
+      entry.used = ++uses_;
+      // Otherwise a look-up that began after ours knows better.
+      if (entry.known == nullptr ||
+          entry.known->revision <= snapshot->revision) {
+        entry.known = snapshot;
+        entry.current = watched && entry.watched && entry.events == events;
+      }
+    }
+  }
+  if (is_new) Keep(name, snapshot);
+  return DescriptorOf(std::move(snapshot));
 }
 
-void SegmentDirectory::EvictOldest() {
-  // Linear, but only once per lookup that went over the network.
-  entries_.erase(std::min_element(entries_.begin(), entries_.end(),
-                                  [](const auto& a, const auto& b) {
-                                    return a.second.asked < b.second.asked;
-                                  }));
+void SegmentDirectory::Keep(absl::string_view name,
+                            std::shared_ptr<const SegmentSnapshot> snapshot) {
+  const std::string key(name);
+  std::unique_ptr<StoreWatch> evicted;
+  {
+    MutexLock lock(mutex_);
+    if (entries_.contains(key)) return;
+    if (entries_.size() >= options_.max_entries) evicted = EvictOldest();
+    entries_[key] = {.known = std::move(snapshot), .used = ++uses_};
+  }
+  absl::StatusOr<std::unique_ptr<StoreWatch>> watch = resolver_.Watch(
+      name, [this, key](const WatchEvent& event) { OnEvent(key, event); });
+  MutexLock lock(mutex_);
+  const auto found = entries_.find(key);
+  CHECK(found != entries_.end()) << "an entry without a watch was removed";
+  if (watch.ok()) {
+    found->second.watch = *std::move(watch);
+    return;
+  }
+  entries_.erase(found);
+  if (absl::IsUnimplemented(watch.status()) || warned_) return;
+  warned_ = true;
+  LOG(WARNING) << "segment " << key
+               << " cannot be watched, and is looked up each time: "
+               << watch.status();
 }
 
-void SegmentDirectory::Invalidate(absl::string_view name,
-                                  const SegmentDescriptor& seen) {
-  MutexLock lock(mutex_);
-  auto entry = entries_.find(name);
-  if (entry == entries_.end()) return;
-  const SegmentDescriptor& cached = *entry->second.descriptor;
-  if (cached.incarnation == seen.incarnation &&
-      cached.version <= seen.version) {
-    entries_.erase(entry);
+std::unique_ptr<StoreWatch> SegmentDirectory::EvictOldest() {
+  // Linear, but only once per look-up that went over the network. An entry
+  // whose watch is being set up belongs to that thread.
+  auto oldest = entries_.end();
+  for (auto entry = entries_.begin(); entry != entries_.end(); ++entry) {
+    if (entry->second.watch == nullptr) continue;
+    if (oldest == entries_.end() || entry->second.used < oldest->second.used) {
+      oldest = entry;
+    }
   }
+  if (oldest == entries_.end()) return nullptr;
+  std::unique_ptr<StoreWatch> watch = std::move(oldest->second.watch);
+  entries_.erase(oldest);
+  return watch;
+}
+
+void SegmentDirectory::Forget(absl::string_view name) {
+  std::unique_ptr<StoreWatch> watch;
+  MutexLock lock(mutex_);
+  const auto found = entries_.find(name);
+  if (found == entries_.end() || found->second.watch == nullptr) return;
+  watch = std::move(found->second.watch);
+  entries_.erase(found);
+}
+
+void SegmentDirectory::OnEvent(const std::string& name,
+                               const WatchEvent& event) {
+  {
+    MutexLock lock(mutex_);
+    const auto found = entries_.find(name);
+    if (found == entries_.end()) return;
+    Entry& entry = found->second;
+    if (event.kind == WatchEvent::Kind::kChanged &&
+        event.version != MetadataStore::kAbsent && entry.known != nullptr &&
+        event.version <= entry.known->revision) {
+      return;  // read already
+    }
+    ++entry.events;
+    entry.current = false;
+    if (event.kind != WatchEvent::Kind::kChanged) {
+      entry.watched = event.kind == WatchEvent::Kind::kBegun;
+    }
+  }
+  if (options_.on_change && event.kind != WatchEvent::Kind::kBroken) {
+    options_.on_change(name);
+  }
+}
+
+size_t SegmentDirectory::size() const {
+  MutexLock lock(mutex_);
+  return entries_.size();
 }
 
 }  // namespace te

@@ -2,8 +2,9 @@
 #define TE_METADATA_SEGMENT_DIRECTORY_H_
 
 #include <stddef.h>
+#include <stdint.h>
 
-#include <chrono>
+#include <functional>
 #include <memory>
 #include <string>
 
@@ -13,58 +14,87 @@
 #include "absl/status/statusor.h"
 #include "absl/strings/string_view.h"
 #include "te/base/clock.h"
-#include "te/base/incarnation.h"
 #include "te/base/mutex.h"
+#include "te/metadata/metadata_store.h"
 #include "te/metadata/segment_descriptor.h"
+#include "te/metadata/segment_parts.h"
 #include "te/metadata/segment_resolver.h"
 
 namespace te {
 
 struct SegmentDirectoryOptions {
-  // How old a cached descriptor may be when Lookup returns it. A peer's new
-  // buffers are found after this time at the latest. Zero: none is kept.
-  Duration max_age = std::chrono::seconds(1);
-  // Cached descriptors; the oldest gives way. At least 1.
-  size_t max_entries = 1024;
+  // Segments that are kept and watched; the one that has not been looked up for
+  // longest gives way. At least 1.
+  size_t max_entries = 4096;
+  // Told that a segment which was looked up may have changed, or may have
+  // changed unheard: the time to Refresh it. Runs on a thread of the
+  // resolver's, and must neither block nor call the directory. May be empty.
+  std::function<void(const std::string& name)> on_change;
 };
 
-// Where an engine finds the segments of others: a resolver with a small cache
-// of what was looked up. Owned by the engine. Thread-safe; no lock is held
-// while the resolver works.
+// Where an engine finds the segments of others: a resolver, and a cache that
+// the resolver's watches keep true. Owned by the engine. Thread-safe; no lock
+// is held while the resolver works.
+//
+// A name is watched from its first look-up on. What was read since the watch
+// began and has not been reported changed is current, and is returned without
+// asking anybody. What is not is asked for again, and then only what has
+// changed of it. Resolvers that cannot be watched are asked each time.
 class SegmentDirectory {
  public:
-  // Both references are borrowed.
+  // The resolver is borrowed.
   explicit SegmentDirectory(SegmentResolver& resolver,
-                            const SegmentDirectoryOptions& options = {},
-                            const Clock& clock = RealClock());
+                            SegmentDirectoryOptions options = {});
+  ~SegmentDirectory();
 
-  // The descriptor of a segment, at most max_age old. Immutable, so callers may
-  // keep it as their snapshot. Errors are the resolver's; they are not cached.
+  // The descriptor of a segment, current as said above. Immutable, so callers
+  // may keep it as their snapshot. Errors are the resolver's; they are not
+  // cached.
   absl::StatusOr<std::shared_ptr<const SegmentDescriptor>> Lookup(
       absl::string_view name, MonotonicTime deadline)
       ABSL_LOCKS_EXCLUDED(mutex_);
 
-  // Says that `seen`, which Lookup returned for `name`, has turned out stale:
-  // the next Lookup asks afresh. Does nothing when the cache has moved on
-  // since, so of many threads that notice one restart only the first causes a
-  // lookup.
-  void Invalidate(absl::string_view name, const SegmentDescriptor& seen)
+  // The same, but asks in any case.
+  absl::StatusOr<std::shared_ptr<const SegmentDescriptor>> Refresh(
+      absl::string_view name, MonotonicTime deadline)
       ABSL_LOCKS_EXCLUDED(mutex_);
+
+  // How many segments are kept.
+  size_t size() const ABSL_LOCKS_EXCLUDED(mutex_);
 
  private:
   struct Entry {
-    std::shared_ptr<const SegmentDescriptor> descriptor;
-    MonotonicTime asked;  // when its lookup began
+    // What was read last, for asking what has changed; may be null.
+    std::shared_ptr<const SegmentSnapshot> known;
+    bool current = false;
+    // Whether the watch tells of changes now.
+    bool watched = false;
+    // Grows with each event, so that whoever reads knows whether one came
+    // meanwhile.
+    uint64_t events = 0;
+    // Of the last look-up, by the directory's count.
+    uint64_t used = 0;
+    // Null while a thread is still setting it up.
+    std::unique_ptr<StoreWatch> watch;
   };
 
-  std::shared_ptr<const SegmentDescriptor> Cached(absl::string_view name)
+  // Begins to watch a name that has been read, if nobody does so.
+  void Keep(absl::string_view name,
+            std::shared_ptr<const SegmentSnapshot> snapshot)
       ABSL_LOCKS_EXCLUDED(mutex_);
-  void EvictOldest() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  void Forget(absl::string_view name) ABSL_LOCKS_EXCLUDED(mutex_);
+  void OnEvent(const std::string& name, const WatchEvent& event)
+      ABSL_LOCKS_EXCLUDED(mutex_);
+  // Returns the watch, to be ended without the lock.
+  std::unique_ptr<StoreWatch> EvictOldest()
+      ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
 
   SegmentResolver& resolver_;
   const SegmentDirectoryOptions options_;
-  const Clock& clock_;
-  Mutex mutex_;
+  mutable Mutex mutex_;
+  uint64_t uses_ ABSL_GUARDED_BY(mutex_) = 0;
+  // One log line says that segments cannot be watched.
+  bool warned_ ABSL_GUARDED_BY(mutex_) = false;
   absl::flat_hash_map<std::string, Entry> entries_ ABSL_GUARDED_BY(mutex_);
 };
 

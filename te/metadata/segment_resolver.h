@@ -1,12 +1,16 @@
 #ifndef TE_METADATA_SEGMENT_RESOLVER_H_
 #define TE_METADATA_SEGMENT_RESOLVER_H_
 
+#include <memory>
+
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "absl/strings/string_view.h"
 #include "te/base/clock.h"
 #include "te/base/incarnation.h"
+#include "te/metadata/metadata_store.h"
 #include "te/metadata/segment_descriptor.h"
+#include "te/metadata/segment_parts.h"
 
 namespace te {
 
@@ -17,9 +21,20 @@ class SegmentResolver {
  public:
   virtual ~SegmentResolver() = default;
 
-  // The descriptor as it is now; NOT_FOUND when nobody publishes that name.
-  virtual absl::StatusOr<SegmentDescriptor> Lookup(absl::string_view name,
-                                                   MonotonicTime deadline) = 0;
+  // The segment as it is now; NOT_FOUND when nobody publishes that name.
+  // `known`, if not null, is what an earlier Lookup of the name returned, and
+  // only what has changed since is asked for.
+  virtual absl::StatusOr<SegmentSnapshot> Lookup(absl::string_view name,
+                                                 const SegmentSnapshot* known,
+                                                 MonotonicTime deadline) = 0;
+
+  // Tells `on_event` when the segment may have changed; see
+  // MetadataStore::Watch. WatchEvent::version is a revision. UNIMPLEMENTED
+  // where nobody hears of changes.
+  virtual absl::StatusOr<std::unique_ptr<StoreWatch>> Watch(
+      absl::string_view /*name*/, WatchCallback /*on_event*/) {
+    return absl::UnimplementedError("this resolver hears of no changes");
+  }
 
   // Whether Lookup returns what was published last. If not, it asks the owner,
   // and a segment is published once: to do so again for every change of it
@@ -28,7 +43,8 @@ class SegmentResolver {
 
   // Makes a descriptor, the caller's own, found under its name. A later version
   // of the same incarnation replaces an earlier one; an earlier one changes
-  // nothing, so that publishing threads may overtake each other.
+  // nothing, so that publishing threads may overtake each other. Of the pages
+  // of buffers, those go out that are not shared with the earlier descriptor.
   // ALREADY_EXISTS, saying by whom, while another incarnation holds the name.
   virtual absl::Status Publish(const SegmentDescriptor& descriptor,
                                MonotonicTime deadline) = 0;

@@ -5,28 +5,67 @@
 #include <algorithm>
 #include <chrono>
 #include <limits>
+#include <memory>
+#include <optional>
 #include <string>
 #include <utility>
+#include <vector>
 
+#include "absl/cleanup/cleanup.h"
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
 #include "absl/strings/string_view.h"
 #include "absl/time/time.h"
+#include "absl/types/span.h"
 #include "te/base/clock.h"
 #include "te/base/incarnation.h"
 #include "te/base/status_macros.h"
+#include "te/metadata/buffer_table.h"
 #include "te/metadata/metadata_store.h"
 #include "te/metadata/segment_descriptor.h"
+#include "te/metadata/segment_parts.h"
+#include "te/metadata/value_part.h"
 
 namespace te {
 namespace {
 
-static_assert(SegmentDescriptor::kMaxBytes <= MetadataStore::kMaxValueBytes);
+// Of the parts that are put at once: a descriptor may be larger than what a
+// store takes in one call.
+constexpr size_t kPutBytes = MetadataStore::kMaxValueBytes - (1 << 20);
+static_assert(SegmentDescriptor::kMaxHeadBytes <= kPutBytes);
+static_assert(SegmentDescriptor::kMaxPageBytes <= kPutBytes);
 
 std::string KeyOf(absl::string_view name) {
-  return absl::StrCat("te/segment/", name);
+  return absl::StrCat(kSegmentKeyPrefix, name);
+}
+
+// How many of the parts, from the first one on, make one Put.
+size_t CountForOnePut(absl::Span<const ValuePartView> parts) {
+  size_t bytes = 0;
+  size_t count = 0;
+  while (count < parts.size() &&
+         (count == 0 || bytes + parts[count].bytes.size() <= kPutBytes)) {
+    bytes += parts[count++].bytes.size();
+  }
+  return count;
+}
+
+absl::Status CheckName(absl::string_view name,
+                       const SegmentDescriptor& descriptor) {
+  if (descriptor.name == name) return absl::OkStatus();
+  return absl::DataLossError(absl::StrCat(
+      DescribeKey(KeyOf(name)), " holds the descriptor of another segment, '",
+      descriptor.name, "'; remove the key"));
+}
+
+// What is wrong with what stands under a name, for people.
+absl::Status WrongValue(absl::string_view name, const absl::Status& status) {
+  if (!absl::IsInvalidArgument(status)) return status;
+  return absl::DataLossError(absl::StrCat(
+      DescribeKey(KeyOf(name)), " holds no segment descriptor: ",
+      status.message(), "; remove the key if nothing else uses it"));
 }
 
 // ", since 2026-01-31T12:00:00+00:00" where it is known.
@@ -56,76 +95,132 @@ absl::Status StoreSegmentResolver::NameTaken(
                 " s")));
 }
 
-absl::StatusOr<StoreSegmentResolver::Published> StoreSegmentResolver::Read(
+absl::StatusOr<SegmentSnapshot> StoreSegmentResolver::ReadHead(
     absl::string_view name, MonotonicTime deadline) {
-  const std::string key = KeyOf(name);
-  TE_ASSIGN_OR_RETURN(StoredValue stored, store_->Get(key, deadline));
-  absl::StatusOr<SegmentDescriptor> descriptor =
-      SegmentDescriptor::Parse(stored.value);
-  if (absl::IsUnimplemented(descriptor.status())) return descriptor.status();
-  if (!descriptor.ok()) {
-    return absl::DataLossError(absl::StrCat(
-        "metadata key '", key,
-        "' holds no segment descriptor: ", descriptor.status().message(),
-        "; remove the key if nothing else uses it"));
-  }
-  if (descriptor->name != name) {
-    return absl::DataLossError(absl::StrCat(
-        "metadata key '", key, "' holds the descriptor of another segment, '",
-        descriptor->name, "'; remove the key"));
-  }
-  return Published{*std::move(descriptor), stored.version};
+  TE_ASSIGN_OR_RETURN(const StoredValue value,
+                      store_->Get(KeyOf(name), {.max_bytes = 0}, deadline));
+  // Without part 0 there is no head, which ParseHead says of no bytes.
+  const bool has_head = !value.parts.empty() && value.parts[0].number == 0;
+  absl::StatusOr<SegmentDescriptor> head = SegmentDescriptor::ParseHead(
+      has_head ? absl::string_view(value.parts[0].bytes) : "");
+  if (!head.ok()) return WrongValue(name, head.status());
+  TE_RETURN_IF_ERROR(CheckName(name, *head));
+  return SegmentSnapshot{*std::move(head), value.version};
 }
 
-absl::StatusOr<SegmentDescriptor> StoreSegmentResolver::Lookup(
-    absl::string_view name, MonotonicTime deadline) {
+absl::StatusOr<SegmentSnapshot> StoreSegmentResolver::Lookup(
+    absl::string_view name, const SegmentSnapshot* known,
+    MonotonicTime deadline) {
   TE_RETURN_IF_ERROR(ValidateSegmentName(name));
-  absl::StatusOr<Published> published = Read(name, deadline);
-  if (absl::IsNotFound(published.status())) {
+  const std::string key = KeyOf(name);
+  absl::StatusOr<SegmentSnapshot> found = ReadSegment(
+      [&](const GetOptions& options) {
+        return store_->Get(key, options, deadline);
+      },
+      known);
+  if (absl::IsNotFound(found.status())) {
     return absl::NotFoundError(absl::StrCat(
         "segment '", name,
         "' is not published; check its name and that its process runs with the "
         "same metadata store"));
   }
-  if (!published.ok()) return published.status();
-  return std::move(published->descriptor);
+  if (!found.ok()) return WrongValue(name, found.status());
+  TE_RETURN_IF_ERROR(CheckName(name, found->descriptor));
+  return found;
+}
+
+absl::StatusOr<std::unique_ptr<StoreWatch>> StoreSegmentResolver::Watch(
+    absl::string_view name, WatchCallback on_event) {
+  TE_RETURN_IF_ERROR(ValidateSegmentName(name));
+  return store_->Watch({.key = KeyOf(name)}, std::move(on_event));
+}
+
+absl::StatusOr<uint64_t> StoreSegmentResolver::Put(
+    const SegmentDescriptor& descriptor, const SegmentDescriptor* before,
+    uint64_t expected, MonotonicTime deadline) {
+  const BufferTable& buffers = descriptor.buffers;
+  const size_t pages =
+      std::max(buffers.page_count(),
+               before == nullptr ? 0 : before->buffers.page_count());
+  const auto changed = [&](size_t page) {
+    return before == nullptr ||
+           before->buffers.page(page) != buffers.page(page);
+  };
+  TE_ASSIGN_OR_RETURN(const std::vector<ValuePart> parts,
+                      SegmentParts(descriptor, changed, pages));
+  std::vector<ValuePartView> views;
+  views.reserve(parts.size());
+  for (const ValuePart& part : parts) {
+    views.push_back({.number = part.number, .bytes = part.bytes});
+  }
+  PutOptions options = {.expected_version = expected,
+                        .lease = lease_,
+                        .replace = before == nullptr};
+  absl::Span<const ValuePartView> rest = views;
+  do {
+    const size_t count = CountForOnePut(rest);
+    TE_ASSIGN_OR_RETURN(options.expected_version,
+                        store_->Put(KeyOf(descriptor.name), rest.first(count),
+                                    options, deadline));
+    options.replace = false;
+    rest.remove_prefix(count);
+  } while (!rest.empty());
+  return *options.expected_version;
+}
+
+absl::StatusOr<std::optional<uint64_t>> StoreSegmentResolver::Replaceable(
+    const SegmentDescriptor& descriptor, MonotonicTime deadline) {
+  const absl::StatusOr<SegmentSnapshot> present =
+      ReadHead(descriptor.name, deadline);
+  if (absl::IsNotFound(present.status())) return MetadataStore::kAbsent;
+  if (!present.ok()) return present.status();
+  const SegmentDescriptor& holder = present->descriptor;
+  const bool own = holder.incarnation == descriptor.incarnation;
+  if (!own && !holder.host.IsGone(descriptor.host)) return NameTaken(holder);
+  if (own && holder.version > descriptor.version) return std::nullopt;
+  return present->revision;
 }
 
 absl::Status StoreSegmentResolver::Publish(const SegmentDescriptor& descriptor,
                                            MonotonicTime deadline) {
-  TE_ASSIGN_OR_RETURN(std::string bytes, descriptor.Serialize());
-  while (true) {
-    absl::StatusOr<Published> current = Read(descriptor.name, deadline);
-    uint64_t expected = MetadataStore::kAbsent;
-    if (current.ok()) {
-      const SegmentDescriptor& holder = current->descriptor;
-      expected = current->store_version;
-      const bool own = holder.incarnation == descriptor.incarnation;
-      if (!own && !holder.host.IsGone(descriptor.host)) {
-        return NameTaken(holder);
-      }
-      if (own && holder.version >= descriptor.version) {
-        Remember(descriptor.name, expected);
-        return absl::OkStatus();
-      }
-    } else if (!absl::IsNotFound(current.status())) {
-      return current.status();
-    }
-    absl::StatusOr<uint64_t> put =
-        store_->Put(KeyOf(descriptor.name), bytes,
-                    {.expected_version = expected, .lease = lease_}, deadline);
-    if (put.ok()) Remember(descriptor.name, *put);
-    // Somebody was faster; each round starts from what he left.
-    if (!absl::IsAborted(put.status())) return put.status();
+  TE_RETURN_IF_ERROR(descriptor.Validate());
+  const std::string& name = descriptor.name;
+  Publication known;
+  {
+    MutexLock lock(mutex_);
+    Publication& published = published_[name];
+    ++published.under_way;
+    known = published;
   }
-}
-
-void StoreSegmentResolver::Remember(absl::string_view name,
-                                    uint64_t store_version) {
+  const absl::Cleanup end = [this, &name] {
+    MutexLock lock(mutex_);
+    --published_[name].under_way;
+  };
+  const bool is_new = known.store_version == MetadataStore::kAbsent ||
+                      known.descriptor.incarnation != descriptor.incarnation;
+  if (!is_new && known.descriptor.version >= descriptor.version) {
+    return absl::OkStatus();
+  }
+  absl::StatusOr<uint64_t> put =
+      Put(descriptor, is_new ? nullptr : &known.descriptor,
+          is_new ? MetadataStore::kAbsent : known.store_version, deadline);
+  while (absl::IsAborted(put.status())) {
+    // Somebody was faster, or the store has lost the entry; each round starts
+    // from what is there.
+    TE_ASSIGN_OR_RETURN(const std::optional<uint64_t> expected,
+                        Replaceable(descriptor, deadline));
+    if (!expected.has_value()) return absl::OkStatus();
+    put = Put(descriptor, nullptr, *expected, deadline);
+  }
+  if (!put.ok()) return put.status();
   MutexLock lock(mutex_);
-  uint64_t& known = published_[name];
+  Publication& published = published_[name];
   // Publishing threads may overtake each other.
-  known = std::max(known, store_version);
+  if (published.store_version < *put) {
+    published.descriptor = descriptor;
+    published.store_version = *put;
+  }
+  return absl::OkStatus();
 }
 
 absl::Status StoreSegmentResolver::Renew(absl::string_view name,
@@ -134,7 +229,7 @@ absl::Status StoreSegmentResolver::Renew(absl::string_view name,
   {
     MutexLock lock(mutex_);
     if (const auto found = published_.find(name); found != published_.end()) {
-      version = found->second;
+      version = found->second.store_version;
     }
   }
   const absl::Status renewed =
@@ -145,12 +240,14 @@ absl::Status StoreSegmentResolver::Renew(absl::string_view name,
   {
     MutexLock lock(mutex_);
     const auto found = published_.find(name);
-    // Published again in between, which began a lease too.
-    if (found != published_.end() && found->second > version) {
-      return absl::OkStatus();
+    if (found != published_.end()) {
+      // Published again in between, which begins a lease too.
+      if (found->second.under_way > 0 ||
+          found->second.store_version > version) {
+        return absl::OkStatus();
+      }
+      found->second.store_version = MetadataStore::kAbsent;
     }
-    // A store that has lost its data counts from the beginning again.
-    if (found != published_.end()) published_.erase(found);
   }
   return absl::NotFoundError(absl::StrCat(
       "segment '", name, "' is not published any more: ", renewed.message()));
@@ -160,13 +257,19 @@ absl::Status StoreSegmentResolver::Withdraw(absl::string_view name,
                                             const Incarnation& incarnation,
                                             MonotonicTime deadline) {
   TE_RETURN_IF_ERROR(ValidateSegmentName(name));
+  {
+    MutexLock lock(mutex_);
+    if (const auto found = published_.find(name); found != published_.end()) {
+      found->second.store_version = MetadataStore::kAbsent;
+    }
+  }
   while (true) {
-    absl::StatusOr<Published> current = Read(name, deadline);
+    const absl::StatusOr<SegmentSnapshot> current = ReadHead(name, deadline);
     if (absl::IsNotFound(current.status())) return absl::OkStatus();
     if (!current.ok()) return current.status();
     if (current->descriptor.incarnation != incarnation) return absl::OkStatus();
     absl::Status removed =
-        store_->Remove(KeyOf(name), current->store_version, deadline);
+        store_->Remove(KeyOf(name), current->revision, deadline);
     if (absl::IsNotFound(removed)) return absl::OkStatus();
     if (!absl::IsAborted(removed)) return removed;
   }

@@ -4,6 +4,7 @@
 #include <stdint.h>
 
 #include <memory>
+#include <optional>
 #include <string>
 #include <utility>
 
@@ -17,13 +18,17 @@
 #include "te/base/mutex.h"
 #include "te/metadata/metadata_store.h"
 #include "te/metadata/segment_descriptor.h"
+#include "te/metadata/segment_parts.h"
 #include "te/metadata/segment_resolver.h"
 
 namespace te {
 
-// Keeps descriptors in a metadata store, one key per name. A name stays taken
-// until its incarnation withdraws it, its lease ends, or its process is found
-// dead by another one of the same host.
+// What stands before a segment's name in its key.
+inline constexpr absl::string_view kSegmentKeyPrefix = "te/segment/";
+
+// Keeps descriptors in a metadata store, one key per name.
+// A name stays taken until its incarnation withdraws it, its lease ends, or its
+// process is found dead by another one of the same host.
 //
 // A value that is no descriptor of that name is DATA_LOSS, which names the key;
 // it is never overwritten, since it may belong to something else.
@@ -34,8 +39,11 @@ class StoreSegmentResolver final : public SegmentResolver {
                                 Duration lease = Duration::zero())
       : store_(std::move(store)), lease_(lease) {}
 
-  absl::StatusOr<SegmentDescriptor> Lookup(absl::string_view name,
-                                           MonotonicTime deadline) override;
+  absl::StatusOr<SegmentSnapshot> Lookup(absl::string_view name,
+                                         const SegmentSnapshot* known,
+                                         MonotonicTime deadline) override;
+  absl::StatusOr<std::unique_ptr<StoreWatch>> Watch(
+      absl::string_view name, WatchCallback on_event) override;
   absl::Status Publish(const SegmentDescriptor& descriptor,
                        MonotonicTime deadline) override;
   Duration lease() const override { return lease_; }
@@ -44,22 +52,35 @@ class StoreSegmentResolver final : public SegmentResolver {
                         MonotonicTime deadline) override;
 
  private:
-  struct Published {
+  // What this object has put under a name.
+  struct Publication {
     SegmentDescriptor descriptor;
-    uint64_t store_version;
+    // In the store; kAbsent: it is not known to be there.
+    uint64_t store_version = MetadataStore::kAbsent;
+    // Calls of Publish that are under way, which begin a lease too.
+    int under_way = 0;
   };
 
-  absl::StatusOr<Published> Read(absl::string_view name,
-                                 MonotonicTime deadline);
+  // Who has the name: the head of the descriptor, and the value's version.
+  absl::StatusOr<SegmentSnapshot> ReadHead(absl::string_view name,
+                                           MonotonicTime deadline);
   absl::Status NameTaken(const SegmentDescriptor& holder) const;
-  void Remember(absl::string_view name, uint64_t store_version);
+  // Puts what is not in `before`, or, if that is null, everything; returns the
+  // version that the store has then.
+  absl::StatusOr<uint64_t> Put(const SegmentDescriptor& descriptor,
+                               const SegmentDescriptor* before,
+                               uint64_t expected, MonotonicTime deadline);
+  // The version in the store that the descriptor may replace; none if a later
+  // one is there already.
+  absl::StatusOr<std::optional<uint64_t>> Replaceable(
+      const SegmentDescriptor& descriptor, MonotonicTime deadline);
 
   const std::shared_ptr<MetadataStore> store_;
   const Duration lease_;
 
   Mutex mutex_;
-  // Of the names that this object has published: the version in the store.
-  absl::flat_hash_map<std::string, uint64_t> published_ ABSL_GUARDED_BY(mutex_);
+  absl::flat_hash_map<std::string, Publication> published_
+      ABSL_GUARDED_BY(mutex_);
 };
 
 }  // namespace te
