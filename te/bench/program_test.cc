@@ -14,7 +14,7 @@
 #include "te/base/incarnation.h"
 #include "te/base/socket_address.h"
 #include "te/base/status_matchers.h"
-#include "te/metadata/segment_descriptor.h"
+#include "te/metadata/segment_parts.h"
 #include "te/rpc/control_handler.h"
 #include "te/rpc/control_server.h"
 
@@ -23,7 +23,7 @@ namespace {
 
 class HandlerThatRefuses : public ControlHandler {
  public:
-  absl::StatusOr<SegmentDescriptor> GetSegment(MonotonicTime) override {
+  absl::StatusOr<VersionedSegment> GetSegment(MonotonicTime) override {
     return absl::InvalidArgumentError("malformed");
   }
   absl::StatusOr<std::string> Handshake(const ControlHandshake&,

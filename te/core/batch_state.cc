@@ -120,6 +120,8 @@ void BatchState::Done(Slice& slice, absl::Status status) {
     const PeerUse& use = peers_[request.peer];
     return use.peer->Retry(slice, *use.route, status);
   }
+  // The peer has unregistered the buffer since it was looked up.
+  if (absl::IsNotFound(status)) peers_[request.peer].peer->RefreshSoon();
   if (aborted_) {
     MutexLock lock(mutex_);
     status = abort_status_;

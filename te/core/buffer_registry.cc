@@ -1,11 +1,13 @@
 #include "te/core/buffer_registry.h"
 
+#include <algorithm>
 #include <random>
 #include <utility>
 
 #include "absl/strings/str_cat.h"
 #include "glog/logging.h"
 #include "te/base/status_macros.h"
+#include "te/metadata/metadata_store.h"
 
 namespace te {
 namespace {
@@ -31,9 +33,12 @@ std::string RangeText(uint64_t address, uint64_t length) {
 }  // namespace
 
 BufferRegistry::BufferRegistry(size_t max_buffers)
-    : max_buffers_(max_buffers), slots_(std::make_unique<Slot[]>(max_buffers)) {
+    : max_buffers_(max_buffers),
+      first_version_(FirstVersion()),
+      slots_(std::make_unique<Slot[]>(max_buffers)),
+      version_(first_version_) {
   CHECK_GT(max_buffers, 0u);
-  CHECK_LE(max_buffers, size_t{UINT32_MAX});
+  CHECK_LE(max_buffers, BufferTable::kMaxBuffers);
   // Generations of two engines differ, so that a request for one is not taken
   // for one for the other. Even: free.
   const uint32_t first_generation = std::random_device()() & ~1u;
@@ -66,14 +71,6 @@ absl::StatusOr<BufferId> BufferRegistry::Register(const MemoryRegion& region) {
         " buffers are registered; register fewer, larger ones or raise "
         "max_buffers"));
   }
-  const bool exposed = region.access != Access::kLocalOnly;
-  if (exposed && exposed_ == SegmentDescriptor::kMaxBuffers) {
-    return absl::ResourceExhaustedError(
-        absl::StrCat("peers can be shown ", exposed_,
-                     " buffers at most; register fewer, larger ones, or some "
-                     "with local access alone"));
-  }
-  if (exposed) ++exposed_;
   const uint32_t index = free_.back();
   free_.pop_back();
   Slot& slot = slots_[index];
@@ -84,6 +81,7 @@ absl::StatusOr<BufferId> BufferRegistry::Register(const MemoryRegion& region) {
   const uint32_t generation = GenerationOf(slot.state) + 1;
   slot.state = uint64_t{generation} << 32;
   by_address_.Insert(address, region.length, index);
+  NoteChange(index);
   return BufferId{MakeId(generation, index)};
 }
 
@@ -98,6 +96,7 @@ absl::Status BufferRegistry::Unregister(BufferId id, MonotonicTime deadline) {
   Slot& slot = slots_[index];
   if ((slot.state.fetch_or(kClosing) & kClosing) == 0) {
     by_address_.Erase(slot.address, [&](uint32_t s) { return s == index; });
+    NoteChange(index);
   }
   while ((slot.state & kPins) != 0) {
     if (!drained_.WaitUntil(mutex_, deadline) && (slot.state & kPins) != 0) {
@@ -117,7 +116,15 @@ void BufferRegistry::Free(uint32_t index) {
   Slot& slot = slots_[index];
   slot.state = uint64_t{GenerationOf(slot.state) + 1} << 32;
   free_.push_back(index);
-  if (slot.access != Access::kLocalOnly) --exposed_;
+}
+
+void BufferRegistry::NoteChange(uint32_t index) {
+  if (slots_[index].access == Access::kLocalOnly) return;
+  const size_t page = index / BufferTable::kPageBuffers;
+  if (page >= page_versions_.size()) {
+    page_versions_.resize(page + 1, first_version_);
+  }
+  page_versions_[page] = ++version_;
 }
 
 bool BufferRegistry::TryPin(Slot& slot, uint32_t generation) {
@@ -185,10 +192,12 @@ absl::StatusOr<ExposedMemory::Pin> BufferRegistry::Acquire(
 }
 
 absl::Status BufferRegistry::Refuse(const RemoteAccess& access) const {
-  return absl::NotFoundError(absl::StrCat(
-      "no buffer is registered (any more) for ",
-      RangeText(access.address, access.length),
-      " under the generation that the request names; open the segment again"));
+  return absl::NotFoundError(
+      absl::StrCat("no buffer is registered (any more) for ",
+                   RangeText(access.address, access.length),
+                   " under the generation that the request names; refresh the "
+                   "segment, and see "
+                   "which buffers it has now"));
 }
 
 size_t BufferRegistry::size() const {
@@ -196,22 +205,43 @@ size_t BufferRegistry::size() const {
   return max_buffers_ - free_.size();
 }
 
+BufferRegistry::Description BufferRegistry::Describe() {
+  MutexLock describing(describing_);
+  std::vector<size_t> changed;
+  {
+    MutexLock lock(mutex_);
+    std::vector<uint64_t>& seen = described_.page_versions;
+    seen.resize(page_versions_.size(), first_version_);
+    for (size_t page = 0; page < seen.size(); ++page) {
+      if (seen[page] != page_versions_[page]) changed.push_back(page);
+    }
+    seen = page_versions_;
+    described_.version = version_;
+  }
+  for (const size_t page : changed) {
+    described_.table.SetPage(page, DescribePage(page));
+  }
+  return described_;
+}
+
 // Under a pin at a time, and not under mutex_: submitting threads take that.
-std::vector<BufferDescriptor> BufferRegistry::Describe() {
-  std::vector<BufferDescriptor> buffers;
-  for (uint32_t i = 0; i < max_buffers_; ++i) {
+BufferTable::SharedPage BufferRegistry::DescribePage(size_t page) {
+  auto buffers = std::make_shared<BufferTable::Page>();
+  const size_t begin = page * BufferTable::kPageBuffers;
+  const size_t end = std::min(begin + BufferTable::kPageBuffers, max_buffers_);
+  for (size_t i = begin; i < end; ++i) {
     Slot& slot = slots_[i];
     const uint32_t generation = GenerationOf(slot.state);
     if (!TryPin(slot, generation)) continue;
-    const BufferId id{MakeId(generation, i)};
+    const BufferId id{MakeId(generation, static_cast<uint32_t>(i))};
     const LocalPin pin(*this, id);
     if (slot.access == Access::kLocalOnly) continue;
-    buffers.push_back({.address = slot.address,
-                       .length = slot.length,
-                       .location = slot.location,
-                       .remote_read = Allows(slot.access, Operation::kRead),
-                       .remote_write = Allows(slot.access, Operation::kWrite),
-                       .generation = id.value});
+    buffers->push_back({.address = slot.address,
+                        .length = slot.length,
+                        .location = slot.location,
+                        .remote_read = Allows(slot.access, Operation::kRead),
+                        .remote_write = Allows(slot.access, Operation::kWrite),
+                        .generation = id.value});
   }
   return buffers;
 }

@@ -15,7 +15,7 @@
 #include "te/base/mutex.h"
 #include "te/core/range_map.h"
 #include "te/core/request.h"
-#include "te/metadata/segment_descriptor.h"
+#include "te/metadata/buffer_table.h"
 #include "te/transport/exposed_memory.h"
 
 namespace te {
@@ -55,12 +55,23 @@ class BufferRegistry final : public ExposedMemory {
     BufferId id_;
   };
 
+  // The buffers that allow peers anything, as they were at one moment, with
+  // those that came and went meanwhile or without.
+  struct Description {
+    BufferTable table;
+    // Of the last change of each page, and of any: one count, which goes on in
+    // the next registry of the name (FirstVersion).
+    std::vector<uint64_t> page_versions;
+    uint64_t version = 0;
+  };
+
+  // `max_buffers` is no more than a BufferTable shows.
   explicit BufferRegistry(size_t max_buffers);
   // Every pin must have been released.
   ~BufferRegistry() override;
 
   // kInvalidArgument: empty, null or wrapping region; kResourceExhausted: as
-  // many buffers as there may be, or as a descriptor can show peers.
+  // many buffers as there may be.
   absl::StatusOr<BufferId> Register(const MemoryRegion& region);
 
   // Refuses new pins at once and waits for the last one to go. kNotFound: no
@@ -75,9 +86,11 @@ class BufferRegistry final : public ExposedMemory {
   // For peers; see ExposedMemory.
   absl::StatusOr<Pin> Acquire(const RemoteAccess& access) override;
 
-  // What peers are told: the buffers that allow them anything. Looks at every
-  // one, but delays nobody else.
-  std::vector<BufferDescriptor> Describe();
+  // What peers are told. Looks at the pages that have changed since the last
+  // call, and delays nobody else.
+  Description Describe();
+  // Where the count of Description begins.
+  uint64_t first_version() const { return first_version_; }
   // How many buffers are registered, or are being unregistered.
   size_t size() const;
 
@@ -100,18 +113,27 @@ class BufferRegistry final : public ExposedMemory {
   void Release(uint32_t slot) override;
   absl::Status Refuse(const RemoteAccess& access) const;
   void Free(uint32_t index) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  // What peers are told of a slot is another thing now.
+  void NoteChange(uint32_t index) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  BufferTable::SharedPage DescribePage(size_t page);
 
   const size_t max_buffers_;
+  const uint64_t first_version_;
   const std::unique_ptr<Slot[]> slots_;
 
   mutable Mutex mutex_;
   // Told when the last pin of a closing buffer goes.
   CondVar drained_;
   std::vector<uint32_t> free_ ABSL_GUARDED_BY(mutex_);
-  // Those that allow peers anything.
-  size_t exposed_ ABSL_GUARDED_BY(mutex_) = 0;
+  // As in Description, of now. Pages that no buffer has been in are left out.
+  std::vector<uint64_t> page_versions_ ABSL_GUARDED_BY(mutex_);
+  uint64_t version_ ABSL_GUARDED_BY(mutex_);
   // Slots by address, those that are closing excepted.
   RangeMap<uint32_t> by_address_ ABSL_GUARDED_BY(mutex_);
+
+  // For one Describe at a time; taken before mutex_.
+  Mutex describing_;
+  Description described_ ABSL_GUARDED_BY(describing_);
 };
 
 }  // namespace te

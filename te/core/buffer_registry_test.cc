@@ -17,7 +17,7 @@
 #include "te/base/clock.h"
 #include "te/base/status_matchers.h"
 #include "te/core/request.h"
-#include "te/metadata/segment_descriptor.h"
+#include "te/metadata/buffer_table.h"
 #include "te/transport/exposed_memory.h"
 #include "te/transport/slice.h"
 
@@ -83,7 +83,7 @@ TEST_F(BufferRegistryTest, ChecksAccessRights) {
                                ? absl::StatusCode::kOk
                                : absl::StatusCode::kPermissionDenied));
     }
-    EXPECT_EQ(registry_.Describe().size(),
+    EXPECT_EQ(registry_.Describe().table.size(),
               access == Access::kLocalOnly ? 0u : 1u);
     TE_EXPECT_OK(registry_.PinLocal(memory_.data(), 1, {}));
     TE_EXPECT_OK(registry_.Unregister(id, Soon()));
@@ -148,7 +148,7 @@ TEST_F(BufferRegistryTest, UnregisteringWaitsForPins) {
               StatusIs(absl::StatusCode::kNotFound));
   EXPECT_THAT(registry_.PinLocal(memory_.data(), 1, *local),
               StatusIs(absl::StatusCode::kInvalidArgument));
-  EXPECT_TRUE(registry_.Describe().empty());
+  EXPECT_TRUE(registry_.Describe().table.empty());
   remote.reset();
   std::atomic<bool> released = false;
   std::thread waiter([&] {
@@ -179,22 +179,34 @@ TEST_F(BufferRegistryTest, OneOfTwoUnregistersWins) {
   }
 }
 
-TEST_F(BufferRegistryTest, ExposesNoMoreThanADescriptorShows) {
-  constexpr size_t kMost = SegmentDescriptor::kMaxBuffers;
-  BufferRegistry registry(kMost + 2);
-  const auto add = [&](Access access) {
-    return registry.Register(
-        {.address = memory_.data(), .length = 1, .access = access});
-  };
-  for (size_t i = 1; i < kMost; ++i) TE_ASSERT_OK(add(Access::kRemoteRead));
-  TE_ASSERT_OK_AND_ASSIGN(const BufferId last, add(Access::kRemoteWrite));
-  EXPECT_EQ(registry.Describe().size(), kMost);
-  EXPECT_THAT(add(Access::kRemoteRead),
-              StatusIs(absl::StatusCode::kResourceExhausted));
-  TE_EXPECT_OK(add(Access::kLocalOnly));
-  EXPECT_EQ(registry.size(), kMost + 1);
-  TE_EXPECT_OK(registry.Unregister(last, Soon()));
-  TE_EXPECT_OK(add(Access::kRemoteRead));
+TEST_F(BufferRegistryTest, DescribesAnewWhatHasChanged) {
+  constexpr size_t kCount = 3 * BufferTable::kPageBuffers;
+  BufferRegistry registry(kCount);
+  std::vector<BufferId> ids;
+  for (size_t i = 0; i < kCount; ++i) {
+    ids.push_back(*registry.Register({.address = memory_.data(),
+                                      .length = i + 1,
+                                      .access = Access::kRemoteRead}));
+  }
+  const BufferRegistry::Description first = registry.Describe();
+  EXPECT_EQ(first.table.size(), kCount);
+  ASSERT_EQ(first.page_versions.size(), 3u);
+  EXPECT_GT(first.page_versions[0], registry.first_version());
+
+  TE_ASSERT_OK(registry.Unregister(ids[BufferTable::kPageBuffers], Soon()));
+  const BufferRegistry::Description second = registry.Describe();
+  EXPECT_EQ(second.table.size(), kCount - 1);
+  EXPECT_GT(second.version, first.version);
+  EXPECT_GT(second.page_versions[1], first.version);
+  EXPECT_NE(second.table.page(1), first.table.page(1));
+  for (size_t same : {0, 2}) {
+    EXPECT_EQ(second.table.page(same), first.table.page(same));
+    EXPECT_EQ(second.page_versions[same], first.page_versions[same]);
+  }
+  // Peers have no part in it.
+  TE_ASSERT_OK(registry.Register(
+      {.address = memory_.data(), .length = 1, .access = Access::kLocalOnly}));
+  EXPECT_EQ(registry.Describe().version, second.version);
 }
 
 TEST_F(BufferRegistryTest, NobodyHoldsWhatWasUnregistered) {
@@ -224,7 +236,8 @@ TEST_F(BufferRegistryTest, NobodyHoldsWhatWasUnregistered) {
   }
   threads.emplace_back([&] {
     while (!stop) {
-      for (const BufferDescriptor& buffer : registry_.Describe()) {
+      const BufferTable table = registry_.Describe().table;
+      for (const BufferDescriptor& buffer : table) {
         EXPECT_EQ(buffer.length, memory_.size());
       }
     }

@@ -2,6 +2,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "te/base/status_macros.h"
+#include "te/metadata/buffer_table.h"
 #include "te/transport/slice.h"
 
 namespace te {
@@ -35,8 +36,8 @@ absl::Status EngineOptions::Validate() const {
       Check("max_slices", static_cast<int64_t>(max_slices), 1, 1 << 28));
   TE_RETURN_IF_ERROR(
       Check("max_batches", static_cast<int64_t>(max_batches), 1, 1 << 20));
-  TE_RETURN_IF_ERROR(
-      Check("max_buffers", static_cast<int64_t>(max_buffers), 1, 1 << 24));
+  TE_RETURN_IF_ERROR(Check("max_buffers", static_cast<int64_t>(max_buffers), 1,
+                           static_cast<int64_t>(BufferTable::kMaxBuffers)));
   TE_RETURN_IF_ERROR(
       Check("max_segments", static_cast<int64_t>(max_segments), 1, 1 << 24));
   TE_RETURN_IF_ERROR(Check("max_notifications",

@@ -25,6 +25,7 @@
 #include "te/core/request.h"
 #include "te/core/transfer_engine.h"
 #include "te/metadata/segment_descriptor.h"
+#include "te/metadata/segment_parts.h"
 #include "te/metadata/store_segment_resolver.h"
 #include "te/rpc/control_handler.h"
 #include "te/rpc/control_server.h"
@@ -50,7 +51,7 @@ class SilentPeer final : private ControlHandler {
     descriptor_.control_addresses = {server_->bound_address().ToString()};
     TE_EXPECT_OK(
         memory_.Register({.address = bytes_.data(), .length = bytes_.size()}));
-    descriptor_.buffers = memory_.Describe();
+    descriptor_.buffers = memory_.Describe().table;
     descriptor_.transports["fake"] = "";
   }
   ~SilentPeer() override { Answer(); }
@@ -67,8 +68,8 @@ class SilentPeer final : private ControlHandler {
   }
 
  private:
-  absl::StatusOr<SegmentDescriptor> GetSegment(MonotonicTime) override {
-    return descriptor_;
+  absl::StatusOr<VersionedSegment> GetSegment(MonotonicTime) override {
+    return VersionedSegment{.descriptor = descriptor_, .version = 1};
   }
   absl::StatusOr<std::string> Handshake(const ControlHandshake& handshake,
                                         MonotonicTime deadline) override {
@@ -115,7 +116,7 @@ TEST_F(NotificationOutboxTest, ASilentPeerDelaysNobodyElse) {
       StoreSegmentResolver(store_).Publish(silent.descriptor(), Soon()));
   Request to_silent = Write(0, 1);
   to_silent.segment = Open("silent");
-  to_silent.remote_address = silent.descriptor().buffers[0].address;
+  to_silent.remote_address = silent.descriptor().buffers.begin()->address;
   std::vector<Batch> waiting;
   for (int i = 0; i < 20; ++i) {
     waiting.push_back(Submit({{to_silent}}, Notifying("to silent")));

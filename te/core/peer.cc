@@ -16,6 +16,8 @@ namespace {
 
 constexpr Duration kFirstPause = std::chrono::milliseconds(10);
 constexpr Duration kLongestPause = std::chrono::seconds(1);
+// Between the news of a change and its look-up: many changes in a row are one.
+constexpr Duration kRefreshPause = std::chrono::milliseconds(20);
 
 Duration PauseAfter(int failures) {
   if (failures == 0) return Duration::zero();
@@ -53,13 +55,12 @@ void Peer::EndTurn() {
 }
 
 absl::Status Peer::Open(MonotonicTime deadline) {
+  // Mostly so, and then nobody has to take turns.
+  if (health().ok()) return absl::OkStatus();
   TE_RETURN_IF_ERROR(AwaitTurn(deadline));
   const absl::Cleanup end = [this] { EndTurn(); };
   if (health().ok()) return absl::OkStatus();
-  absl::Status status = OpenFresh(deadline);
-  // Somebody restarted between the look-up and the handshake.
-  if (IsStalePeer(status)) status = OpenFresh(deadline);
-  return status;
+  return OpenFresh(deadline);
 }
 
 absl::Status Peer::Refresh(MonotonicTime deadline) {
@@ -68,21 +69,77 @@ absl::Status Peer::Refresh(MonotonicTime deadline) {
   const auto route = current();
   if (route == nullptr) return OpenFresh(deadline);
   TE_ASSIGN_OR_RETURN(std::shared_ptr<const SegmentDescriptor> descriptor,
-                      services_.directory.Lookup(name_, deadline));
+                      services_.directory.Refresh(name_, deadline));
   if (descriptor->incarnation != route->view->descriptor()->incarnation) {
     return Connect(std::move(descriptor), deadline);
   }
-  auto refreshed = std::make_shared<Route>(*route);
-  refreshed->view = std::make_shared<SegmentView>(std::move(descriptor));
-  MutexLock state(mutex_);
-  if (route_ == route) route_ = std::move(refreshed);
+  Update(route, std::move(descriptor));
   return absl::OkStatus();
 }
 
 absl::Status Peer::OpenFresh(MonotonicTime deadline) {
-  TE_ASSIGN_OR_RETURN(std::shared_ptr<const SegmentDescriptor> descriptor,
+  TE_ASSIGN_OR_RETURN(const std::shared_ptr<const SegmentDescriptor> known,
                       services_.directory.Lookup(name_, deadline));
-  return Connect(std::move(descriptor), deadline);
+  const absl::Status status = Connect(known, deadline);
+  if (status.ok()) return status;
+  // It may have been the cache's, of an engine that has restarted or moved a
+  // moment ago, or that did so between the look-up and the handshake.
+  absl::StatusOr<std::shared_ptr<const SegmentDescriptor>> now =
+      services_.directory.Refresh(name_, deadline);
+  if (!now.ok()) return IsStalePeer(status) ? now.status() : status;
+  if ((*now)->incarnation == known->incarnation &&
+      (*now)->control_addresses == known->control_addresses) {
+    return status;
+  }
+  return Connect(*std::move(now), deadline);
+}
+
+void Peer::Update(const std::shared_ptr<const Route>& route,
+                  std::shared_ptr<const SegmentDescriptor> descriptor) {
+  auto updated = std::make_shared<Route>(*route);
+  updated->view = std::make_shared<SegmentView>(std::move(descriptor));
+  MutexLock lock(mutex_);
+  if (route_ == route) route_ = std::move(updated);
+}
+
+void Peer::RefreshSoon() {
+  MutexLock lock(mutex_);
+  if (!refresh_due_ && !closed_) ScheduleRefresh(kRefreshPause);
+}
+
+void Peer::ScheduleRefresh(Duration pause) {
+  refresh_due_ = true;
+  services_.lookups.Schedule(
+      DeadlineAfter(RealClock().Now(), pause),
+      [self = shared_from_this()] { self->FollowChanges(); });
+}
+
+void Peer::FollowChanges() {
+  std::shared_ptr<const Route> route;
+  {
+    MutexLock lock(mutex_);
+    // What changes from here on is news again.
+    refresh_due_ = false;
+    if (closed_ || route_ == nullptr) return;
+    route = route_;
+  }
+  absl::StatusOr<std::shared_ptr<const SegmentDescriptor>> now =
+      services_.directory.Refresh(
+          name_,
+          DeadlineAfter(RealClock().Now(), services_.options.connect_timeout));
+  if (now.ok()) {
+    // A successor is connected to by Open alone: requests for this one are not
+    // meant for it.
+    const Incarnation& known = route->view->descriptor()->incarnation;
+    if ((*now)->incarnation == known) Update(route, *std::move(now));
+  }
+  MutexLock lock(mutex_);
+  failed_refreshes_ =
+      now.ok() || absl::IsNotFound(now.status()) ? 0 : failed_refreshes_ + 1;
+  if (failed_refreshes_ > 0 && !refresh_due_ && !closed_ &&
+      failed_refreshes_ < services_.options.max_connect_attempts) {
+    ScheduleRefresh(PauseAfter(failed_refreshes_));
+  }
 }
 
 // Sets up a rail over the first transport that works, in place of what there

@@ -29,7 +29,10 @@ struct PeerServices {
   // Best first; not empty.
   absl::Span<const std::unique_ptr<Transport>> transports;
   const ControlLinkFactory& make_link;
+  // For setting up rails.
   TaskQueue& tasks;
+  // For looking up what has changed, which may wait for the metadata store.
+  TaskQueue& lookups;
 };
 
 // How to reach a segment at one moment. Immutable; the rail may have failed.
@@ -62,6 +65,9 @@ class Peer : public std::enable_shared_from_this<Peer> {
   absl::Status Open(MonotonicTime deadline);
   // Looks the segment up again, for buffers that are new. Blocks.
   absl::Status Refresh(MonotonicTime deadline);
+  // The same, soon, by a task, and as long as the peer is the one that it was:
+  // the segment has changed. Does not block: may be called from a sink.
+  void RefreshSoon();
 
   // The route for new requests; the error of a peer that is stale or closed.
   absl::StatusOr<std::shared_ptr<const Route>> route() const;
@@ -95,6 +101,12 @@ class Peer : public std::enable_shared_from_this<Peer> {
   absl::Status Install(std::shared_ptr<const Route> route);
   absl::Status StaleError() const;
   absl::Status OpenFresh(MonotonicTime deadline);
+  // Puts what the segment looks like now into the route, unless that has been
+  // replaced since.
+  void Update(const std::shared_ptr<const Route>& route,
+              std::shared_ptr<const SegmentDescriptor> descriptor);
+  void FollowChanges();
+  void ScheduleRefresh(Duration pause) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   absl::Status Connect(std::shared_ptr<const SegmentDescriptor> descriptor,
                        MonotonicTime deadline);
   std::shared_ptr<const Route> current() const;
@@ -122,6 +134,9 @@ class Peer : public std::enable_shared_from_this<Peer> {
   // A task is scheduled or running.
   bool reconnecting_ ABSL_GUARDED_BY(mutex_) = false;
   int failed_attempts_ ABSL_GUARDED_BY(mutex_) = 0;
+  // A task will look the segment up, and how often that has failed in a row.
+  bool refresh_due_ ABSL_GUARDED_BY(mutex_) = false;
+  int failed_refreshes_ ABSL_GUARDED_BY(mutex_) = 0;
   absl::Status last_error_ ABSL_GUARDED_BY(mutex_);
 };
 

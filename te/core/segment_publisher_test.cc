@@ -15,6 +15,7 @@
 #include "te/base/incarnation.h"
 #include "te/base/status_matchers.h"
 #include "te/metadata/segment_descriptor.h"
+#include "te/metadata/segment_parts.h"
 #include "te/metadata/segment_resolver.h"
 
 namespace te {
@@ -28,8 +29,9 @@ using ::testing::HasSubstr;
 // Does what a test tells it to.
 class ScriptedResolver final : public SegmentResolver {
  public:
-  absl::StatusOr<SegmentDescriptor> Lookup(absl::string_view,
-                                           MonotonicTime) override {
+  absl::StatusOr<SegmentSnapshot> Lookup(absl::string_view,
+                                         const SegmentSnapshot*,
+                                         MonotonicTime) override {
     return absl::UnimplementedError("not asked for here");
   }
   absl::Status Publish(const SegmentDescriptor& descriptor,

@@ -18,7 +18,7 @@ absl::Status NotOpen() {
 absl::StatusOr<SegmentTable::Entry> SegmentTable::Acquire(
     absl::string_view name, const PeerServices& services) {
   MutexLock lock(mutex_);
-  const auto known = ids_.find(std::string(name));
+  const auto known = ids_.find(name);
   if (known != ids_.end()) {
     Segment& segment = segments_[known->second];
     ++segment.users;
@@ -69,6 +69,12 @@ absl::StatusOr<std::shared_ptr<Peer>> SegmentTable::Find(SegmentId id) const {
   const auto found = segments_.find(id.value);
   if (found == segments_.end()) return NotOpen();
   return found->second.peer;
+}
+
+std::shared_ptr<Peer> SegmentTable::Find(absl::string_view name) const {
+  MutexLock lock(mutex_);
+  const auto found = ids_.find(name);
+  return found == ids_.end() ? nullptr : segments_.at(found->second).peer;
 }
 
 std::vector<std::shared_ptr<Peer>> SegmentTable::All() const {

@@ -38,6 +38,8 @@ class SegmentTable {
 
   // kNotFound: not open (any more).
   absl::StatusOr<std::shared_ptr<Peer>> Find(SegmentId id) const;
+  // Null: not open.
+  std::shared_ptr<Peer> Find(absl::string_view name) const;
   std::vector<std::shared_ptr<Peer>> All() const;
 
  private:

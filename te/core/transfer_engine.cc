@@ -72,9 +72,11 @@ TransferEngine::TransferEngine(const EngineOptions& options,
       incarnation_(incarnation),
       started_at_(static_cast<uint64_t>(std::time(nullptr))),
       parts_(std::move(parts)),
-      // Without a cache of its own: the segment table has what is open, and
-      // whoever opens a segment wants the buffers that it has now.
-      directory_(*parts_.resolver, {.max_age = Duration::zero()}),
+      directory_(*parts_.resolver, {.max_entries = options.max_segments,
+                                    .on_change =
+                                        [this](const std::string& name) {
+                                          OnSegmentChange(name);
+                                        }}),
       make_link_(ControlLinksOf(incarnation, segment_name_)),
       buffers_(options.max_buffers),
       inbox_(options.max_notifications),
@@ -91,6 +93,7 @@ absl::Status TransferEngine::Start() {
   }
   TE_ASSIGN_OR_RETURN(
       tasks_, TaskQueue::Create("te-connect", options_.control_threads));
+  TE_ASSIGN_OR_RETURN(lookups_, TaskQueue::Create("te-lookup", 1));
   TE_ASSIGN_OR_RETURN(outbox_,
                       NotificationOutbox::Create(options_.control_threads,
                                                  options_.connect_timeout));
@@ -98,7 +101,7 @@ absl::Status TransferEngine::Start() {
   TE_RETURN_IF_ERROR(StartControlServer());
   publisher_ = std::make_unique<SegmentPublisher>(
       *parts_.resolver, segment_name_, incarnation_,
-      [this] { return DescribeSelf(); }, options_.connect_timeout);
+      [this] { return DescribeSelf().descriptor; }, options_.connect_timeout);
   TE_RETURN_IF_ERROR(publisher_->Publish());
   TE_RETURN_IF_ERROR(publisher_->KeepAlive());
   serving_ = true;
@@ -123,6 +126,7 @@ TransferEngine::~TransferEngine() {
   serving_ = false;
   closing_ = true;
   if (server_ != nullptr) server_->Shutdown(In(kFarewell));
+  directory_.EndWatches();
   for (const std::shared_ptr<Peer>& peer : segments_.All()) {
     peer->Close(Closing());
   }
@@ -130,6 +134,7 @@ TransferEngine::~TransferEngine() {
   DrainBatches();
   deadlines_.reset();
   tasks_.reset();
+  lookups_.reset();
   if (publisher_ != nullptr) publisher_->Withdraw(In(kFarewell));
 }
 
@@ -143,19 +148,32 @@ void TransferEngine::DrainBatches() {
   }
 }
 
-SegmentDescriptor TransferEngine::DescribeSelf() {
-  SegmentDescriptor descriptor;
+VersionedSegment TransferEngine::DescribeSelf() {
+  VersionedSegment segment;
+  SegmentDescriptor& descriptor = segment.descriptor;
   descriptor.name = segment_name_;
   descriptor.incarnation = incarnation_;
   descriptor.version = publisher_->version();
   descriptor.started_at = started_at_;
   descriptor.host = parts_.host;
   descriptor.control_addresses = {control_address_};
-  descriptor.buffers = buffers_.Describe();
+  descriptor.topology = parts_.topology;
   for (const auto& transport : transports_) {
     descriptor.transports[std::string(transport->name())] = "";
   }
-  return descriptor;
+  BufferRegistry::Description buffers = buffers_.Describe();
+  descriptor.buffers = std::move(buffers.table);
+  segment.version = buffers.version;
+  segment.page_versions = std::move(buffers.page_versions);
+  segment.first_version = buffers_.first_version();
+  return segment;
+}
+
+// On a thread of the metadata store's.
+void TransferEngine::OnSegmentChange(const std::string& name) {
+  if (const auto peer = segments_.Find(name); peer != nullptr) {
+    peer->RefreshSoon();
+  }
 }
 
 absl::StatusOr<BufferId> TransferEngine::RegisterMemory(
@@ -248,7 +266,8 @@ absl::StatusOr<SegmentId> TransferEngine::OpenSegment(absl::string_view name,
                                                .directory = directory_,
                                                .transports = transports_,
                                                .make_link = make_link_,
-                                               .tasks = *tasks_}));
+                                               .tasks = *tasks_,
+                                               .lookups = *lookups_}));
   if (const absl::Status status = entry.peer->Open(In(timeout)); !status.ok()) {
     CloseSegment(entry.id).IgnoreError();
     return status;
@@ -314,7 +333,7 @@ std::optional<ReceivedNotification> TransferEngine::TakeNotification(
   return inbox_.Take(deadline);
 }
 
-absl::StatusOr<SegmentDescriptor> TransferEngine::GetSegment(
+absl::StatusOr<VersionedSegment> TransferEngine::GetSegment(
     MonotonicTime /*deadline*/) {
   if (!serving_) return NotServing();
   return DescribeSelf();

@@ -5,6 +5,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <functional>
+#include <map>
 #include <memory>
 #include <optional>
 #include <string>
@@ -34,6 +35,7 @@
 #include "te/metadata/host_identity.h"
 #include "te/metadata/segment_descriptor.h"
 #include "te/metadata/segment_directory.h"
+#include "te/metadata/segment_parts.h"
 #include "te/metadata/segment_resolver.h"
 #include "te/rpc/control_handler.h"
 #include "te/rpc/control_server.h"
@@ -53,6 +55,8 @@ struct EngineParts {
   // As others look the segment up; empty means advertised host and port.
   std::string segment_name;
   HostIdentity host;
+  // Which NICs are near to which memory; may be empty.
+  std::map<std::string, NicPreference> topology;
   // Each is called once; the transports are used in this order.
   std::vector<std::function<absl::StatusOr<std::unique_ptr<Transport>>(
       const Incarnation&, ExposedMemory&)>>
@@ -105,8 +109,10 @@ class TransferEngine final : private ControlHandler {
   absl::Status UnregisterMemory(BufferId id, Duration timeout);
 
   // Finds a segment and connects to it, within `timeout`; without I/O if that
-  // has been done. Opening a segment whose peer has restarted heals it, for
-  // everybody who has it open. Each Open needs a Close.
+  // has been done. Buffers that the peer registers later are seen when the
+  // metadata store has told of them, mostly within milliseconds, or after
+  // RefreshSegment; without a store only then. Opening a segment whose peer has
+  // restarted heals it, for everybody who has it open. Each Open needs a Close.
   absl::StatusOr<SegmentId> OpenSegment(absl::string_view name,
                                         Duration timeout);
   // Requests on the segment that are still under way end with CANCELLED when
@@ -140,7 +146,7 @@ class TransferEngine final : private ControlHandler {
                  EngineParts parts);
 
   // What peers ask of the control server.
-  absl::StatusOr<SegmentDescriptor> GetSegment(MonotonicTime deadline) override;
+  absl::StatusOr<VersionedSegment> GetSegment(MonotonicTime deadline) override;
   absl::StatusOr<std::string> Handshake(const ControlHandshake& handshake,
                                         MonotonicTime deadline) override;
   absl::Status Notify(const ControlNotification& notification,
@@ -148,7 +154,8 @@ class TransferEngine final : private ControlHandler {
 
   absl::Status Start();
   absl::Status StartControlServer();
-  SegmentDescriptor DescribeSelf();
+  VersionedSegment DescribeSelf();
+  void OnSegmentChange(const std::string& name);
   absl::Status Release(BufferId id, Duration timeout);
   absl::Status UndoRegistration(absl::Span<const BufferId> ids,
                                 const absl::Status& why);
@@ -172,6 +179,8 @@ class TransferEngine final : private ControlHandler {
   std::vector<std::unique_ptr<Transport>> transports_;
   // For reconnecting alone, which waits for no notification.
   std::unique_ptr<TaskQueue> tasks_;
+  // For following what metadata stores tell of open segments.
+  std::unique_ptr<TaskQueue> lookups_;
   std::unique_ptr<NotificationOutbox> outbox_;
   const std::shared_ptr<BatchPool> batches_;
   std::unique_ptr<DeadlineKeeper> deadlines_;

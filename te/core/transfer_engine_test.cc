@@ -32,6 +32,7 @@
 #include "te/core/request.h"
 #include "te/grpc/health_check.h"
 #include "te/metadata/segment_descriptor.h"
+#include "te/metadata/segment_parts.h"
 #include "te/metadata/segment_resolver.h"
 #include "te/rpc/control_client.h"
 #include "te/transport/fake_transport.h"
@@ -53,8 +54,9 @@ class SpyResolver final : public SegmentResolver {
       : keeps_descriptors_(keeps_descriptors),
         on_publish_(std::move(on_publish)) {}
 
-  absl::StatusOr<SegmentDescriptor> Lookup(absl::string_view,
-                                           MonotonicTime) override {
+  absl::StatusOr<SegmentSnapshot> Lookup(absl::string_view,
+                                         const SegmentSnapshot*,
+                                         MonotonicTime) override {
     return absl::NotFoundError("nobody");
   }
   bool keeps_descriptors() const override { return keeps_descriptors_; }
@@ -408,9 +410,9 @@ TEST_F(TransferEngineTest, ChangesArePublishedWhereDescriptorsAreKept) {
     TE_ASSERT_OK_AND_ASSIGN(
         auto asked,
         ControlClient::Create(node.engine->Status().control_address));
-    TE_ASSERT_OK_AND_ASSIGN(const auto descriptor, asked->GetSegment(Soon()));
-    EXPECT_EQ(descriptor.version, 202u);
-    EXPECT_EQ(descriptor.buffers.size(), 1u);
+    TE_ASSERT_OK_AND_ASSIGN(const auto segment, asked->GetSegment(Soon()));
+    EXPECT_EQ(segment.descriptor.version, 202u);
+    EXPECT_EQ(segment.descriptor.buffers.size(), 1u);
   }
 }
 

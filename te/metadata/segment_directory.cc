@@ -34,13 +34,14 @@ SegmentDirectory::SegmentDirectory(SegmentResolver& resolver,
   CHECK_GT(options_.max_entries, 0u);
 }
 
-SegmentDirectory::~SegmentDirectory() {
+SegmentDirectory::~SegmentDirectory() { EndWatches(); }
+
+void SegmentDirectory::EndWatches() {
+  // They end without the lock, which their callbacks take.
   absl::flat_hash_map<std::string, Entry> entries;
-  {
-    MutexLock lock(mutex_);
-    entries.swap(entries_);
-  }
-  // Their watches end without the lock, which their callbacks take.
+  MutexLock lock(mutex_);
+  ended_ = true;
+  entries.swap(entries_);
 }
 
 absl::StatusOr<std::shared_ptr<const SegmentDescriptor>>
@@ -103,7 +104,7 @@ void SegmentDirectory::Keep(absl::string_view name,
   std::unique_ptr<StoreWatch> evicted;
   {
     MutexLock lock(mutex_);
-    if (entries_.contains(key)) return;
+    if (ended_ || entries_.contains(key)) return;
     if (entries_.size() >= options_.max_entries) evicted = EvictOldest();
     entries_[key] = {.known = std::move(snapshot), .used = ++uses_};
   }
@@ -111,7 +112,7 @@ void SegmentDirectory::Keep(absl::string_view name,
       name, [this, key](const WatchEvent& event) { OnEvent(key, event); });
   MutexLock lock(mutex_);
   const auto found = entries_.find(key);
-  CHECK(found != entries_.end()) << "an entry without a watch was removed";
+  if (found == entries_.end()) return;  // EndWatches came in between
   if (watch.ok()) {
     found->second.watch = *std::move(watch);
     return;

@@ -59,6 +59,9 @@ class SegmentDirectory {
       absl::string_view name, MonotonicTime deadline)
       ABSL_LOCKS_EXCLUDED(mutex_);
 
+  // From now on nothing is watched, nor kept, and on_change is not called.
+  void EndWatches() ABSL_LOCKS_EXCLUDED(mutex_);
+
   // How many segments are kept.
   size_t size() const ABSL_LOCKS_EXCLUDED(mutex_);
 
@@ -93,6 +96,7 @@ class SegmentDirectory {
   const SegmentDirectoryOptions options_;
   mutable Mutex mutex_;
   uint64_t uses_ ABSL_GUARDED_BY(mutex_) = 0;
+  bool ended_ ABSL_GUARDED_BY(mutex_) = false;
   // One log line says that segments cannot be watched.
   bool warned_ ABSL_GUARDED_BY(mutex_) = false;
   absl::flat_hash_map<std::string, Entry> entries_ ABSL_GUARDED_BY(mutex_);

@@ -196,6 +196,19 @@ TEST_F(SegmentDirectoryTest, ASlowLookupDoesNotTurnBackTheCache) {
   EXPECT_EQ(resolver_.lookups, 3);
 }
 
+TEST_F(SegmentDirectoryTest, ItsWatchesCanBeEnded) {
+  SegmentDescriptor mine = Descriptor("a");
+  TE_ASSERT_OK(resolver_.Publish(mine, kNoDeadline));
+  Lookup("a");
+  directory_.EndWatches();
+  changed_.clear();
+  mine.version = 2;
+  TE_ASSERT_OK(resolver_.Publish(mine, kNoDeadline));
+  EXPECT_THAT(changed_, IsEmpty());
+  EXPECT_EQ(*Lookup("a"), mine);
+  EXPECT_EQ(directory_.size(), 0u);
+}
+
 class ScriptedWatchTest : public SegmentDirectoryTest {
  protected:
   ScriptedWatchTest() {

@@ -3,7 +3,9 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include <algorithm>
 #include <optional>
+#include <string>
 #include <utility>
 #include <vector>
 
@@ -119,6 +121,40 @@ absl::StatusOr<SegmentSnapshot> ReadSegment(Get get,
     snapshot = ReadOnce(get, nullptr);
   }
   return snapshot;
+}
+
+absl::StatusOr<StoredValue> GetFromSegment(const VersionedSegment& segment,
+                                           const GetOptions& options) {
+  const SegmentDescriptor& descriptor = segment.descriptor;
+  StoredValue value = {.version = segment.version,
+                       .whole = options.since < segment.first_version ||
+                                options.since > segment.version};
+  size_t bytes = 0;
+  if (options.first_part == 0) {
+    TE_ASSIGN_OR_RETURN(std::string head, descriptor.SerializeHead());
+    bytes = head.size();
+    value.parts.push_back({.number = 0, .bytes = std::move(head)});
+  }
+  const std::vector<uint64_t>& versions = segment.page_versions;
+  const size_t pages =
+      std::max(descriptor.buffers.page_count(), versions.size());
+  for (size_t number = std::max(options.first_part, kFirstPage) - kFirstPage;
+       number < pages; ++number) {
+    const bool changed =
+        number >= versions.size() || versions[number] > options.since;
+    if (value.whole ? descriptor.buffers.page(number) == nullptr : !changed) {
+      continue;
+    }
+    TE_ASSIGN_OR_RETURN(std::string page, descriptor.SerializePage(number));
+    bytes += page.size();
+    const auto part = static_cast<uint32_t>(kFirstPage + number);
+    if (bytes > options.max_bytes && !value.parts.empty()) {
+      value.next_part = part;
+      break;
+    }
+    value.parts.push_back({.number = part, .bytes = std::move(page)});
+  }
+  return value;
 }
 
 absl::StatusOr<std::vector<ValuePart>> SegmentParts(

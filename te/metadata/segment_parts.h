@@ -42,6 +42,22 @@ absl::StatusOr<SegmentSnapshot> ReadSegment(
     absl::FunctionRef<absl::StatusOr<StoredValue>(const GetOptions&)> get,
     const SegmentSnapshot* known);
 
+// A segment that its owner tells others of.
+struct VersionedSegment {
+  SegmentDescriptor descriptor;
+  // Of its last change, and of that of each page: a count that goes on in the
+  // next incarnation (FirstVersion). Pages without a version are as new as the
+  // segment.
+  uint64_t version = 0;
+  std::vector<uint64_t> page_versions;
+  // Where the count began: what is older is of another incarnation.
+  uint64_t first_version = 0;
+};
+
+// What MetadataStore::Get would return if the segment were kept there.
+absl::StatusOr<StoredValue> GetFromSegment(const VersionedSegment& segment,
+                                           const GetOptions& options);
+
 // The head, and those pages for which `wanted`; empty ones as empty parts.
 absl::StatusOr<std::vector<ValuePart>> SegmentParts(
     const SegmentDescriptor& descriptor, absl::FunctionRef<bool(size_t)> wanted,

@@ -6,6 +6,7 @@
 
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
+#include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/string_view.h"
 #include "grpcpp/channel.h"
@@ -15,7 +16,8 @@
 #include "te/base/incarnation.h"
 #include "te/base/status_macros.h"
 #include "te/grpc/channel.h"
-#include "te/metadata/segment_descriptor.h"
+#include "te/metadata/metadata_store.h"
+#include "te/metadata/segment_parts.h"
 #include "te/rpc/control.grpc.pb.h"
 #include "te/rpc/control.pb.h"
 #include "te/rpc/control_handler.h"
@@ -53,20 +55,36 @@ absl::Status ControlClient::Call(const char* name,
                        });
 }
 
-absl::StatusOr<SegmentDescriptor> ControlClient::GetSegment(
-    MonotonicTime deadline) {
+absl::StatusOr<StoredValue> ControlClient::GetParts(const GetOptions& options,
+                                                    MonotonicTime deadline) {
   control::v1::GetSegmentRequest request;
+  request.set_since(options.since);
+  request.set_first_part(options.first_part);
   control::v1::GetSegmentResponse response;
   TE_RETURN_IF_ERROR(
       Call("GetSegment", &Stub::GetSegment, request, deadline, response));
-  absl::StatusOr<SegmentDescriptor> descriptor =
-      SegmentDescriptor::Parse(response.segment());
-  if (!descriptor.ok()) {
-    return absl::Status(
-        descriptor.status().code(),
-        absl::StrCat(channel_.server(), ": ", descriptor.status().message()));
+  StoredValue value = {.version = response.version(),
+                       .whole = response.whole(),
+                       .next_part = response.next_part()};
+  for (auto& part : *response.mutable_parts()) {
+    value.parts.push_back(
+        {.number = part.number(), .bytes = std::move(*part.mutable_bytes())});
   }
-  return descriptor;
+  return value;
+}
+
+absl::StatusOr<SegmentSnapshot> ControlClient::GetSegment(
+    MonotonicTime deadline, const SegmentSnapshot* known) {
+  absl::StatusOr<SegmentSnapshot> segment = ReadSegment(
+      [&](const GetOptions& options) { return GetParts(options, deadline); },
+      known);
+  // Errors of calls name the peer already.
+  if (!segment.ok() && !absl::StrContains(segment.status().message(), peer_)) {
+    return absl::Status(
+        segment.status().code(),
+        absl::StrCat(channel_.server(), ": ", segment.status().message()));
+  }
+  return segment;
 }
 
 absl::StatusOr<std::string> ControlClient::Handshake(

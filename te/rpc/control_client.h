@@ -14,14 +14,15 @@
 #include "te/base/host_port.h"
 #include "te/base/incarnation.h"
 #include "te/grpc/channel.h"
-#include "te/metadata/segment_descriptor.h"
+#include "te/metadata/metadata_store.h"
+#include "te/metadata/segment_parts.h"
 #include "te/rpc/control.grpc.pb.h"
 #include "te/rpc/control_handler.h"
 
 namespace te {
 
 struct ControlClientOptions {
-  // Of one message, either way. Room for the largest descriptor.
+  // Of one message, either way. Room for the largest head of a descriptor.
   int max_message_bytes = 17 << 20;
 };
 
@@ -36,7 +37,10 @@ class ControlClient {
   static absl::StatusOr<std::unique_ptr<ControlClient>> Create(
       absl::string_view peer, const ControlClientOptions& options = {});
 
-  absl::StatusOr<SegmentDescriptor> GetSegment(MonotonicTime deadline);
+  // The peer's segment, in as many calls as its size takes; see ReadSegment for
+  // `known`.
+  absl::StatusOr<SegmentSnapshot> GetSegment(
+      MonotonicTime deadline, const SegmentSnapshot* known = nullptr);
 
   // Carries opaque bytes to a transport of `target`, and returns its answer.
   absl::StatusOr<std::string> Handshake(const Incarnation& target,
@@ -54,6 +58,9 @@ class ControlClient {
   }
 
  private:
+  absl::StatusOr<StoredValue> GetParts(const GetOptions& options,
+                                       MonotonicTime deadline);
+
   using Stub = control::v1::Control::Stub;
   template <typename Request, typename Response>
   using Method = grpc::Status (Stub::*)(grpc::ClientContext*, const Request&,

@@ -68,7 +68,9 @@ class ControlClientTest : public testing::Test {
 
 TEST_F(ControlClientTest, GetSegment) {
   Start();
-  EXPECT_THAT(client_->GetSegment(Soon()), IsOkAndHolds(handler_.descriptor()));
+  TE_ASSERT_OK_AND_ASSIGN(const SegmentSnapshot segment,
+                          client_->GetSegment(Soon()));
+  EXPECT_EQ(segment.descriptor, handler_.descriptor());
 }
 
 TEST_F(ControlClientTest, ReachesAScopedAddress) {

@@ -9,7 +9,7 @@
 #include "absl/status/statusor.h"
 #include "te/base/clock.h"
 #include "te/base/incarnation.h"
-#include "te/metadata/segment_descriptor.h"
+#include "te/metadata/segment_parts.h"
 
 namespace te {
 
@@ -43,7 +43,7 @@ class ControlHandler {
   virtual ~ControlHandler() = default;
 
   // The segment as it is now.
-  virtual absl::StatusOr<SegmentDescriptor> GetSegment(
+  virtual absl::StatusOr<VersionedSegment> GetSegment(
       MonotonicTime deadline) = 0;
 
   // Gives the payload to the transport and returns what that answers.

@@ -22,6 +22,7 @@
 #include "te/base/status_matchers.h"
 #include "te/base/unique_fd.h"
 #include "te/grpc/health_check.h"
+#include "te/metadata/segment_parts.h"
 #include "te/rpc/control_client.h"
 #include "te/rpc/control_handler.h"
 #include "te/rpc/fake_control_handler.h"
@@ -82,8 +83,9 @@ TEST_F(ControlServerTest, ServesOnIpv4AndIpv6) {
                             ControlServer::Create(On(ip), handler_));
     EXPECT_EQ(server->bound_address().ip(), ip);
     EXPECT_NE(server->bound_address().port(), 0);
-    EXPECT_THAT(ClientOf(*server)->GetSegment(Soon()),
-                IsOkAndHolds(handler_.descriptor()));
+    TE_ASSERT_OK_AND_ASSIGN(const SegmentSnapshot segment,
+                            ClientOf(*server)->GetSegment(Soon()));
+    EXPECT_EQ(segment.descriptor, handler_.descriptor());
   }
 }
 

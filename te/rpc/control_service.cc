@@ -20,7 +20,10 @@
 #include "te/base/status_macros.h"
 #include "te/grpc/deadline.h"
 #include "te/grpc/status_conversion.h"
+#include "te/metadata/metadata_store.h"
 #include "te/metadata/segment_descriptor.h"
+#include "te/metadata/segment_parts.h"
+#include "te/metadata/value_part.h"
 #include "te/rpc/control.pb.h"
 #include "te/rpc/control_handler.h"
 
@@ -94,15 +97,23 @@ MonotonicTime ControlService::DeadlineOf(
 }
 
 grpc::Status ControlService::GetSegment(
-    grpc::ServerContext* context, const control::v1::GetSegmentRequest*,
+    grpc::ServerContext* context, const control::v1::GetSegmentRequest* request,
     control::v1::GetSegmentResponse* response) {
-  auto serialized = [&]() -> absl::StatusOr<std::string> {
-    TE_ASSIGN_OR_RETURN(SegmentDescriptor descriptor,
+  auto answer = [&]() -> absl::StatusOr<StoredValue> {
+    TE_ASSIGN_OR_RETURN(const VersionedSegment segment,
                         handler_.GetSegment(DeadlineOf(*context)));
-    return descriptor.Serialize();
+    return GetFromSegment(segment, {.since = request->since(),
+                                    .first_part = request->first_part()});
   }();
-  if (!serialized.ok()) return ToGrpcStatus(serialized.status());
-  response->set_segment(*std::move(serialized));
+  if (!answer.ok()) return ToGrpcStatus(answer.status());
+  response->set_version(answer->version);
+  response->set_whole(answer->whole);
+  response->set_next_part(answer->next_part);
+  for (ValuePart& part : answer->parts) {
+    auto& added = *response->add_parts();
+    added.set_number(part.number);
+    added.set_bytes(std::move(part.bytes));
+  }
   return grpc::Status::OK;
 }
 

@@ -13,6 +13,7 @@
 #include "te/base/incarnation.h"
 #include "te/base/mutex.h"
 #include "te/metadata/segment_descriptor.h"
+#include "te/metadata/segment_parts.h"
 #include "te/rpc/control_handler.h"
 
 namespace te {
@@ -28,8 +29,8 @@ class FakeControlHandler final : public ControlHandler {
     descriptor_.version = 1;
   }
 
-  absl::StatusOr<SegmentDescriptor> GetSegment(MonotonicTime) override {
-    return descriptor_;
+  absl::StatusOr<VersionedSegment> GetSegment(MonotonicTime) override {
+    return VersionedSegment{.descriptor = descriptor_, .version = 1};
   }
   absl::StatusOr<std::string> Handshake(const ControlHandshake& handshake,
                                         MonotonicTime deadline) override {

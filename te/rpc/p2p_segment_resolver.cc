@@ -9,14 +9,16 @@
 #include "te/base/clock.h"
 #include "te/base/incarnation.h"
 #include "te/metadata/segment_descriptor.h"
+#include "te/metadata/segment_parts.h"
 #include "te/rpc/control_client.h"
 
 namespace te {
 
-absl::StatusOr<SegmentDescriptor> P2pSegmentResolver::Lookup(
-    absl::string_view name, MonotonicTime deadline) {
-  // A client per lookup: the directory above caches what is found, and a kept
-  // connection to each peer ever asked would have to be bounded.
+absl::StatusOr<SegmentSnapshot> P2pSegmentResolver::Lookup(
+    absl::string_view name, const SegmentSnapshot* known,
+    MonotonicTime deadline) {
+  // A client per lookup: a kept connection to each peer ever asked would have
+  // to be bounded.
   absl::StatusOr<std::unique_ptr<ControlClient>> client =
       ControlClient::Create(name, options_);
   if (!client.ok()) {
@@ -25,12 +27,12 @@ absl::StatusOr<SegmentDescriptor> P2pSegmentResolver::Lookup(
         "process: ",
         client.status().message()));
   }
-  return (*client)->GetSegment(deadline);
+  return (*client)->GetSegment(deadline, known);
 }
 
 absl::Status P2pSegmentResolver::Publish(const SegmentDescriptor& descriptor,
                                          MonotonicTime) {
-  return descriptor.Serialize().status();
+  return descriptor.Validate();
 }
 
 absl::Status P2pSegmentResolver::Withdraw(absl::string_view, const Incarnation&,

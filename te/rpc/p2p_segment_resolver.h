@@ -7,6 +7,7 @@
 #include "te/base/clock.h"
 #include "te/base/incarnation.h"
 #include "te/metadata/segment_descriptor.h"
+#include "te/metadata/segment_parts.h"
 #include "te/metadata/segment_resolver.h"
 #include "te/rpc/control_client.h"
 
@@ -23,8 +24,9 @@ class P2pSegmentResolver final : public SegmentResolver {
 
   // INVALID_ARGUMENT when the name is no host:port, else as
   // ControlClient::GetSegment.
-  absl::StatusOr<SegmentDescriptor> Lookup(absl::string_view name,
-                                           MonotonicTime deadline) override;
+  absl::StatusOr<SegmentSnapshot> Lookup(absl::string_view name,
+                                         const SegmentSnapshot* known,
+                                         MonotonicTime deadline) override;
   bool keeps_descriptors() const override { return false; }
   // Only checks the descriptor.
   absl::Status Publish(const SegmentDescriptor& descriptor,

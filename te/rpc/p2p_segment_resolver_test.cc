@@ -11,6 +11,7 @@
 #include "te/base/socket_address.h"
 #include "te/base/status_matchers.h"
 #include "te/metadata/segment_descriptor.h"
+#include "te/metadata/segment_parts.h"
 #include "te/rpc/control_server.h"
 #include "te/rpc/fake_control_handler.h"
 
@@ -37,8 +38,13 @@ class P2pSegmentResolverTest : public testing::Test {
 TEST_F(P2pSegmentResolverTest, AsksThePeerItself) {
   for (const char* ip : {"127.0.0.1", "::1"}) {
     auto server = Serve(ip);
-    EXPECT_THAT(resolver_.Lookup(server->bound_address().ToString(), Soon()),
-                IsOkAndHolds(handler_.descriptor()));
+    TE_ASSERT_OK_AND_ASSIGN(
+        const SegmentSnapshot found,
+        resolver_.Lookup(server->bound_address().ToString(), nullptr, Soon()));
+    EXPECT_EQ(found.descriptor, handler_.descriptor());
+    EXPECT_THAT(
+        resolver_.Lookup(server->bound_address().ToString(), &found, Soon()),
+        IsOkAndHolds(found));
   }
 }
 
@@ -46,13 +52,13 @@ TEST_F(P2pSegmentResolverTest, NobodyThereIsUnavailable) {
   auto server = Serve("127.0.0.1");
   const std::string name = server->bound_address().ToString();
   server.reset();
-  EXPECT_THAT(resolver_.Lookup(name, Soon()),
+  EXPECT_THAT(resolver_.Lookup(name, nullptr, Soon()),
               StatusIs(absl::StatusCode::kUnavailable, HasSubstr(name)));
 }
 
 TEST_F(P2pSegmentResolverTest, OtherNamesAreExplained) {
   EXPECT_THAT(
-      resolver_.Lookup("prefill-3", Soon()),
+      resolver_.Lookup("prefill-3", nullptr, Soon()),
       StatusIs(absl::StatusCode::kInvalidArgument, HasSubstr("host:port")));
 }
 
