@@ -26,20 +26,18 @@
 #include "te/metadata/metadata_store.h"
 #include "te/metadata/segment_descriptor.h"
 #include "te/metadata/segment_parts.h"
+#include "te/metadata/stored_segment.h"
 #include "te/metadata/value_part.h"
 
 namespace te {
 namespace {
 
-// Of the parts that are put at once: a descriptor may be larger than what a
-// store takes in one call.
-constexpr size_t kPutBytes = MetadataStore::kMaxValueBytes - (1 << 20);
-static_assert(SegmentDescriptor::kMaxHeadBytes <= kPutBytes);
+// Of the parts that are put at once, unless one alone has more: a descriptor may
+// be larger than what a store, or a server with a lower limit, takes in a call.
+constexpr size_t kPutBytes = size_t{1} << 20;
 static_assert(SegmentDescriptor::kMaxPageBytes <= kPutBytes);
-
-std::string KeyOf(absl::string_view name) {
-  return absl::StrCat(kSegmentKeyPrefix, name);
-}
+static_assert(SegmentDescriptor::kMaxHeadBytes <=
+              MetadataStore::kMaxValueBytes);
 
 // How many of the parts, from the first one on, make one Put.
 size_t CountForOnePut(absl::Span<const ValuePartView> parts) {
@@ -50,22 +48,6 @@ size_t CountForOnePut(absl::Span<const ValuePartView> parts) {
     bytes += parts[count++].bytes.size();
   }
   return count;
-}
-
-absl::Status CheckName(absl::string_view name,
-                       const SegmentDescriptor& descriptor) {
-  if (descriptor.name == name) return absl::OkStatus();
-  return absl::DataLossError(absl::StrCat(
-      DescribeKey(KeyOf(name)), " holds the descriptor of another segment, '",
-      descriptor.name, "'; remove the key"));
-}
-
-// What is wrong with what stands under a name, for people.
-absl::Status WrongValue(absl::string_view name, const absl::Status& status) {
-  if (!absl::IsInvalidArgument(status)) return status;
-  return absl::DataLossError(absl::StrCat(
-      DescribeKey(KeyOf(name)), " holds no segment descriptor: ",
-      status.message(), "; remove the key if nothing else uses it"));
 }
 
 // ", since 2026-01-31T12:00:00+00:00" where it is known.
@@ -95,44 +77,25 @@ absl::Status StoreSegmentResolver::NameTaken(
                 " s")));
 }
 
-absl::StatusOr<SegmentSnapshot> StoreSegmentResolver::ReadHead(
-    absl::string_view name, MonotonicTime deadline) {
-  TE_ASSIGN_OR_RETURN(const StoredValue value,
-                      store_->Get(KeyOf(name), {.max_bytes = 0}, deadline));
-  // Without part 0 there is no head, which ParseHead says of no bytes.
-  const bool has_head = !value.parts.empty() && value.parts[0].number == 0;
-  absl::StatusOr<SegmentDescriptor> head = SegmentDescriptor::ParseHead(
-      has_head ? absl::string_view(value.parts[0].bytes) : "");
-  if (!head.ok()) return WrongValue(name, head.status());
-  TE_RETURN_IF_ERROR(CheckName(name, *head));
-  return SegmentSnapshot{*std::move(head), value.version};
-}
-
 absl::StatusOr<SegmentSnapshot> StoreSegmentResolver::Lookup(
     absl::string_view name, const SegmentSnapshot* known,
     MonotonicTime deadline) {
   TE_RETURN_IF_ERROR(ValidateSegmentName(name));
-  const std::string key = KeyOf(name);
-  absl::StatusOr<SegmentSnapshot> found = ReadSegment(
-      [&](const GetOptions& options) {
-        return store_->Get(key, options, deadline);
-      },
-      known);
+  absl::StatusOr<SegmentSnapshot> found =
+      ReadStoredSegment(*store_, name, known, deadline);
   if (absl::IsNotFound(found.status())) {
     return absl::NotFoundError(absl::StrCat(
         "segment '", name,
         "' is not published; check its name and that its process runs with the "
         "same metadata store"));
   }
-  if (!found.ok()) return WrongValue(name, found.status());
-  TE_RETURN_IF_ERROR(CheckName(name, found->descriptor));
   return found;
 }
 
 absl::StatusOr<std::unique_ptr<StoreWatch>> StoreSegmentResolver::Watch(
     absl::string_view name, WatchCallback on_event) {
   TE_RETURN_IF_ERROR(ValidateSegmentName(name));
-  return store_->Watch({.key = KeyOf(name)}, std::move(on_event));
+  return store_->Watch({.key = SegmentKey(name)}, std::move(on_event));
 }
 
 absl::StatusOr<uint64_t> StoreSegmentResolver::Put(
@@ -160,8 +123,8 @@ absl::StatusOr<uint64_t> StoreSegmentResolver::Put(
   do {
     const size_t count = CountForOnePut(rest);
     TE_ASSIGN_OR_RETURN(options.expected_version,
-                        store_->Put(KeyOf(descriptor.name), rest.first(count),
-                                    options, deadline));
+                        store_->Put(SegmentKey(descriptor.name),
+                                    rest.first(count), options, deadline));
     options.replace = false;
     rest.remove_prefix(count);
   } while (!rest.empty());
@@ -171,7 +134,7 @@ absl::StatusOr<uint64_t> StoreSegmentResolver::Put(
 absl::StatusOr<std::optional<uint64_t>> StoreSegmentResolver::Replaceable(
     const SegmentDescriptor& descriptor, MonotonicTime deadline) {
   const absl::StatusOr<SegmentSnapshot> present =
-      ReadHead(descriptor.name, deadline);
+      ReadStoredHead(*store_, descriptor.name, deadline);
   if (absl::IsNotFound(present.status())) return MetadataStore::kAbsent;
   if (!present.ok()) return present.status();
   const SegmentDescriptor& holder = present->descriptor;
@@ -235,7 +198,7 @@ absl::Status StoreSegmentResolver::Renew(absl::string_view name,
   const absl::Status renewed =
       version == MetadataStore::kAbsent
           ? absl::NotFoundError("nothing was published")
-          : store_->Renew(KeyOf(name), version, lease_, deadline);
+          : store_->Renew(SegmentKey(name), version, lease_, deadline);
   if (!absl::IsAborted(renewed) && !absl::IsNotFound(renewed)) return renewed;
   {
     MutexLock lock(mutex_);
@@ -264,12 +227,13 @@ absl::Status StoreSegmentResolver::Withdraw(absl::string_view name,
     }
   }
   while (true) {
-    const absl::StatusOr<SegmentSnapshot> current = ReadHead(name, deadline);
+    const absl::StatusOr<SegmentSnapshot> current =
+        ReadStoredHead(*store_, name, deadline);
     if (absl::IsNotFound(current.status())) return absl::OkStatus();
     if (!current.ok()) return current.status();
     if (current->descriptor.incarnation != incarnation) return absl::OkStatus();
     absl::Status removed =
-        store_->Remove(KeyOf(name), current->revision, deadline);
+        store_->Remove(SegmentKey(name), current->revision, deadline);
     if (absl::IsNotFound(removed)) return absl::OkStatus();
     if (!absl::IsAborted(removed)) return removed;
   }

@@ -23,15 +23,12 @@
 
 namespace te {
 
-// What stands before a segment's name in its key.
-inline constexpr absl::string_view kSegmentKeyPrefix = "te/segment/";
-
-// Keeps descriptors in a metadata store, one key per name.
-// A name stays taken until its incarnation withdraws it, its lease ends, or its
-// process is found dead by another one of the same host.
+// Keeps descriptors in a metadata store (stored_segment.h). A name stays taken
+// until its incarnation withdraws it, its lease ends, or its process is found
+// dead by another one of the same host.
 //
-// A value that is no descriptor of that name is DATA_LOSS, which names the key;
-// it is never overwritten, since it may belong to something else.
+// A value that is no descriptor of that name is an error for all calls, and is
+// never overwritten, since it may belong to something else.
 class StoreSegmentResolver final : public SegmentResolver {
  public:
   // `lease`: of publications; zero for ever.
@@ -61,9 +58,6 @@ class StoreSegmentResolver final : public SegmentResolver {
     int under_way = 0;
   };
 
-  // Who has the name: the head of the descriptor, and the value's version.
-  absl::StatusOr<SegmentSnapshot> ReadHead(absl::string_view name,
-                                           MonotonicTime deadline);
   absl::Status NameTaken(const SegmentDescriptor& holder) const;
   // Puts what is not in `before`, or, if that is null, everything; returns the
   // version that the store has then.
