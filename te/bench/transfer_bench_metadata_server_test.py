@@ -12,8 +12,8 @@ import time
 import unittest
 
 from te.bench.processes import PATIENCE, SHORT, SMALL, Target, check_transfer, run
+from te.testing.stores import SERVER, MetadataServer
 
-SERVER = os.path.abspath("te/metadata/server/metadata_server")
 CERTIFICATES = os.path.abspath("te/grpc/testdata")
 
 
@@ -24,38 +24,9 @@ def file(name):
 TLS = [f"--tls_cert={file('server.pem')}", f"--tls_key={file('server.key')}"]
 
 
-class Server:
-    """A server of this test's own; `address` is host:port."""
-
-    def __init__(self, *flags):
-        self.process = subprocess.Popen(
-            [SERVER, "--listen=127.0.0.1:0", *flags],
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            text=True,
-        )
-        self.ready = self.process.stdout.readline()
-        match = re.search(r"grpcs?://([0-9.:]+)", self.ready)
-        self.address = match.group(1) if match else None
-
-    def __enter__(self):
-        return self
-
-    def __exit__(self, *_):
-        self.process.kill()
-        self.process.communicate()
-
-    def end(self, number):
-        """The exit status, and what it has printed."""
-        self.process.send_signal(number)
-        out, err = self.process.communicate(timeout=PATIENCE)
-        return self.process.returncode, out, err
-
-
 class TransferBenchMetadataServerTest(unittest.TestCase):
     def test_two_processes(self):
-        with Server("--access_log=all") as server:
+        with MetadataServer("--access_log=all") as server:
             self.assertIn("backend memory, no TLS", server.ready)
             check_transfer(self, f"--metadata_server=grpc://{server.address}")
             status, out, err = server.end(signal.SIGTERM)
@@ -66,7 +37,7 @@ class TransferBenchMetadataServerTest(unittest.TestCase):
         self.assertLessEqual({"Put", "Get", "Remove"}, methods)
 
     def test_two_processes_with_certificates(self):
-        with Server(*TLS, f"--tls_client_ca={file('ca.pem')}") as server:
+        with MetadataServer(*TLS, f"--tls_client_ca={file('ca.pem')}") as server:
             self.assertIn("TLS with certificates of clients", server.ready)
             uri = f"grpcs://{server.address}?ca={file('ca.pem')}&name=metadata.test"
             own = f"&cert={file('client.pem')}&key={file('client.key')}"
@@ -78,14 +49,14 @@ class TransferBenchMetadataServerTest(unittest.TestCase):
     def test_a_snapshot_outlives_the_server(self):
         with tempfile.TemporaryDirectory() as folder:
             path = os.path.join(folder, "snapshot")
-            with Server(f"--snapshot_file={path}") as server:
+            with MetadataServer(f"--snapshot_file={path}") as server:
                 flag = f"--metadata_server=grpc://{server.address}"
                 with Target("127.0.0.1", flag) as target:
                     self.await_contents(path, target.name)
                     server.process.kill()
                     server.process.wait(PATIENCE)
                     # The target cannot have told this one of itself.
-                    with Server(f"--snapshot_file={path}") as another:
+                    with MetadataServer(f"--snapshot_file={path}") as another:
                         result = run(
                             f"--metadata_server=grpc://{another.address}",
                             f"--segment_id={target.name}",
@@ -104,7 +75,7 @@ class TransferBenchMetadataServerTest(unittest.TestCase):
         self.fail(f"{text} is not in the snapshot")
 
     def test_a_second_signal_stops_at_once(self):
-        with Server("--drain=3600") as server:
+        with MetadataServer("--drain=3600") as server:
             host, port = server.address.split(":")
             # It never says anything, so it is waited for.
             with socket.create_connection((host, int(port))):
@@ -142,7 +113,7 @@ class TransferBenchMetadataServerTest(unittest.TestCase):
             self.assertEqual(result.stdout, "")
 
     def test_what_fails_at_the_start(self):
-        with Server() as server:
+        with MetadataServer() as server:
             result = self.run_server(f"--listen={server.address}")
         self.assertEqual(result.returncode, 1)
         self.assertRegex(result.stderr, "^metadata_server: .*EADDRINUSE.*\n$")

@@ -77,9 +77,13 @@ absl::Status SetFlag(const std::string& name, const std::string& value) {
 }
 
 absl::StatusOr<std::set<std::string>> ParseCommandLine(
-    absl::Span<char* const> arguments) {
+    absl::Span<char* const> arguments, std::vector<std::string>* words) {
   std::set<std::string> given;
   for (size_t i = 0; i < arguments.size(); ++i) {
+    if (words != nullptr && !absl::StartsWith(arguments[i], "-")) {
+      words->emplace_back(arguments[i]);
+      continue;
+    }
     TE_ASSIGN_OR_RETURN(Argument argument, ParseArgument(arguments[i]));
     if (!argument.value.has_value()) {
       if (++i == arguments.size()) {

@@ -3,6 +3,7 @@
 
 #include <set>
 #include <string>
+#include <vector>
 
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
@@ -16,11 +17,12 @@ namespace te::program {
 // --name and --noname of a bool, and one dash in place of two.
 
 // Sets the flags from the arguments that follow the program's name, and returns
-// the names of those that were given. INVALID_ARGUMENT for an unknown flag, a
-// value that is missing or not of the flag's type, and anything that is no
-// flag.
+// the names of those that were given. Those that are no flags go to `words`.
+// INVALID_ARGUMENT for an unknown flag, a value that is missing or not of the
+// flag's type, and, if `words` is null, anything that is no flag.
 absl::StatusOr<std::set<std::string>> ParseCommandLine(
-    absl::Span<char* const> arguments);
+    absl::Span<char* const> arguments,
+    std::vector<std::string>* words = nullptr);
 
 // Sets one flag. INVALID_ARGUMENT as above.
 absl::Status SetFlag(const std::string& name, const std::string& value);

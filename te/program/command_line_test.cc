@@ -56,6 +56,16 @@ TEST_F(CommandLineTest, EmptyValuesAreValues) {
   EXPECT_EQ(FLAGS_test_text, "");
 }
 
+TEST_F(CommandLineTest, WordsMayStandAmongTheFlags) {
+  std::vector<std::string> arguments = {"show", "--test_number", "7", "a"};
+  std::vector<char*> pointers;
+  for (std::string& argument : arguments) pointers.push_back(argument.data());
+  std::vector<std::string> words;
+  TE_EXPECT_OK(ParseCommandLine(pointers, &words));
+  EXPECT_THAT(words, ElementsAre("show", "a"));
+  EXPECT_EQ(FLAGS_test_number, 7);
+}
+
 TEST_F(CommandLineTest, SaysWhatIsWrong) {
   const std::vector<std::pair<std::vector<std::string>, std::string>> cases = {
       // Not the value: it may be a misplaced password.
