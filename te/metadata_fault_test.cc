@@ -2,12 +2,14 @@
 // notices, and what was published comes back.
 #include <chrono>
 #include <cstddef>
+#include <cstdint>
 #include <functional>
 #include <memory>
 #include <string>
 #include <vector>
 
 #include "absl/status/status.h"
+#include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
@@ -77,12 +79,13 @@ class MetadataFaultTest
     return target.ok() ? *std::move(target) : nullptr;
   }
 
-  absl::Status Write() {
+  absl::Status Write() { return WriteTo(target_->address(), kBytes); }
+  absl::Status WriteTo(uint64_t address, uint64_t length) {
     const Request request = {.operation = Operation::kWrite,
                              .local = local_.data(),
                              .segment = segment_,
-                             .remote_address = target_->address(),
-                             .length = kBytes};
+                             .remote_address = address,
+                             .length = length};
     auto batch = initiator_->Submit({&request, 1});
     if (!batch.ok()) return batch.status();
     EXPECT_TRUE(batch->Wait(Soon()));
@@ -99,6 +102,17 @@ class MetadataFaultTest
   void WriteFor(Duration duration) {
     const MonotonicTime end = DeadlineAfter(RealClock().Now(), duration);
     WriteUntil([&] { return RealClock().Now() >= end; });
+  }
+  // The target registers more memory, as soon as the store lets it, and the
+  // initiator sees it by itself.
+  void ExpectNewMemoryIsSeen() {
+    uint64_t address = 0;
+    WriteUntil([&] {
+      const auto answer = target_->Ask("register 4096");
+      TE_EXPECT_OK(answer);
+      return absl::SimpleAtoi(answer.value_or("0"), &address);
+    });
+    WriteUntil([&] { return WriteTo(address, 4096).ok(); });
   }
   // What an engine that comes new finds.
   absl::Status OpenAnew(Duration patience = seconds(3)) const {
@@ -123,11 +137,13 @@ TEST_P(MetadataFaultTest, AStoreThatDiesAndComesBackEmpty) {
   EXPECT_FALSE(OpenAnew(kShort).ok());
   store_->Restart();
   WriteUntil([&] { return OpenAnew().ok(); });
+  ExpectNewMemoryIsSeen();
 }
 
 TEST_P(MetadataFaultTest, AStoreThatIsEmptied) {
   store_->Empty();
   WriteUntil([&] { return OpenAnew().ok(); });
+  ExpectNewMemoryIsSeen();
 }
 
 TEST_P(MetadataFaultTest, AStoreThatHangsForLongerThanALease) {
@@ -136,6 +152,7 @@ TEST_P(MetadataFaultTest, AStoreThatHangsForLongerThanALease) {
   EXPECT_FALSE(OpenAnew(kShort).ok());
   store_->Continue();
   WriteUntil([&] { return OpenAnew().ok(); });
+  ExpectNewMemoryIsSeen();
 }
 
 // All that the store hears meanwhile is silence.
@@ -145,6 +162,7 @@ TEST_P(MetadataFaultTest, ANetworkThatIsCutForLongerThanALease) {
   EXPECT_FALSE(OpenAnew(kShort).ok());
   network_->Heal();
   WriteUntil([&] { return OpenAnew().ok(); });
+  ExpectNewMemoryIsSeen();
 }
 
 TEST_P(MetadataFaultTest, TheEntryOfAKilledEngineGoes) {
@@ -167,6 +185,18 @@ TEST_P(MetadataFaultTest, AnEngineThatLivesKeepsItsName) {
   WriteFor(3 * kLease);
   EXPECT_THAT(CreateTransferEngine(OptionsFor(kName)),
               StatusIs(absl::StatusCode::kAlreadyExists));
+}
+
+TEST_P(MetadataFaultTest, AKnownSegmentIsOpenedWithoutTheStore) {
+  // The store has told of a change, so the watch of the segment has begun.
+  ExpectNewMemoryIsSeen();
+  TE_ASSERT_OK(initiator_->CloseSegment(segment_));
+  TE_ASSERT_OK_AND_ASSIGN(segment_, initiator_->OpenSegment(kName, kEnough));
+  store_->Stop();
+  TE_ASSERT_OK(initiator_->CloseSegment(segment_));
+  TE_ASSERT_OK_AND_ASSIGN(segment_, initiator_->OpenSegment(kName, kEnough));
+  TE_EXPECT_OK(Write());
+  store_->Continue();
 }
 
 // On the same host nobody waits for the lease of the dead.

@@ -2,12 +2,14 @@
 #define TE_OPTIONS_H_
 
 #include <chrono>
+#include <map>
 #include <memory>
 #include <string>
 
 #include "te/base/clock.h"
 #include "te/core/engine_options.h"
 #include "te/metadata/metadata_store.h"
+#include "te/metadata/segment_descriptor.h"
 #include "te/transport/tcp/tcp_options.h"
 
 namespace te {
@@ -35,6 +37,10 @@ struct Options {
   // After so long without a sign of life the store drops the entry of an
   // engine. Engines renew it three times as often. 1 second to a day.
   Duration metadata_lease = std::chrono::seconds(30);
+
+  // Which NICs are near to which memory, from "cpu:0", "cuda:1" or "*" to the
+  // names of RDMA devices. Peers are told, and te_segment shows it.
+  std::map<std::string, NicPreference> topology;
 
   // Which transports to use: "auto" or "tcp".
   std::string protocol = "auto";

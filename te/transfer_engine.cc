@@ -75,6 +75,7 @@ absl::StatusOr<std::unique_ptr<TransferEngine>> CreateTransferEngine(
   parts.control.ports = listen.ports;
   parts.advertised_host = listen.advertised_host;
   parts.segment_name = options.segment_name;
+  parts.topology = options.topology;
   TcpOptions tcp = options.tcp;
   tcp.listen_ip = listen.address.ip();
   parts.transports.push_back(

@@ -10,11 +10,13 @@
 //
 //   crc OFFSET LENGTH     the CRC32C of that part of its memory
 //   unregister            "ok", when its memory is unregistered
+//   register BYTES        the address of so much more memory, registered now
 //   notification          "NAME MESSAGE" of the next one
 #include <chrono>
 #include <cstddef>
 #include <cstdint>
 #include <iostream>
+#include <list>
 #include <memory>
 #include <optional>
 #include <sstream>
@@ -33,8 +35,19 @@ namespace {
 
 constexpr Duration kPatience = std::chrono::seconds(60);
 
+std::string Register(size_t bytes, TransferEngine& engine,
+                     std::list<std::vector<std::byte>>& more) {
+  std::vector<std::byte>& memory = more.emplace_back(bytes);
+  const auto buffer = engine.RegisterMemory(
+      {.address = memory.data(), .length = memory.size()});
+  if (!buffer.ok()) return buffer.status().ToString();
+  return absl::StrCat(reinterpret_cast<uint64_t>(memory.data()));
+}
+
+// `more`: what it has registered by command, freed after the engine.
 std::string Answer(const std::string& line, TransferEngine& engine,
-                   BufferId buffer, const std::vector<std::byte>& memory) {
+                   BufferId buffer, const std::vector<std::byte>& memory,
+                   std::list<std::vector<std::byte>>& more) {
   std::istringstream words(line);
   std::string command;
   words >> command;
@@ -47,6 +60,11 @@ std::string Answer(const std::string& line, TransferEngine& engine,
   if (command == "unregister") {
     const absl::Status status = engine.UnregisterMemory(buffer, kPatience);
     return status.ok() ? "ok" : status.ToString();
+  }
+  if (command == "register") {
+    size_t bytes = 0;
+    words >> bytes;
+    return Register(bytes, engine, more);
   }
   if (command == "notification") {
     const std::optional<ReceivedNotification> received =
@@ -61,6 +79,7 @@ std::string Answer(const std::string& line, TransferEngine& engine,
 int Run(const Options& options, size_t bytes, Access access) {
   // Before the engine, which serves it until its end.
   std::vector<std::byte> memory(bytes);
+  std::list<std::vector<std::byte>> more;
   const auto engine = CreateTransferEngine(options);
   if (!engine.ok()) {
     std::cout << engine.status() << std::endl;
@@ -76,7 +95,7 @@ int Run(const Options& options, size_t bytes, Access access) {
             << reinterpret_cast<uint64_t>(memory.data()) << std::endl;
   std::string line;
   while (std::getline(std::cin, line)) {
-    std::cout << Answer(line, **engine, *buffer, memory) << std::endl;
+    std::cout << Answer(line, **engine, *buffer, memory, more) << std::endl;
   }
   return 0;
 }
