@@ -19,6 +19,7 @@
 #include "te/base/clock.h"
 #include "te/base/socket_address.h"
 #include "te/base/unique_fd.h"
+#include "te/metadata/metadata_store.h"
 #include "te/metadata/open_metadata_store.h"
 #include "te/metadata/redis_connection.h"
 #include "te/metadata/redis_server_process.h"
@@ -82,7 +83,7 @@ class MetadataServer final : public StoreProcess {
     auto store = OpenMetadataStore(
         absl::StrCat("grpc://", address().ToString()), Soon());
     CHECK(store.ok()) << store.status();
-    const auto keys = (*store)->List("te/", Soon());
+    const auto keys = ListAll(**store, "te/", Soon());
     CHECK(keys.ok()) << keys.status();
     for (const std::string& key : *keys) {
       const absl::Status removed = (*store)->Remove(key, std::nullopt, Soon());
