@@ -19,6 +19,7 @@
 #include "te/base/clock.h"
 #include "te/base/socket_address.h"
 #include "te/base/unique_fd.h"
+#include "te/metadata/metadata_store.h"
 #include "te/metadata/open_metadata_store.h"
 #include "te/metadata/redis_connection.h"
 #include "te/metadata/redis_server_process.h"
@@ -59,7 +60,7 @@ class Redis final : public StoreProcess {
   _exit(127);
 }
 
-class MetadataServer final : public StoreProcess {
+class MetadataServer final : public MetadataServerProcess {
  public:
   MetadataServer() { Start(0); }
   ~MetadataServer() override { Kill(); }
@@ -72,6 +73,13 @@ class MetadataServer final : public StoreProcess {
     PCHECK(waitpid(pid_, nullptr, 0) == pid_);
     pid_ = -1;
   }
+  int Terminate() override {
+    kill(pid_, SIGTERM);
+    int status = 0;
+    PCHECK(waitpid(pid_, &status, 0) == pid_);
+    pid_ = -1;
+    return WIFEXITED(status) ? WEXITSTATUS(status) : -1;
+  }
   void Restart() override { Start(port_); }
   void Stop() override {
     kill(pid_, SIGSTOP);
@@ -82,7 +90,7 @@ class MetadataServer final : public StoreProcess {
     auto store = OpenMetadataStore(
         absl::StrCat("grpc://", address().ToString()), Soon());
     CHECK(store.ok()) << store.status();
-    const auto keys = (*store)->List("te/", Soon());
+    const auto keys = ListAll(**store, "te/", Soon());
     CHECK(keys.ok()) << keys.status();
     for (const std::string& key : *keys) {
       const absl::Status removed = (*store)->Remove(key, std::nullopt, Soon());
@@ -122,7 +130,7 @@ class MetadataServer final : public StoreProcess {
 
 std::unique_ptr<StoreProcess> StartRedis() { return std::make_unique<Redis>(); }
 
-std::unique_ptr<StoreProcess> StartMetadataServer() {
+std::unique_ptr<MetadataServerProcess> StartMetadataServer() {
   return std::make_unique<MetadataServer>();
 }
 
