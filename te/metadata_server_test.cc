@@ -1,9 +1,12 @@
 // What //te/metadata:metadata_server offers beside the store.
 #include <chrono>
+#include <cstdint>
 #include <memory>
 #include <string>
 #include <vector>
 
+#include "absl/status/status.h"
+#include "absl/strings/str_cat.h"
 #include "gmock/gmock.h"
 #include "grpcpp/channel.h"
 #include "grpcpp/client_context.h"
@@ -18,6 +21,9 @@
 #include "te/base/status_matchers.h"
 #include "te/grpc/deadline.h"
 #include "te/grpc/health_check.h"
+#include "te/metadata/metadata_store.h"
+#include "te/metadata/open_metadata_store.h"
+#include "te/metadata/watch_events.h"
 #include "te/testing/store_process.h"
 
 namespace te {
@@ -73,6 +79,51 @@ TEST(MetadataServerTest, TellsOfItsServices) {
           "/grpc.reflection.v1alpha.ServerReflection/ServerReflectionInfo",
           std::string("\x3a\0", 2)),
       HasSubstr("te.metadata.v1.Metadata"));
+}
+
+class MetadataServerWatchTest : public testing::Test {
+ protected:
+  MetadataServerWatchTest()
+      : server_(StartMetadataServer()),
+        store_(
+            OpenMetadataStore(
+                absl::StrCat("grpc://", server_->address().ToString()), Soon())
+                .value()),
+        watch_(store_->Watch({.key = "k"}, events_.callback()).value()) {}
+
+  const std::unique_ptr<MetadataServerProcess> server_;
+  const std::unique_ptr<MetadataStore> store_;
+  WatchEvents events_;
+  const std::unique_ptr<StoreWatch> watch_;
+};
+
+// In less time than --drain allows for.
+TEST_F(MetadataServerWatchTest, WatchesDoNotHoldUpItsEnd) {
+  ASSERT_TRUE(events_.AwaitBegun());
+  const MonotonicTime before = RealClock().Now();
+  EXPECT_EQ(server_->Terminate(), 0);
+  EXPECT_LT(RealClock().Now() - before, std::chrono::seconds(8));
+  EXPECT_THAT(events_.AwaitBroken(), StatusIs(absl::StatusCode::kUnavailable));
+}
+
+TEST_F(MetadataServerWatchTest, WatchesSurviveItsDeath) {
+  ASSERT_TRUE(events_.AwaitBegun());
+  server_->Kill();
+  EXPECT_THAT(events_.AwaitBroken(), StatusIs(absl::StatusCode::kUnavailable));
+  server_->Restart();
+  ASSERT_TRUE(events_.AwaitBegun());
+  TE_ASSERT_OK_AND_ASSIGN(const uint64_t version,
+                          store_->Put("k", {{0, "v"}}, {}, Soon()));
+  EXPECT_TRUE(events_.AwaitChange("k", version));
+}
+
+// Its kernel goes on to take what is sent.
+TEST_F(MetadataServerWatchTest, AServerThatIsStoppedIsMissed) {
+  ASSERT_TRUE(events_.AwaitBegun());
+  server_->Stop();
+  EXPECT_THAT(events_.AwaitBroken(), StatusIs(absl::StatusCode::kUnavailable));
+  server_->Continue();
+  EXPECT_TRUE(events_.AwaitBegun());
 }
 
 }  // namespace

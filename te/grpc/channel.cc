@@ -84,6 +84,16 @@ grpc::Status ExplainSilence(const grpc::Status& status,
                    "firewall drops packets; or allow more time"));
 }
 
+void SetKeepalive(grpc::ChannelArguments& arguments, Duration time) {
+  const auto ms = std::chrono::ceil<std::chrono::milliseconds>(time).count();
+  arguments.SetInt(GRPC_ARG_KEEPALIVE_TIME_MS, static_cast<int>(ms));
+  arguments.SetInt(GRPC_ARG_KEEPALIVE_TIMEOUT_MS, static_cast<int>(ms / 2));
+  // Otherwise two pings are sent, and no third before there are data.
+  arguments.SetInt(GRPC_ARG_HTTP2_MAX_PINGS_WITHOUT_DATA, 0);
+  // How long a connection may take.
+  arguments.SetInt(GRPC_ARG_MIN_RECONNECT_BACKOFF_MS, static_cast<int>(ms / 2));
+}
+
 }  // namespace
 
 GrpcChannel::GrpcChannel(absl::string_view server,
@@ -133,6 +143,9 @@ std::shared_ptr<grpc::Channel> GrpcChannel::Make(
   // another one to the same address.
   arguments.SetInt(GRPC_ARG_USE_LOCAL_SUBCHANNEL_POOL, 1);
   arguments.SetInt(GRPC_ARG_MAX_RECONNECT_BACKOFF_MS, kMaxReconnectBackoffMs);
+  if (options_.keepalive > Duration::zero()) {
+    SetKeepalive(arguments, options_.keepalive);
+  }
   if (addresses_.size() > 1) {
     // Also how long it tries one that does not answer, before the next one.
     arguments.SetInt(GRPC_ARG_MIN_RECONNECT_BACKOFF_MS, kMaxReconnectBackoffMs);

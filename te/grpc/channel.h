@@ -28,6 +28,10 @@ struct GrpcChannelOptions {
   std::string tls_server_name;
   // Of one message, either way.
   int max_message_bytes = 17 << 20;
+  // For calls that last. While one does, the server is pinged after so long
+  // without data; if it does not answer in half the time, the call fails with
+  // UNAVAILABLE. As much is left for making a connection. Zero: no pings.
+  Duration keepalive = Duration::zero();
 };
 
 // A connection to one server, at one address or at any of several. It is made
@@ -62,6 +66,12 @@ class GrpcChannel {
                                      grpc::ClientContext&)>
           invoke);
 
+  // The channel as it is, or a new one: for streams, which Call does not make.
+  // Their errors can be explained by FromGrpcStatus. No connection is waited
+  // for; errors are those of Call before it has one.
+  absl::StatusOr<std::shared_ptr<grpc::Channel>> Get(MonotonicTime deadline)
+      ABSL_LOCKS_EXCLUDED(mutex_);
+
   const std::string& server() const ABSL_ATTRIBUTE_LIFETIME_BOUND {
     return server_;
   }
@@ -71,9 +81,6 @@ class GrpcChannel {
   // Of all hosts, in gRPC's syntax.
   absl::StatusOr<std::string> Resolve(MonotonicTime deadline) const;
   std::shared_ptr<grpc::Channel> Make(const std::string& target) const;
-  // The channel as it is, or a new one.
-  absl::StatusOr<std::shared_ptr<grpc::Channel>> Get(MonotonicTime deadline)
-      ABSL_LOCKS_EXCLUDED(mutex_);
   // The next call makes a new one: the host at the other end may be gone
   // without a word, which the kernel finds out only after many minutes.
   void Forget(const std::shared_ptr<grpc::Channel>& channel)

@@ -37,6 +37,9 @@ namespace {
 constexpr int kServerHandshakeTimeoutMs = 10'000;
 constexpr int kKeepaliveMs = 60'000;
 constexpr int kKeepaliveTimeoutMs = 20'000;
+// Clients whose calls last ask more often whether the server is there
+// (GrpcChannelOptions::keepalive). More often than so counts as an attack.
+constexpr int kMinPingMs = 1'000;
 constexpr int kMaxIdleMs = 5 * 60'000;
 // gRPC draws the age anew for each connection, a tenth more or less. What it
 // holds for a connection goes with it.
@@ -91,6 +94,8 @@ void EndConnections(grpc::ServerBuilder& builder,
   builder.AddChannelArgument(GRPC_ARG_KEEPALIVE_PERMIT_WITHOUT_CALLS, 1);
   // Otherwise two pings are sent, and no third before there are data.
   builder.AddChannelArgument(GRPC_ARG_HTTP2_MAX_PINGS_WITHOUT_DATA, 0);
+  builder.AddChannelArgument(
+      GRPC_ARG_HTTP2_MIN_RECV_PING_INTERVAL_WITHOUT_DATA_MS, kMinPingMs);
   builder.AddChannelArgument(GRPC_ARG_MAX_CONNECTION_IDLE_MS, kMaxIdleMs);
   builder.AddChannelArgument(GRPC_ARG_MAX_CONNECTION_AGE_MS, kMaxAgeMs);
   // No honest call is cut short.

@@ -1,5 +1,8 @@
 #include "te/metadata/grpc_store.h"
 
+#include <stddef.h>
+#include <stdint.h>
+
 #include <algorithm>
 #include <chrono>
 #include <memory>
@@ -7,13 +10,13 @@
 #include <string>
 #include <thread>
 #include <utility>
-#include <vector>
 
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/string_view.h"
+#include "absl/types/span.h"
 #include "grpcpp/channel.h"
 #include "grpcpp/client_context.h"
 #include "te/base/clock.h"
@@ -21,9 +24,11 @@
 #include "te/grpc/channel.h"
 #include "te/grpc/tls.h"
 #include "te/metadata/grpc_address.h"
+#include "te/metadata/grpc_watcher.h"
 #include "te/metadata/metadata_service.grpc.pb.h"
 #include "te/metadata/metadata_service.pb.h"
 #include "te/metadata/metadata_store.h"
+#include "te/metadata/value_part.h"
 
 namespace te {
 namespace {
@@ -39,6 +44,32 @@ constexpr Duration kLastPause = std::chrono::milliseconds(200);
 bool IsBusy(const absl::Status& status) {
   return absl::IsResourceExhausted(status) &&
          absl::StrContains(status.message(), "Server Threadpool Exhausted");
+}
+
+// Of an answer to Get; null if a store could give it.
+const char* WhatIsWrong(const StoredValue& value, const GetOptions& asked) {
+  uint32_t next = asked.first_part;
+  size_t bytes = 0;
+  for (const ValuePart& part : value.parts) {
+    if (part.number < next || part.number >= MetadataStore::kMaxParts) {
+      return "parts that are out of order or not asked";
+    }
+    next = part.number + 1;
+    bytes += part.bytes.size();
+  }
+  const size_t most = std::min(asked.max_bytes, MetadataStore::kMaxValueBytes);
+  if (bytes > MetadataStore::kMaxValueBytes ||
+      (bytes > most && value.parts.size() > 1)) {
+    return "more bytes than the limit";
+  }
+  if (value.next_part != 0 && (value.parts.empty() || value.next_part < next ||
+                               value.next_part >= MetadataStore::kMaxParts)) {
+    return "that there are more parts where there cannot be";
+  }
+  if (!value.whole && (asked.since == 0 || asked.since > value.version)) {
+    return "what has changed since a version that it cannot know";
+  }
+  return nullptr;
 }
 
 absl::StatusOr<GrpcChannelOptions> ChannelOptions(const GrpcAddress& address) {
@@ -78,7 +109,8 @@ absl::StatusOr<std::unique_ptr<GrpcStore>> GrpcStore::Create(
 GrpcStore::GrpcStore(const GrpcAddress& address, GrpcChannelOptions options)
     : tls_(address.tls),
       channel_(absl::StrCat("metadata server ", address.ToString()),
-               address.servers, std::move(options)) {}
+               address.servers, options),
+      watcher_(channel_.server(), address.servers, std::move(options)) {}
 
 absl::Status GrpcStore::Explain(absl::string_view key,
                                 const absl::Status& status) const {
@@ -135,15 +167,20 @@ absl::Status GrpcStore::CallOnce(const char* name,
 }
 
 absl::StatusOr<uint64_t> GrpcStore::Put(absl::string_view key,
-                                        absl::string_view value,
+                                        absl::Span<const ValuePartView> parts,
                                         const PutOptions& options,
                                         MonotonicTime deadline) {
   TE_RETURN_IF_ERROR(ValidateCall(key, RealClock().Now(), deadline));
-  TE_RETURN_IF_ERROR(ValidateValue(key, value));
+  TE_RETURN_IF_ERROR(ValidateParts(key, parts));
   TE_RETURN_IF_ERROR(ValidateLease(key, options.lease));
   metadata::v1::PutRequest request;
   request.set_key(std::string(key));
-  request.set_value(std::string(value));
+  for (const ValuePartView& part : parts) {
+    metadata::v1::Part& to = *request.add_parts();
+    to.set_number(part.number);
+    to.set_bytes(std::string(part.bytes));
+  }
+  request.set_replace(options.replace);
   if (options.expected_version.has_value()) {
     request.set_expected_version(*options.expected_version);
   }
@@ -167,44 +204,54 @@ absl::Status GrpcStore::Renew(absl::string_view key, uint64_t version,
 }
 
 absl::StatusOr<StoredValue> GrpcStore::Get(absl::string_view key,
+                                           const GetOptions& options,
                                            MonotonicTime deadline) {
   TE_RETURN_IF_ERROR(ValidateCall(key, RealClock().Now(), deadline));
   metadata::v1::GetRequest request;
   request.set_key(std::string(key));
+  request.set_since(options.since);
+  request.set_first_part(options.first_part);
+  request.set_max_bytes(options.max_bytes);
   metadata::v1::GetResponse response;
   TE_RETURN_IF_ERROR(Call("Get", key, &Stub::Get, request, deadline, response));
   if (response.version() == kAbsent) return WrongAnswer(key, "no version");
-  if (response.value().size() > kMaxValueBytes) {
-    return WrongAnswer(key, "a value above the limit");
+  StoredValue value = {.version = response.version(),
+                       .whole = response.whole(),
+                       .next_part = response.next_part()};
+  value.parts.reserve(static_cast<size_t>(response.parts_size()));
+  for (metadata::v1::Part& part : *response.mutable_parts()) {
+    value.parts.push_back(
+        {.number = part.number(), .bytes = std::move(*part.mutable_bytes())});
   }
-  return StoredValue{.value = std::move(*response.mutable_value()),
-                     .version = response.version()};
+  if (const char* wrong = WhatIsWrong(value, options); wrong != nullptr) {
+    return WrongAnswer(key, wrong);
+  }
+  return value;
 }
 
-absl::StatusOr<std::vector<std::string>> GrpcStore::List(
-    absl::string_view prefix, MonotonicTime deadline) {
+absl::StatusOr<KeyList> GrpcStore::List(absl::string_view prefix,
+                                        absl::string_view after,
+                                        MonotonicTime deadline) {
   TE_RETURN_IF_ERROR(ValidateCall(prefix, RealClock().Now(), deadline));
   metadata::v1::ListRequest request;
   request.set_prefix(std::string(prefix));
-  std::vector<std::string> keys;
+  request.set_after(std::string(after));
   metadata::v1::ListResponse response;
-  do {
-    response.Clear();
-    TE_RETURN_IF_ERROR(
-        Call("List", prefix, &Stub::List, request, deadline, response));
-    if (response.more() && response.keys().empty()) {
-      return WrongAnswer(prefix, "that there are more keys, but none");
+  TE_RETURN_IF_ERROR(
+      Call("List", prefix, &Stub::List, request, deadline, response));
+  if (response.more() && response.keys().empty()) {
+    return WrongAnswer(prefix, "that there are more keys, but none");
+  }
+  KeyList list = {.more = response.more()};
+  list.keys.reserve(static_cast<size_t>(response.keys_size()));
+  for (std::string& key : *response.mutable_keys()) {
+    if (key <= (list.keys.empty() ? after : list.keys.back()) ||
+        !absl::StartsWith(key, prefix) || key.size() > kMaxKeyBytes) {
+      return WrongAnswer(prefix, "keys that are out of order or not asked");
     }
-    for (std::string& key : *response.mutable_keys()) {
-      if (key <= request.after() || !absl::StartsWith(key, prefix) ||
-          key.size() > kMaxKeyBytes) {
-        return WrongAnswer(prefix, "keys that are out of order or not asked");
-      }
-      request.set_after(key);
-      keys.push_back(std::move(key));
-    }
-  } while (response.more());
-  return keys;
+    list.keys.push_back(std::move(key));
+  }
+  return list;
 }
 
 absl::Status GrpcStore::Remove(absl::string_view key,
@@ -218,6 +265,11 @@ absl::Status GrpcStore::Remove(absl::string_view key,
   }
   metadata::v1::RemoveResponse response;
   return Call("Remove", key, &Stub::Remove, request, deadline, response);
+}
+
+absl::StatusOr<std::unique_ptr<StoreWatch>> GrpcStore::Watch(
+    const WatchScope& scope, WatchCallback on_event) {
+  return watcher_.Watch(scope, std::move(on_event));
 }
 
 }  // namespace te

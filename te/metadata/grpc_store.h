@@ -6,18 +6,20 @@
 #include <memory>
 #include <optional>
 #include <string>
-#include <vector>
 
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "absl/strings/string_view.h"
+#include "absl/types/span.h"
 #include "grpcpp/client_context.h"
 #include "grpcpp/support/status.h"
 #include "te/base/clock.h"
 #include "te/grpc/channel.h"
 #include "te/metadata/grpc_address.h"
+#include "te/metadata/grpc_watcher.h"
 #include "te/metadata/metadata_service.grpc.pb.h"
 #include "te/metadata/metadata_store.h"
+#include "te/metadata/value_part.h"
 
 namespace te {
 
@@ -27,6 +29,9 @@ namespace te {
 // until its deadline, as long as nothing was done; after that it fails with
 // UNAVAILABLE. Answers that no store gives are DATA_LOSS. PERMISSION_DENIED and
 // the like are what the server's own store says.
+//
+// Watches have a connection of their own, made by the first one. A server that
+// has gone without a word is missed after some 15 seconds: kBroken.
 class GrpcStore final : public MetadataStore {
  public:
   // Asks the server once, so that a wrong address or certificate shows at the
@@ -35,21 +40,27 @@ class GrpcStore final : public MetadataStore {
   // INVALID_ARGUMENT for files of the address that cannot be read.
   static absl::StatusOr<std::unique_ptr<GrpcStore>> Create(
       const GrpcAddress& address, MonotonicTime deadline);
-  // No call may be under way.
+  // No call may be under way. Takes some seconds if watches are just waiting
+  // for the server's name to be resolved.
   ~GrpcStore() override = default;
 
-  absl::StatusOr<uint64_t> Put(absl::string_view key, absl::string_view value,
+  absl::StatusOr<uint64_t> Put(absl::string_view key,
+                               absl::Span<const ValuePartView> parts,
                                const PutOptions& options,
                                MonotonicTime deadline) override;
   absl::Status Renew(absl::string_view key, uint64_t version, Duration lease,
                      MonotonicTime deadline) override;
   absl::StatusOr<StoredValue> Get(absl::string_view key,
+                                  const GetOptions& options,
                                   MonotonicTime deadline) override;
-  absl::StatusOr<std::vector<std::string>> List(
-      absl::string_view prefix, MonotonicTime deadline) override;
+  absl::StatusOr<KeyList> List(absl::string_view prefix,
+                               absl::string_view after,
+                               MonotonicTime deadline) override;
   absl::Status Remove(absl::string_view key,
                       std::optional<uint64_t> expected_version,
                       MonotonicTime deadline) override;
+  absl::StatusOr<std::unique_ptr<StoreWatch>> Watch(
+      const WatchScope& scope, WatchCallback on_event) override;
 
  private:
   using Stub = metadata::v1::Metadata::Stub;
@@ -74,6 +85,7 @@ class GrpcStore final : public MetadataStore {
 
   const bool tls_;
   GrpcChannel channel_;
+  GrpcWatcher watcher_;
 };
 
 }  // namespace te

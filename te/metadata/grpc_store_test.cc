@@ -14,6 +14,8 @@
 #include "absl/base/thread_annotations.h"
 #include "absl/status/status.h"
 #include "absl/strings/str_cat.h"
+#include "absl/strings/string_view.h"
+#include "absl/types/span.h"
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
 #include "te/base/clock.h"
@@ -26,11 +28,12 @@
 #include "te/grpc/server.h"
 #include "te/grpc/tls.h"
 #include "te/metadata/grpc_address.h"
-#include "te/metadata/in_process_store.h"
 #include "te/metadata/metadata_service.grpc.pb.h"
 #include "te/metadata/metadata_service.h"
 #include "te/metadata/metadata_store.h"
 #include "te/metadata/metadata_store_conformance.h"
+#include "te/metadata/metadata_test_server.h"
+#include "te/metadata/value_part.h"
 
 namespace te {
 namespace {
@@ -44,69 +47,13 @@ using ::testing::SizeIs;
 
 MonotonicTime Soon() { return RealClock().Now() + seconds(60); }
 
-std::string File(const char* name) {
-  return absl::StrCat("te/grpc/testdata/", name);
-}
+using Server = MetadataTestServer;
+using ServerSetup = MetadataTestServerOptions;
 
-struct ServerSetup {
-  bool tls = false;
-  std::string client_ca;  // asks clients for certificates
-  PortRange ports;
-  int threads = 16;
-  MetadataServiceOptions service;
-};
-
-// A metadata server, its service and its store.
-class Server {
- public:
-  explicit Server(const ServerSetup& setup = {})
-      : service_(store_, setup.service) {
-    GrpcServerOptions options;
-    options.name = "metadata";
-    options.address = *SocketAddress::FromIp("127.0.0.1", 0);
-    options.ports = setup.ports;
-    options.max_threads = setup.threads;
-    if (setup.tls) {
-      auto credentials = TlsServerCredentials({.ca_file = setup.client_ca,
-                                               .cert_file = File("server.pem"),
-                                               .key_file = File("server.key")});
-      TE_EXPECT_OK(credentials);
-      options.credentials = *std::move(credentials);
-      tls_ = true;
-    }
-    auto server = GrpcServer::Create(options, {&service_});
-    TE_EXPECT_OK(server);
-    server_ = *std::move(server);
-  }
-
-  GrpcAddress address() const {
-    const SocketAddress& bound = server_->bound_address();
-    GrpcAddress address;
-    address.servers = {HostPort{.host = bound.ip(), .port = bound.port()}};
-    address.tls = tls_;
-    if (tls_) {
-      address.ca_file = File("ca.pem");
-      address.tls_name = "metadata.test";
-    }
-    return address;
-  }
-  PortRange ports() const {
-    const uint16_t port = server_->bound_address().port();
-    return {.first = port, .last = port};
-  }
-  InProcessStore& store() { return store_; }
-
- private:
-  InProcessStore store_{{.max_keys = 100'000}};
-  MetadataService service_;
-  std::unique_ptr<GrpcServer> server_;
-  bool tls_ = false;
-};
+std::string File(const char* name) { return TestCertificate(name); }
 
 std::unique_ptr<GrpcStore> Connect(const GrpcAddress& address) {
-  auto store = GrpcStore::Create(address, Soon());
-  TE_EXPECT_OK(store);
-  return store.ok() ? *std::move(store) : nullptr;
+  return ConnectTo(address);
 }
 
 // The store of one test, with a server of its own.
@@ -115,27 +62,34 @@ class StoreAndServer final : public MetadataStore {
   explicit StoreAndServer(const ServerSetup& setup)
       : server_(setup), store_(Connect(server_.address())) {}
 
-  absl::StatusOr<uint64_t> Put(absl::string_view key, absl::string_view value,
+  absl::StatusOr<uint64_t> Put(absl::string_view key,
+                               absl::Span<const ValuePartView> parts,
                                const PutOptions& options,
                                MonotonicTime deadline) override {
-    return store_->Put(key, value, options, deadline);
+    return store_->Put(key, parts, options, deadline);
   }
   absl::Status Renew(absl::string_view key, uint64_t version, Duration lease,
                      MonotonicTime deadline) override {
     return store_->Renew(key, version, lease, deadline);
   }
   absl::StatusOr<StoredValue> Get(absl::string_view key,
+                                  const GetOptions& options,
                                   MonotonicTime deadline) override {
-    return store_->Get(key, deadline);
+    return store_->Get(key, options, deadline);
   }
-  absl::StatusOr<std::vector<std::string>> List(
-      absl::string_view prefix, MonotonicTime deadline) override {
-    return store_->List(prefix, deadline);
+  absl::StatusOr<KeyList> List(absl::string_view prefix,
+                               absl::string_view after,
+                               MonotonicTime deadline) override {
+    return store_->List(prefix, after, deadline);
   }
   absl::Status Remove(absl::string_view key,
                       std::optional<uint64_t> expected_version,
                       MonotonicTime deadline) override {
     return store_->Remove(key, expected_version, deadline);
+  }
+  absl::StatusOr<std::unique_ptr<StoreWatch>> Watch(
+      const WatchScope& scope, WatchCallback on_event) override {
+    return store_->Watch(scope, std::move(on_event));
   }
 
  private:
@@ -169,7 +123,7 @@ TEST(GrpcStoreTest, TakesTheServerThatAnswers) {
   address.servers.push_back(server.address().servers.front());
   const auto store = Connect(address);
   ASSERT_NE(store, nullptr);
-  TE_EXPECT_OK(store->Put("k", "v", {}, Soon()));
+  TE_EXPECT_OK(store->Put("k", {{0, "v"}}, {}, Soon()));
 }
 
 TEST(GrpcStoreTest, SaysThatItIsNoMetadataServer) {
@@ -191,9 +145,9 @@ TEST(GrpcStoreTest, ComesBackWithTheServer) {
   auto server = std::make_unique<Server>();
   const PortRange ports = server->ports();
   const auto store = Connect(server->address());
-  TE_ASSERT_OK(store->Put("k", "1", {}, Soon()).status());
+  TE_ASSERT_OK(store->Put("k", {{0, "1"}}, {}, Soon()).status());
   server.reset();
-  EXPECT_THAT(store->Get("k", RealClock().Now() + milliseconds(50)),
+  EXPECT_THAT(store->Get("k", {}, RealClock().Now() + milliseconds(50)),
               StatusIs(AnyOf(absl::StatusCode::kUnavailable,
                              absl::StatusCode::kDeadlineExceeded)));
   // A call that begins while it is away finds it when it is back, empty.
@@ -201,7 +155,7 @@ TEST(GrpcStoreTest, ComesBackWithTheServer) {
   TE_ASSERT_OK_AND_ASSIGN(
       const Thread caller, Thread::Start({.name = "caller"}, [&] {
         began = true;
-        TE_EXPECT_OK(store->Put("k", "2", {}, Soon()).status());
+        TE_EXPECT_OK(store->Put("k", {{0, "2"}}, {}, Soon()).status());
       }));
   while (!began) std::this_thread::yield();
   server = std::make_unique<Server>(ServerSetup{.ports = ports});
@@ -214,24 +168,27 @@ TEST(GrpcStoreTest, ListsInPages) {
   constexpr int kKeys = 3000;
   const std::string filler(MetadataStore::kMaxKeyBytes - 8, 'x');
   for (int i = 0; i < kKeys; ++i) {
-    TE_ASSERT_OK(server.store()
-                     .Put(absl::StrCat("p/", 10000 + i, filler), "", {}, Soon())
-                     .status());
+    TE_ASSERT_OK(server.store().Put(absl::StrCat("p/", 10000 + i, filler), {},
+                                    {}, Soon()));
   }
+  TE_ASSERT_OK_AND_ASSIGN(const KeyList page, store->List("p/", "", Soon()));
+  EXPECT_TRUE(page.more);
   TE_ASSERT_OK_AND_ASSIGN(const std::vector<std::string> keys,
-                          store->List("p/", Soon()));
+                          ListAll(*store, "p/", Soon()));
   EXPECT_THAT(keys, SizeIs(kKeys));
-  EXPECT_EQ(std::vector<std::string>(keys.begin(), keys.end()),
-            *server.store().List("p/", Soon()));
+  EXPECT_EQ(keys, *ListAll(server.store(), "p/", Soon()));
 }
 
 TEST(GrpcStoreTest, TheServersLimitOfValuesIsNamed) {
   Server server({.service = {.max_value_bytes = 10}});
   const auto store = Connect(server.address());
-  TE_EXPECT_OK(store->Put("k", "0123456789", {}, Soon()));
-  EXPECT_THAT(store->Put("k", "0123456789a", {}, Soon()),
+  TE_EXPECT_OK(store->Put("k", {{0, "01234"}, {1, "56789"}}, {}, Soon()));
+  EXPECT_THAT(store->Put("k", {{0, "01234"}, {1, "56789a"}}, {}, Soon()),
               StatusIs(absl::StatusCode::kInvalidArgument,
                        HasSubstr("exceeds this server's limit of 10")));
+  // Nor do answers have more, whatever is asked.
+  TE_EXPECT_OK(store->Put("k", {{2, "0123456789"}}, {}, Soon()));
+  EXPECT_EQ(store->Get("k", {}, Soon())->next_part, 2u);
 }
 
 TEST(GrpcStoreTest, EachCallIsReported) {
@@ -244,8 +201,8 @@ TEST(GrpcStoreTest, EachCallIsReported) {
                        absl::StatusCodeToString(access.status.code())));
                  }}});
   const auto store = Connect(server.address());
-  TE_EXPECT_OK(store->Put("k", "v", {}, Soon()));
-  TE_EXPECT_OK(store->Remove("k", 1, Soon()));
+  TE_EXPECT_OK(store->Put("k", {{0, "v"}}, {}, Soon()));
+  TE_EXPECT_OK(store->Remove("k", std::nullopt, Soon()));
   MutexLock lock(mutex);
   EXPECT_THAT(calls, testing::ElementsAre("Get te/version NOT_FOUND",
                                           "Put k OK", "Remove k OK"));
@@ -272,7 +229,7 @@ TEST(GrpcStoreTest, TlsCanAskForTheClientsCertificate) {
   address.key_file = File("client.key");
   const auto store = Connect(address);
   ASSERT_NE(store, nullptr);
-  TE_EXPECT_OK(store->Put("k", "v", {}, Soon()));
+  TE_EXPECT_OK(store->Put("k", {{0, "v"}}, {}, Soon()));
 }
 
 TEST(GrpcStoreTest, NamesTheTlsFileThatIsWrong) {
@@ -305,8 +262,8 @@ TEST(GrpcStoreTest, ABusyServerIsAskedAgain) {
   for (int i = 0; i < 16; ++i) {
     callers.push_back(*Thread::Start({.name = "caller"}, [&store, i] {
       for (int round = 0; round < 20; ++round) {
-        TE_EXPECT_OK(store->Put(absl::StrCat("k", i), std::string(100'000, 'x'),
-                                {}, Soon()));
+        TE_EXPECT_OK(store->Put(absl::StrCat("k", i),
+                                {{0, std::string(100'000, 'x')}}, {}, Soon()));
       }
     }));
   }
@@ -320,7 +277,9 @@ class WrongService final : public metadata::v1::Metadata::Service {
     return grpc::Status::OK;
   }
   grpc::Status Get(grpc::ServerContext*, const metadata::v1::GetRequest*,
-                   metadata::v1::GetResponse*) override {
+                   metadata::v1::GetResponse* response) override {
+    MutexLock lock(mutex_);
+    *response = get_;
     return grpc::Status::OK;
   }
   grpc::Status List(grpc::ServerContext*, const metadata::v1::ListRequest*,
@@ -330,6 +289,18 @@ class WrongService final : public metadata::v1::Metadata::Service {
     return grpc::Status::OK;
   }
 
+  // The answer to Get.
+  void SetGet(const StoredValue& value) {
+    MutexLock lock(mutex_);
+    get_.Clear();
+    get_.set_version(value.version);
+    get_.set_whole(value.whole);
+    get_.set_next_part(value.next_part);
+    for (const ValuePart& part : value.parts) {
+      get_.add_parts()->set_number(part.number);
+      get_.mutable_parts()->rbegin()->set_bytes(part.bytes);
+    }
+  }
   // The answer to List.
   void SetList(bool more, const std::vector<std::string>& keys) {
     MutexLock lock(mutex_);
@@ -340,30 +311,57 @@ class WrongService final : public metadata::v1::Metadata::Service {
 
  private:
   Mutex mutex_;
+  metadata::v1::GetResponse get_ ABSL_GUARDED_BY(mutex_);
   metadata::v1::ListResponse list_ ABSL_GUARDED_BY(mutex_);
 };
 
+testing::Matcher<absl::Status> IsWrong() {
+  return StatusIs(absl::StatusCode::kDataLoss, HasSubstr("metadata key 'k"));
+}
+
 TEST(GrpcStoreTest, TheServersAnswersMayBeAnything) {
   WrongService service;
-  GrpcServerOptions options;
-  options.name = "wrong";
-  options.address = *SocketAddress::FromIp("127.0.0.1", 0);
-  TE_ASSERT_OK_AND_ASSIGN(const auto server,
-                          GrpcServer::Create(options, {&service}));
-  GrpcAddress address;
-  address.servers = {
-      HostPort{.host = "127.0.0.1", .port = server->bound_address().port()}};
-  const auto store = Connect(address);
-  const auto wrong =
-      StatusIs(absl::StatusCode::kDataLoss, HasSubstr("metadata key 'k"));
-  EXPECT_THAT(store->Put("k", "", {}, Soon()), wrong);
-  EXPECT_THAT(store->Get("k", Soon()), wrong);
+  Server server({.instead = &service});
+  const auto store = Connect(server.address());
+  EXPECT_THAT(store->Put("k", {}, {}, Soon()).status(), IsWrong());
   service.SetList(true, {});
-  EXPECT_THAT(store->List("k", Soon()), wrong);
+  EXPECT_THAT(store->List("k", "", Soon()).status(), IsWrong());
   service.SetList(true, {"k1"});
-  EXPECT_THAT(store->List("k", Soon()), wrong) << "the same page for ever";
+  EXPECT_THAT(store->List("k", "k1", Soon()).status(), IsWrong())
+      << "the same page for ever";
   service.SetList(false, {"k1", "other"});
-  EXPECT_THAT(store->List("k", Soon()), wrong);
+  EXPECT_THAT(store->List("k", "", Soon()).status(), IsWrong());
+}
+
+TEST(GrpcStoreTest, TheServersValuesMayBeAnything) {
+  WrongService service;
+  Server server({.instead = &service});
+  const auto store = Connect(server.address());
+  const GetOptions from_1 = {.first_part = 1, .max_bytes = 4};
+  service.SetGet({.version = 7, .parts = {{1, "ab"}, {3, "cd"}}});
+  TE_EXPECT_OK(store->Get("k", from_1, Soon()));
+  service.SetGet({.version = 7, .parts = {{1, "longer"}}, .next_part = 2});
+  TE_EXPECT_OK(store->Get("k", from_1, Soon()));
+  const StoredValue kWrong[] = {
+      {.version = 0, .parts = {{1, "ab"}}},
+      {.version = 7, .parts = {{1, "ab"}}, .whole = false},
+      {.version = 7, .parts = {{0, "ab"}}},
+      {.version = 7, .parts = {{1, "ab"}, {1, "cd"}}},
+      {.version = 7, .parts = {{2, "ab"}, {1, "cd"}}},
+      {.version = 7, .parts = {{MetadataStore::kMaxParts, "ab"}}},
+      {.version = 7, .parts = {{1, "abc"}, {2, "cd"}}},
+      {.version = 7, .parts = {}, .next_part = 2},
+      {.version = 7, .parts = {{1, "ab"}}, .next_part = 1},
+      {.version = 7, .parts = {{1, "ab"}}, .next_part = UINT32_MAX},
+  };
+  for (const StoredValue& wrong : kWrong) {
+    service.SetGet(wrong);
+    EXPECT_THAT(store->Get("k", from_1, Soon()).status(), IsWrong())
+        << &wrong - kWrong;
+  }
+  service.SetGet({.version = 7, .whole = false});
+  TE_EXPECT_OK(store->Get("k", {.since = 7}, Soon()));
+  EXPECT_THAT(store->Get("k", {.since = 8}, Soon()).status(), IsWrong());
 }
 
 TEST(GrpcStoreTest, AKeyThatIsNotTheCertificatesShowsAtTheStart) {

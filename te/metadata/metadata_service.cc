@@ -14,6 +14,7 @@
 #include "absl/strings/str_cat.h"
 #include "absl/strings/string_view.h"
 #include "grpcpp/server_context.h"
+#include "grpcpp/support/server_callback.h"
 #include "grpcpp/support/status.h"
 #include "te/base/clock.h"
 #include "te/base/status_macros.h"
@@ -21,12 +22,10 @@
 #include "te/grpc/status_conversion.h"
 #include "te/metadata/metadata_service.pb.h"
 #include "te/metadata/metadata_store.h"
+#include "te/metadata/value_part.h"
 
 namespace te {
 namespace {
-
-// Of the keys in one answer to List, about.
-constexpr size_t kListBytes = 1 << 20;
 
 template <typename Request>
 std::optional<uint64_t> ExpectedVersion(const Request& request) {
@@ -38,7 +37,11 @@ std::optional<uint64_t> ExpectedVersion(const Request& request) {
 
 MetadataService::MetadataService(MetadataStore& store,
                                  MetadataServiceOptions options)
-    : store_(store), options_(std::move(options)) {}
+    : store_(store),
+      options_(std::move(options)),
+      watches_(store, {.max_watches = options_.max_watches,
+                       .max_streams = options_.max_watch_streams,
+                       .on_access = options_.on_access}) {}
 
 grpc::Status MetadataService::Serve(
     absl::string_view method, const std::string& key,
@@ -62,16 +65,24 @@ grpc::Status MetadataService::Put(grpc::ServerContext* context,
                                   const metadata::v1::PutRequest* request,
                                   metadata::v1::PutResponse* response) {
   const auto put = [&](MonotonicTime deadline) -> absl::Status {
-    if (request->value().size() > options_.max_value_bytes) {
+    std::vector<ValuePartView> parts;
+    parts.reserve(static_cast<size_t>(request->parts_size()));
+    size_t bytes = 0;
+    for (const metadata::v1::Part& part : request->parts()) {
+      parts.push_back({.number = part.number(), .bytes = part.bytes()});
+      bytes += part.bytes().size();
+    }
+    if (bytes > options_.max_value_bytes) {
       return absl::InvalidArgumentError(absl::StrCat(
-          DescribeKey(request->key()), ": a value of ", request->value().size(),
+          DescribeKey(request->key()), ": a value of ", bytes,
           " bytes exceeds this server's limit of ", options_.max_value_bytes));
     }
     TE_ASSIGN_OR_RETURN(
         const uint64_t version,
-        store_.Put(request->key(), request->value(),
+        store_.Put(request->key(), parts,
                    {.expected_version = ExpectedVersion(*request),
-                    .lease = LeaseFromMilliseconds(request->lease_ms())},
+                    .lease = LeaseFromMilliseconds(request->lease_ms()),
+                    .replace = request->replace()},
                    deadline));
     response->set_version(version);
     return absl::OkStatus();
@@ -92,10 +103,20 @@ grpc::Status MetadataService::Get(grpc::ServerContext* context,
                                   const metadata::v1::GetRequest* request,
                                   metadata::v1::GetResponse* response) {
   const auto get = [&](MonotonicTime deadline) -> absl::Status {
+    GetOptions options = {.since = request->since(),
+                          .first_part = request->first_part()};
+    if (request->has_max_bytes()) options.max_bytes = request->max_bytes();
+    options.max_bytes = std::min(options.max_bytes, options_.max_value_bytes);
     TE_ASSIGN_OR_RETURN(StoredValue stored,
-                        store_.Get(request->key(), deadline));
-    response->set_value(std::move(stored.value));
+                        store_.Get(request->key(), options, deadline));
     response->set_version(stored.version);
+    response->set_whole(stored.whole);
+    response->set_next_part(stored.next_part);
+    for (ValuePart& part : stored.parts) {
+      metadata::v1::Part& to = *response->add_parts();
+      to.set_number(part.number);
+      to.set_bytes(std::move(part.bytes));
+    }
     return absl::OkStatus();
   };
   return Serve("Get", request->key(), *context, get);
@@ -105,15 +126,10 @@ grpc::Status MetadataService::List(grpc::ServerContext* context,
                                    const metadata::v1::ListRequest* request,
                                    metadata::v1::ListResponse* response) {
   const auto list = [&](MonotonicTime deadline) -> absl::Status {
-    TE_ASSIGN_OR_RETURN(std::vector<std::string> keys,
-                        store_.List(request->prefix(), deadline));
-    size_t bytes = 0;
-    auto key = std::upper_bound(keys.begin(), keys.end(), request->after());
-    for (; key != keys.end() && bytes < kListBytes; ++key) {
-      bytes += key->size();
-      response->add_keys(std::move(*key));
-    }
-    response->set_more(key != keys.end());
+    TE_ASSIGN_OR_RETURN(KeyList page, store_.List(request->prefix(),
+                                                  request->after(), deadline));
+    for (std::string& key : page.keys) response->add_keys(std::move(key));
+    response->set_more(page.more);
     return absl::OkStatus();
   };
   return Serve("List", request->prefix(), *context, list);
@@ -125,6 +141,12 @@ grpc::Status MetadataService::Remove(
   return Serve("Remove", request->key(), *context, [&](MonotonicTime deadline) {
     return store_.Remove(request->key(), ExpectedVersion(*request), deadline);
   });
+}
+
+grpc::ServerBidiReactor<metadata::v1::WatchRequest,
+                        metadata::v1::WatchResponse>*
+MetadataService::Watch(grpc::CallbackServerContext* context) {
+  return watches_.Add(*context);
 }
 
 }  // namespace te

@@ -11,36 +11,43 @@
 #include "absl/status/status.h"
 #include "absl/strings/string_view.h"
 #include "grpcpp/server_context.h"
+#include "grpcpp/support/server_callback.h"
 #include "grpcpp/support/status.h"
 #include "te/base/clock.h"
+#include "te/metadata/metadata_access.h"
 #include "te/metadata/metadata_service.grpc.pb.h"
 #include "te/metadata/metadata_service.pb.h"
 #include "te/metadata/metadata_store.h"
+#include "te/metadata/metadata_watches.h"
 
 namespace te {
 
-// One call of a client, when it has ended.
-struct MetadataAccess {
-  absl::string_view method;
-  absl::string_view key;
-  std::string peer;  // as gRPC writes it
-  absl::Status status;
-  Duration duration = Duration::zero();
-};
-
 struct MetadataServiceOptions {
-  // Of a value; at most MetadataStore's limit. A larger one is refused with
-  // INVALID_ARGUMENT.
+  // In the parts of one Put together; at most MetadataStore's limit. More are
+  // refused with INVALID_ARGUMENT. Nor has an answer more.
   size_t max_value_bytes = MetadataStore::kMaxValueBytes;
+  // Of all clients; one more is refused with RESOURCE_EXHAUSTED.
+  size_t max_watches = 65536;
+  // Clients that watch; likewise.
+  size_t max_watch_streams = 4096;
   // A call without a deadline gets this, and none gets more.
   Duration max_call_time = std::chrono::seconds(30);
-  // Called for each call, on its thread; may be empty.
+  // Called for each call, on its thread, and for each watch when it begins and
+  // when it ends; may be empty.
   std::function<void(const MetadataAccess&)> on_access;
 };
 
 // Offers a store over gRPC. Requests may hold anything. Thread-safe.
-class MetadataService final : public metadata::v1::Metadata::Service {
+//
+// A call occupies a thread of the server's, but for Watch, which lasts: that
+// one has gRPC's callbacks instead.
+class MetadataService final
+    : public metadata::v1::Metadata::WithCallbackMethod_Watch<
+          metadata::v1::Metadata::Service> {
  public:
+  using Base = metadata::v1::Metadata::WithCallbackMethod_Watch<
+      metadata::v1::Metadata::Service>;
+
   // `store` is borrowed.
   MetadataService(MetadataStore& store, MetadataServiceOptions options);
 
@@ -59,6 +66,14 @@ class MetadataService final : public metadata::v1::Metadata::Service {
   grpc::Status Remove(grpc::ServerContext* context,
                       const metadata::v1::RemoveRequest* request,
                       metadata::v1::RemoveResponse* response) override;
+  using Base::Watch;
+  grpc::ServerBidiReactor<metadata::v1::WatchRequest,
+                          metadata::v1::WatchResponse>*
+  Watch(grpc::CallbackServerContext* context) override;
+
+  // Ends all calls of Watch, which do not end by themselves, and refuses new
+  // ones: a server that shuts down would otherwise wait for them.
+  void EndWatches() { watches_.EndAll(); }
 
  private:
   grpc::Status Serve(absl::string_view method, const std::string& key,
@@ -67,6 +82,7 @@ class MetadataService final : public metadata::v1::Metadata::Service {
 
   MetadataStore& store_;
   const MetadataServiceOptions options_;
+  MetadataWatches watches_;
 };
 
 }  // namespace te

@@ -60,7 +60,7 @@ class Redis final : public StoreProcess {
   _exit(127);
 }
 
-class MetadataServer final : public StoreProcess {
+class MetadataServer final : public MetadataServerProcess {
  public:
   MetadataServer() { Start(0); }
   ~MetadataServer() override { Kill(); }
@@ -72,6 +72,13 @@ class MetadataServer final : public StoreProcess {
     kill(pid_, SIGKILL);
     PCHECK(waitpid(pid_, nullptr, 0) == pid_);
     pid_ = -1;
+  }
+  int Terminate() override {
+    kill(pid_, SIGTERM);
+    int status = 0;
+    PCHECK(waitpid(pid_, &status, 0) == pid_);
+    pid_ = -1;
+    return WIFEXITED(status) ? WEXITSTATUS(status) : -1;
   }
   void Restart() override { Start(port_); }
   void Stop() override {
@@ -123,7 +130,7 @@ class MetadataServer final : public StoreProcess {
 
 std::unique_ptr<StoreProcess> StartRedis() { return std::make_unique<Redis>(); }
 
-std::unique_ptr<StoreProcess> StartMetadataServer() {
+std::unique_ptr<MetadataServerProcess> StartMetadataServer() {
   return std::make_unique<MetadataServer>();
 }
 

@@ -28,9 +28,15 @@ class StoreProcess {
   virtual void Empty() = 0;
 };
 
+class MetadataServerProcess : public StoreProcess {
+ public:
+  // SIGTERM; returns what it exits with.
+  virtual int Terminate() = 0;
+};
+
 std::unique_ptr<StoreProcess> StartRedis();
 // //te/metadata:metadata_server, with everything in memory.
-std::unique_ptr<StoreProcess> StartMetadataServer();
+std::unique_ptr<MetadataServerProcess> StartMetadataServer();
 
 }  // namespace te
 

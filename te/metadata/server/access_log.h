@@ -3,7 +3,7 @@
 
 #include <string>
 
-#include "te/metadata/metadata_service.h"
+#include "te/metadata/metadata_access.h"
 
 namespace te::metadata_server {
 

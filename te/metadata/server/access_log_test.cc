@@ -4,7 +4,7 @@
 
 #include "absl/status/status.h"
 #include "gtest/gtest.h"
-#include "te/metadata/metadata_service.h"
+#include "te/metadata/metadata_access.h"
 
 namespace te::metadata_server {
 namespace {

@@ -48,12 +48,15 @@ DEFINE_string(tls_client_ca, Defaults().tls_client_ca,
 DEFINE_int64(max_keys, Defaults().max_keys,
              "keys that the backend memory holds; one more is refused");
 DEFINE_string(max_value, Defaults().max_value,
-              "bytes of a value at most; up to 16M");
+              "bytes of a value that one call puts at most; up to 16M");
 DEFINE_string(max_bytes, Defaults().max_bytes,
               "bytes in keys and values that the backend memory holds");
 DEFINE_int64(max_clients, Defaults().max_clients,
              "connections at a time, and no more than half of ulimit -n; one "
-             "more is closed");
+             "more is closed. An engine that watches others has two");
+DEFINE_int64(max_watches, Defaults().max_watches,
+             "keys and prefixes that all clients together watch; one more is "
+             "refused, and asked for again from time to time");
 DEFINE_int64(
     threads, Defaults().threads,
     "threads that serve; as many calls at a time, one more is refused");
@@ -62,8 +65,10 @@ DEFINE_double(drain, Defaults().drain,
 DEFINE_string(snapshot_file, Defaults().snapshot_file,
               "keeps the backend memory over a restart in this file: written "
               "every few seconds if something has changed, and at the end");
-DEFINE_string(access_log, Defaults().access_log,
-              "none, errors or all: a line of JSON on stderr for each call");
+DEFINE_string(
+    access_log, Defaults().access_log,
+    "none, errors or all: a line of JSON on stderr for each call, and "
+    "for each watch when it begins and when it ends");
 
 namespace te::metadata_server {
 namespace {
@@ -76,8 +81,8 @@ constexpr absl::string_view kIntroduction =
 
 It answers gRPC's health checks (grpc.health.v1) and reflection. SIGTERM,
 SIGHUP and Ctrl-C stop it when the calls in progress have ended, a second one at
-once. Let only hosts that you trust reach the port: gRPC does not hold out
-against those who want to exhaust it.
+once; watches end with the first. Let only hosts that you trust reach the port:
+gRPC does not hold out against those who want to exhaust it.
 
 Exit status: 0, stopped by a signal; 1, something failed, and stderr says what;
 2, a flag is wrong.
@@ -89,8 +94,8 @@ std::string HelpText() {
   std::string text(kIntroduction);
   for (const char* flag :
        {"listen", "backend", "tls_cert", "tls_key", "tls_client_ca", "max_keys",
-        "max_value", "max_bytes", "max_clients", "threads", "drain",
-        "snapshot_file", "access_log"}) {
+        "max_value", "max_bytes", "max_clients", "max_watches", "threads",
+        "drain", "snapshot_file", "access_log"}) {
     absl::StrAppend(&text, program::DescribeFlag(
                                flag, "te/metadata/server/metadata_server.cc"));
   }
@@ -107,6 +112,7 @@ FlagValues ReadFlags() {
           .max_value = FLAGS_max_value,
           .max_bytes = FLAGS_max_bytes,
           .max_clients = FLAGS_max_clients,
+          .max_watches = FLAGS_max_watches,
           .threads = FLAGS_threads,
           .drain = FLAGS_drain,
           .access_log = FLAGS_access_log,

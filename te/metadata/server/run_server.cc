@@ -22,6 +22,7 @@
 #include "te/grpc/server.h"
 #include "te/grpc/tls.h"
 #include "te/metadata/in_process_store.h"
+#include "te/metadata/metadata_access.h"
 #include "te/metadata/metadata_service.h"
 #include "te/metadata/metadata_store.h"
 #include "te/metadata/open_metadata_store.h"
@@ -53,8 +54,10 @@ absl::StatusOr<Backend> OpenBackend(const ServerOptions& options) {
                         OpenMetadataStore(options.store, In(kStartTime)));
     return backend;
   }
-  auto memory = std::make_unique<InProcessStore>(InProcessStoreOptions{
-      .max_keys = options.max_keys, .max_bytes = options.max_bytes});
+  auto memory = std::make_unique<InProcessStore>(
+      InProcessStoreOptions{.max_keys = options.max_keys,
+                            .max_bytes = options.max_bytes,
+                            .max_watches = options.max_watches});
   if (!options.snapshot_file.empty()) {
     TE_ASSIGN_OR_RETURN(backend.keeper,
                         SnapshotKeeper::Create(*memory, options.snapshot_file));
@@ -65,7 +68,10 @@ absl::StatusOr<Backend> OpenBackend(const ServerOptions& options) {
 }
 
 MetadataServiceOptions ServiceOptions(const ServerOptions& options) {
-  MetadataServiceOptions service = {.max_value_bytes = options.max_value_bytes};
+  MetadataServiceOptions service = {
+      .max_value_bytes = options.max_value_bytes,
+      .max_watches = options.max_watches,
+      .max_watch_streams = static_cast<size_t>(options.max_clients)};
   if (options.access_log == AccessLog::kNone) return service;
   const bool all = options.access_log == AccessLog::kAll;
   service.on_access = [all](const MetadataAccess& access) {
@@ -74,7 +80,7 @@ MetadataServiceOptions ServiceOptions(const ServerOptions& options) {
   return service;
 }
 
-// Room for a value, its key, and what protobuf adds.
+// Room for the parts of a value, their key, and what protobuf adds.
 int MessageBytes(const ServerOptions& options) {
   constexpr int kBeside = 1 << 20;
   return static_cast<int>(options.max_value_bytes) + kBeside;
@@ -150,6 +156,7 @@ absl::Status RunServer(const ServerOptions& options, program::StopSignal& stop,
   Maintain(backend);
   stop.Release();
   server->SetServing(false);
+  service.EndWatches();
   server->Shutdown(In(options.drain));
   return backend.keeper == nullptr ? absl::OkStatus() : backend.keeper->Save();
 }

@@ -110,6 +110,9 @@ absl::StatusOr<ServerOptions> ParseOptions(const FlagValues& flags) {
   options.max_bytes = *bytes;
   TE_RETURN_IF_ERROR(CheckRange("max_clients", flags.max_clients, 1, 1 << 20));
   options.max_clients = static_cast<int>(flags.max_clients);
+  TE_RETURN_IF_ERROR(
+      CheckRange("max_watches", flags.max_watches, 1, 10'000'000));
+  options.max_watches = static_cast<uint64_t>(flags.max_watches);
   TE_RETURN_IF_ERROR(CheckRange("threads", flags.threads, 2, 4096));
   options.threads = static_cast<int>(flags.threads);
   TE_ASSIGN_OR_RETURN(options.drain, ParseDrain(flags.drain));

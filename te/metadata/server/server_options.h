@@ -21,7 +21,8 @@ struct FlagValues {
   int64_t max_keys = 100'000;
   std::string max_value = "16M";
   std::string max_bytes = "1G";
-  int64_t max_clients = 1024;
+  int64_t max_clients = 4096;
+  int64_t max_watches = 65536;
   int64_t threads = 64;
   double drain = 10;
   std::string access_log = "none";
@@ -40,6 +41,7 @@ struct ServerOptions {
   uint64_t max_value_bytes = 0;
   uint64_t max_bytes = 0;
   int max_clients = 0;
+  uint64_t max_watches = 0;
   int threads = 0;
   Duration drain = Duration::zero();
   AccessLog access_log = AccessLog::kNone;

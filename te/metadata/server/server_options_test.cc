@@ -38,6 +38,7 @@ TEST(ServerOptionsTest, TakesWhatItIsTold) {
   flags.max_value = "1K";
   flags.max_bytes = "2K";
   flags.max_clients = 6;
+  flags.max_watches = 8;
   flags.threads = 7;
   flags.drain = 0.5;
   flags.access_log = "errors";
@@ -51,6 +52,7 @@ TEST(ServerOptionsTest, TakesWhatItIsTold) {
   EXPECT_EQ(options.max_value_bytes, 1024u);
   EXPECT_EQ(options.max_bytes, 2048u);
   EXPECT_EQ(options.max_clients, 6);
+  EXPECT_EQ(options.max_watches, 8u);
   EXPECT_EQ(options.threads, 7);
   EXPECT_EQ(options.drain, std::chrono::milliseconds(500));
   EXPECT_EQ(options.access_log, AccessLog::kErrors);
@@ -75,6 +77,7 @@ TEST(ServerOptionsTest, NamesTheFlagThatIsWrong) {
       {[](auto& f) { f.max_value = "much"; }, "--max_value: "},
       {[](auto& f) { f.max_bytes = "all"; }, "--max_bytes: "},
       {[](auto& f) { f.max_clients = 0; }, "--max_clients: "},
+      {[](auto& f) { f.max_watches = 0; }, "--max_watches: 0 must be from 1"},
       {[](auto& f) { f.threads = 1; }, "--threads: "},
       {[](auto& f) {
          f.backend = "redis://db";

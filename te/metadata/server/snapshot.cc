@@ -89,9 +89,15 @@ absl::StatusOr<std::string> SerializeSnapshot(const StoreContents& contents) {
   for (const StoreContents::Entry& from : contents.entries) {
     Snapshot::Entry& to = *snapshot.add_entries();
     to.set_key(from.key);
-    to.set_value(from.stored.value);
-    to.set_version(from.stored.version);
+    to.set_version(from.version);
+    to.set_replaced(from.replaced);
     to.set_lease_ms(LeaseMilliseconds(from.lease));
+    for (const auto& [part, version] : from.parts) {
+      Snapshot::Part& part_to = *to.add_parts();
+      part_to.set_number(part.number);
+      part_to.set_bytes(part.bytes);
+      part_to.set_version(version);
+    }
   }
   if (snapshot.ByteSizeLong() > INT_MAX) {
     return absl::ResourceExhaustedError(absl::StrCat(
@@ -121,11 +127,16 @@ absl::StatusOr<StoreContents> ParseSnapshot(absl::string_view bytes) {
   StoreContents contents = {.last_version = snapshot.last_version()};
   contents.entries.reserve(static_cast<size_t>(snapshot.entries_size()));
   for (Snapshot::Entry& from : *snapshot.mutable_entries()) {
-    contents.entries.push_back(
-        {.key = std::move(*from.mutable_key()),
-         .stored = {.value = std::move(*from.mutable_value()),
-                    .version = from.version()},
-         .lease = LeaseFromMilliseconds(from.lease_ms())});
+    StoreContents::Entry& to = contents.entries.emplace_back();
+    to.key = std::move(*from.mutable_key());
+    to.version = from.version();
+    to.replaced = from.replaced();
+    to.lease = LeaseFromMilliseconds(from.lease_ms());
+    for (Snapshot::Part& part : *from.mutable_parts()) {
+      to.parts.push_back({.part = {.number = part.number(),
+                                   .bytes = std::move(*part.mutable_bytes())},
+                          .version = part.version()});
+    }
   }
   return contents;
 }

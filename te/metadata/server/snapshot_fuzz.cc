@@ -23,6 +23,9 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
   const absl::StatusOr<std::string> bytes = SerializeSnapshot(store.Export());
   CHECK(bytes.ok()) << bytes.status();
   const absl::StatusOr<te::StoreContents> again = ParseSnapshot(*bytes);
-  CHECK(again.ok() && *again == *contents) << again.status();
+  CHECK(again.ok()) << again.status();
+  // Apart from the last version: the store goes on from its clock.
+  CHECK(again->entries == contents->entries);
+  CHECK_GE(again->last_version, contents->last_version);
   return 0;
 }

@@ -1,6 +1,7 @@
 #include "te/metadata/server/snapshot_keeper.h"
 
 #include <chrono>
+#include <cstdint>
 #include <filesystem>
 #include <fstream>
 #include <string>
@@ -17,6 +18,7 @@ namespace te::metadata_server {
 namespace {
 
 using ::testing::AllOf;
+using ::testing::Gt;
 using ::testing::HasSubstr;
 
 class SnapshotKeeperTest : public testing::Test {
@@ -32,21 +34,24 @@ TEST_F(SnapshotKeeperTest, TheNextServerGoesOnWhereThisOneEnded) {
   InProcessStore first;
   TE_ASSERT_OK_AND_ASSIGN(const auto keeper,
                           SnapshotKeeper::Create(first, path_));
-  TE_ASSERT_OK(first.Put("a", "1", {}, kNoDeadline));
+  TE_ASSERT_OK(first.Put("a", {{0, "1"}}, {}, kNoDeadline));
   TE_ASSERT_OK_AND_ASSIGN(
       const uint64_t version,
-      first.Put("b", "2", {.lease = std::chrono::seconds(30)}, kNoDeadline));
-  TE_ASSERT_OK(first.Put("c", "3", {}, kNoDeadline));
+      first.Put("b", {{0, "2"}}, {.lease = std::chrono::seconds(30)},
+                kNoDeadline));
+  TE_ASSERT_OK_AND_ASSIGN(const uint64_t gone,
+                          first.Put("c", {{0, "3"}}, {}, kNoDeadline));
   TE_ASSERT_OK(first.Remove("c", std::nullopt, kNoDeadline));
   TE_ASSERT_OK(keeper->Save());
 
   InProcessStore second;
   TE_ASSERT_OK(SnapshotKeeper::Create(second, path_).status());
-  EXPECT_EQ(second.Export(), first.Export());
+  EXPECT_EQ(second.Export().entries, first.Export().entries);
   // Leases are renewed as if nothing had happened, and versions grow on.
   TE_EXPECT_OK(
       second.Renew("b", version, std::chrono::seconds(30), kNoDeadline));
-  EXPECT_THAT(second.Put("c", "4", {}, kNoDeadline), IsOkAndHolds(4u));
+  EXPECT_THAT(second.Put("c", {{0, "4"}}, {}, kNoDeadline),
+              IsOkAndHolds(Gt(gone)));
 }
 
 TEST_F(SnapshotKeeperTest, WritesNothingWhenNothingHasChanged) {
@@ -56,7 +61,7 @@ TEST_F(SnapshotKeeperTest, WritesNothingWhenNothingHasChanged) {
   std::filesystem::remove(path_);
   TE_EXPECT_OK(keeper->Save());
   EXPECT_FALSE(std::filesystem::exists(path_));
-  TE_ASSERT_OK(store.Put("a", "1", {}, kNoDeadline));
+  TE_ASSERT_OK(store.Put("a", {{0, "1"}}, {}, kNoDeadline));
   TE_EXPECT_OK(keeper->Save());
   EXPECT_TRUE(std::filesystem::exists(path_));
 }

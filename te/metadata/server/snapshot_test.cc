@@ -7,11 +7,13 @@
 #include <string>
 
 #include "absl/status/status.h"
+#include "absl/status/statusor.h"
 #include "absl/strings/str_cat.h"
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
 #include "te/base/status_matchers.h"
 #include "te/metadata/in_process_store.h"
+#include "te/metadata/value_part.h"
 
 namespace te::metadata_server {
 namespace {
@@ -19,10 +21,16 @@ namespace {
 using ::testing::HasSubstr;
 
 StoreContents Contents() {
-  return {.entries = {{.key = "a", .stored = {.value = "1", .version = 4}},
-                      {.key = std::string("b\0\xff", 3),
-                       .stored = {.value = "", .version = 7},
-                       .lease = std::chrono::seconds(30)}},
+  return {.entries =
+              {{.key = "a",
+                .version = 4,
+                .replaced = 2,
+                .parts = {{.part = {.number = 0, .bytes = "1"}, .version = 2},
+                          {.part = {.number = 7, .bytes = ""}, .version = 4}}},
+               {.key = std::string("b\0\xff", 3),
+                .version = 7,
+                .replaced = 7,
+                .lease = std::chrono::seconds(30)}},
           .last_version = 9};
 }
 
@@ -68,6 +76,18 @@ TEST_F(SnapshotTest, EachDamagedByteIsNoticed) {
         << i;
     Write(good.substr(0, i));
     EXPECT_FALSE(ReadSnapshot(path_).ok()) << i;
+  }
+}
+
+// Which the fuzz test begins with.
+TEST_F(SnapshotTest, TheExamplesAreGood) {
+  for (const char* name : {"empty", "parts", "target"}) {
+    const absl::StatusOr<StoreContents> contents = ReadSnapshot(
+        absl::StrCat("te/metadata/server/testdata/snapshot/", name));
+    TE_ASSERT_OK(contents) << name;
+    InProcessStore store;
+    TE_EXPECT_OK(store.Import(*contents)) << name;
+    EXPECT_EQ(store.Export().entries, contents->entries) << name;
   }
 }
 
