@@ -11,6 +11,7 @@
 #include <thread>
 #include <utility>
 
+#include "absl/functional/function_ref.h"
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "absl/strings/match.h"
@@ -44,6 +45,22 @@ constexpr Duration kLastPause = std::chrono::milliseconds(200);
 bool IsBusy(const absl::Status& status) {
   return absl::IsResourceExhausted(status) &&
          absl::StrContains(status.message(), "Server Threadpool Exhausted");
+}
+
+// Repeats a call until the server has a thread for it. Until the deadline; then
+// it is UNAVAILABLE.
+absl::Status RetryWhileBusy(MonotonicTime deadline,
+                            absl::FunctionRef<absl::Status()> call) {
+  for (Duration pause = kFirstPause;; pause = std::min(2 * pause, kLastPause)) {
+    const absl::Status status = call();
+    if (!IsBusy(status)) return status;
+    if (RealClock().Now() + pause >= deadline) {
+      return absl::UnavailableError(absl::StrCat(
+          status.message(),
+          "; its threads are busy: give it more, or this call more time"));
+    }
+    std::this_thread::sleep_for(pause);
+  }
 }
 
 // Of an answer to Get; null if a store could give it.
@@ -94,12 +111,15 @@ absl::StatusOr<std::unique_ptr<GrpcStore>> GrpcStore::Create(
   metadata::v1::GetRequest request;
   request.set_key("te/version");
   metadata::v1::GetResponse response;
-  const absl::Status status = store->channel_.Call(
-      "Get", deadline,
-      [&](const std::shared_ptr<grpc::Channel>& channel,
-          grpc::ClientContext& context) {
-        return Metadata::NewStub(channel)->Get(&context, request, &response);
-      });
+  // Not CallOnce: a server that is not there is no reason to wait.
+  const absl::Status status = RetryWhileBusy(deadline, [&] {
+    return store->channel_.Call(
+        "Get", deadline,
+        [&](const std::shared_ptr<grpc::Channel>& channel,
+            grpc::ClientContext& context) {
+          return Metadata::NewStub(channel)->Get(&context, request, &response);
+        });
+  });
   if (!status.ok() && !absl::IsNotFound(status)) {
     return store->Explain("te/version", status);
   }
@@ -138,18 +158,10 @@ absl::Status GrpcStore::Call(const char* name, absl::string_view key,
                              Method<Request, Response> method,
                              const Request& request, MonotonicTime deadline,
                              Response& response) {
-  for (Duration pause = kFirstPause;; pause = std::min(2 * pause, kLastPause)) {
-    const absl::Status status =
-        CallOnce(name, method, request, deadline, response);
-    if (status.ok()) return status;
-    if (!IsBusy(status)) return Explain(key, status);
-    if (RealClock().Now() + pause >= deadline) {
-      return absl::UnavailableError(absl::StrCat(
-          DescribeKey(key), ": ", status.message(),
-          "; its threads are busy: give it more, or this call more time"));
-    }
-    std::this_thread::sleep_for(pause);
-  }
+  const absl::Status status = RetryWhileBusy(deadline, [&] {
+    return CallOnce(name, method, request, deadline, response);
+  });
+  return status.ok() ? status : Explain(key, status);
 }
 
 template <typename Request, typename Response>

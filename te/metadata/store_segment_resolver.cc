@@ -32,8 +32,9 @@
 namespace te {
 namespace {
 
-// Of the parts that are put at once, unless one alone has more: a descriptor may
-// be larger than what a store, or a server with a lower limit, takes in a call.
+// Of the parts that are put at once, unless one alone has more: a descriptor
+// may be larger than what a store, or a server with a lower limit, takes in a
+// call.
 constexpr size_t kPutBytes = size_t{1} << 20;
 static_assert(SegmentDescriptor::kMaxPageBytes <= kPutBytes);
 static_assert(SegmentDescriptor::kMaxHeadBytes <=

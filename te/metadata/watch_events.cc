@@ -62,6 +62,13 @@ absl::Status WatchEvents::AwaitBroken() {
   return event.has_value() ? event->status : absl::OkStatus();
 }
 
+bool WatchEvents::HasChangeOf(absl::string_view key) const {
+  MutexLock lock(mutex_);
+  return std::any_of(events_.begin(), events_.end(), [&](const Event& event) {
+    return event.kind == WatchEvent::Kind::kChanged && event.key == key;
+  });
+}
+
 size_t WatchEvents::count() const {
   MutexLock lock(mutex_);
   return events_.size();

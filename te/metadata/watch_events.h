@@ -35,6 +35,8 @@ class WatchEvents {
   // With what it is broken; OK if it is not.
   absl::Status AwaitBroken();
 
+  // Whether any change of the key was told.
+  bool HasChangeOf(absl::string_view key) const;
   size_t count() const;
 
  private:
