@@ -79,6 +79,8 @@ void WatchHub::Remove(Watch* watch) {
 void WatchHub::Tell(const WatchScope& scope, const WatchEvent& event) {
   const auto found = scopes_.find(scope);
   if (found == scopes_.end()) return;
+  // What comes before kBegun was heard for another scope's sake.
+  if (event.kind == WatchEvent::Kind::kChanged && !found->second.begun) return;
   for (const Watch* watch : found->second.watches) watch->Tell(event);
 }
 

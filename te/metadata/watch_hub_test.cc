@@ -56,12 +56,17 @@ TEST_F(WatchHubTest, TellsWhoAsked) {
   const auto a = Add({.key = "a/1"}, exact);
   const auto b = Add({.key = "a/", .prefix = true}, below);
   const auto c = Add({.key = "b"}, other);
+  // Not begun yet: whoever begins looks anyway.
+  hub_.Change("a/1", 4);
+  hub_.Begin({.key = "a/1"});
+  hub_.Begin({.key = "a/", .prefix = true});
+  hub_.Begin({.key = "b"});
   hub_.Change("a/1", 5);
   hub_.Change("a/2", 6);
   hub_.Change("a", 7);
-  EXPECT_THAT(exact, ElementsAre("a/1=5"));
-  EXPECT_THAT(below, ElementsAre("a/1=5", "a/2=6"));
-  EXPECT_THAT(other, IsEmpty());
+  EXPECT_THAT(exact, ElementsAre("begun", "a/1=5"));
+  EXPECT_THAT(below, ElementsAre("begun", "a/1=5", "a/2=6"));
+  EXPECT_THAT(other, ElementsAre("begun"));
 }
 
 TEST_F(WatchHubTest, ALaterWatchLearnsHowItsScopeStands) {
