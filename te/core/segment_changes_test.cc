@@ -189,11 +189,14 @@ TEST_F(SegmentChangesTest, ARefusalByThePeerIsNewsToo) {
 // it.
 TEST_F(SegmentChangesTest, ASuccessorIsOpenedAndNotFollowed) {
   const Incarnation first = Seen()->incarnation;
+  AwaitCache();
+  int calls = counting_->calls;
   TE_ASSERT_OK(StoreSegmentResolver(store_).Withdraw("server", first, Soon()));
+  Await([&] { return counting_->calls > calls; });
   Node successor;
   StartNode("server", kOptions, successor);
   // The next change of the segment that the client hears of.
-  const int calls = counting_->calls;
+  calls = counting_->calls;
   TE_ASSERT_OK(successor.engine->RegisterMemory(
       {.address = more_.data(), .length = more_.size()}));
   Await([&] { return counting_->calls > calls; });

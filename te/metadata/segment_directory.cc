@@ -62,8 +62,10 @@ SegmentDirectory::Refresh(absl::string_view name, MonotonicTime deadline) {
   std::shared_ptr<const SegmentSnapshot> known;
   bool watched = false;
   uint64_t events = 0;
+  uint64_t begin = 0;
   {
     MutexLock lock(mutex_);
+    begin = ++uses_;
     const auto found = entries_.find(name);
     if (found != entries_.end()) {
       known = found->second.known;
@@ -73,10 +75,7 @@ SegmentDirectory::Refresh(absl::string_view name, MonotonicTime deadline) {
   }
   absl::StatusOr<SegmentSnapshot> read =
       resolver_.Lookup(name, known.get(), deadline);
-  if (!read.ok()) {
-    if (absl::IsNotFound(read.status())) Forget(name);
-    return read.status();
-  }
+  if (!read.ok()) return read.status();
   auto snapshot = std::make_shared<const SegmentSnapshot>(*std::move(read));
   bool is_new = false;
   {
@@ -87,8 +86,8 @@ SegmentDirectory::Refresh(absl::string_view name, MonotonicTime deadline) {
       Entry& entry = found->second;
       entry.used = ++uses_;
       // Otherwise a look-up that began after ours knows better.
-      if (entry.known == nullptr ||
-          entry.known->revision <= snapshot->revision) {
+      if (entry.read < begin) {
+        entry.read = begin;
         entry.known = snapshot;
         entry.current = watched && entry.watched && entry.events == events;
       }
@@ -141,15 +140,6 @@ std::unique_ptr<StoreWatch> SegmentDirectory::EvictOldest() {
   return watch;
 }
 
-void SegmentDirectory::Forget(absl::string_view name) {
-  std::unique_ptr<StoreWatch> watch;
-  MutexLock lock(mutex_);
-  const auto found = entries_.find(name);
-  if (found == entries_.end() || found->second.watch == nullptr) return;
-  watch = std::move(found->second.watch);
-  entries_.erase(found);
-}
-
 void SegmentDirectory::OnEvent(const std::string& name,
                                const WatchEvent& event) {
   {
@@ -158,7 +148,7 @@ void SegmentDirectory::OnEvent(const std::string& name,
     if (found == entries_.end()) return;
     Entry& entry = found->second;
     if (event.kind == WatchEvent::Kind::kChanged &&
-        event.version != MetadataStore::kAbsent && entry.known != nullptr &&
+        event.version != MetadataStore::kAbsent &&
         event.version <= entry.known->revision) {
       return;  // read already
     }

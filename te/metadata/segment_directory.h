@@ -36,10 +36,11 @@ struct SegmentDirectoryOptions {
 // the resolver's watches keep true. Owned by the engine. Thread-safe; no lock
 // is held while the resolver works.
 //
-// A name is watched from its first look-up on. What was read since the watch
-// began and has not been reported changed is current, and is returned without
-// asking anybody. What is not is asked for again, and then only what has
-// changed of it. Resolvers that cannot be watched are asked each time.
+// A name is watched from its first look-up on that has found something, also
+// while it is not published: its segment may come back. What was read since the
+// watch began and has not been reported changed is current, and is returned
+// without asking anybody. What is not is asked for again, and then only what
+// has changed of it. Resolvers that cannot be watched are asked each time.
 class SegmentDirectory {
  public:
   // The resolver is borrowed.
@@ -67,7 +68,7 @@ class SegmentDirectory {
 
  private:
   struct Entry {
-    // What was read last, for asking what has changed; may be null.
+    // What was read last, for asking what has changed.
     std::shared_ptr<const SegmentSnapshot> known;
     bool current = false;
     // Whether the watch tells of changes now.
@@ -75,8 +76,10 @@ class SegmentDirectory {
     // Grows with each event, so that whoever reads knows whether one came
     // meanwhile.
     uint64_t events = 0;
-    // Of the last look-up, by the directory's count.
+    // By the directory's count: the last look-up, and the beginning of that
+    // which read what is known.
     uint64_t used = 0;
+    uint64_t read = 0;
     // Null while a thread is still setting it up.
     std::unique_ptr<StoreWatch> watch;
   };
@@ -85,7 +88,6 @@ class SegmentDirectory {
   void Keep(absl::string_view name,
             std::shared_ptr<const SegmentSnapshot> snapshot)
       ABSL_LOCKS_EXCLUDED(mutex_);
-  void Forget(absl::string_view name) ABSL_LOCKS_EXCLUDED(mutex_);
   void OnEvent(const std::string& name, const WatchEvent& event)
       ABSL_LOCKS_EXCLUDED(mutex_);
   // Returns the watch, to be ended without the lock.

@@ -150,18 +150,24 @@ TEST_F(SegmentDirectoryTest, ErrorsAreNotCached) {
   TE_EXPECT_OK(directory_.Lookup("a", kNoDeadline));
 }
 
-TEST_F(SegmentDirectoryTest, ForgetsWhatIsWithdrawn) {
+TEST_F(SegmentDirectoryTest, GoesOnWatchingWhatIsWithdrawn) {
   const SegmentDescriptor mine = Descriptor("a");
   TE_ASSERT_OK(resolver_.Publish(mine, kNoDeadline));
   Lookup("a");
   Lookup("a");
   TE_ASSERT_OK(resolver_.Withdraw("a", mine.incarnation, kNoDeadline));
-  EXPECT_THAT(directory_.Lookup("a", kNoDeadline),
-              StatusIs(absl::StatusCode::kNotFound));
-  EXPECT_EQ(directory_.size(), 0u);
+  for (int i = 0; i < 2; ++i) {
+    EXPECT_THAT(directory_.Lookup("a", kNoDeadline),
+                StatusIs(absl::StatusCode::kNotFound));
+  }
+  changed_.clear();
   const SegmentDescriptor successor = Descriptor("a");
   TE_ASSERT_OK(resolver_.Publish(successor, kNoDeadline));
+  EXPECT_THAT(changed_, ElementsAre("a"));
   EXPECT_EQ(*Lookup("a"), successor);
+  const int lookups = resolver_.lookups;
+  EXPECT_EQ(*Lookup("a"), successor);
+  EXPECT_EQ(resolver_.lookups, lookups);
 }
 
 TEST_F(SegmentDirectoryTest, IsBoundedAndKeepsWhatWasUsedLast) {
