@@ -15,13 +15,19 @@ namespace te {
 namespace {
 
 // Waits until poll reports `events`, or an error, which the next call shows.
-absl::Status Await(int fd, int16_t events, MonotonicTime deadline) {
+absl::Status Await(int fd, int16_t events, MonotonicTime deadline,
+                   int interrupt) {
   for (;;) {
     const Duration left = TimeUntil(deadline, RealClock().Now());
     const auto timeout = std::min<int64_t>(
         std::chrono::ceil<std::chrono::milliseconds>(left).count(), INT_MAX);
-    pollfd poller = {.fd = fd, .events = events, .revents = 0};
-    const int ready = poll(&poller, 1, static_cast<int>(timeout));
+    // One that is negative is not looked at.
+    pollfd pollers[] = {{.fd = fd, .events = events, .revents = 0},
+                        {.fd = interrupt, .events = POLLIN, .revents = 0}};
+    const int ready = poll(pollers, 2, static_cast<int>(timeout));
+    if (ready > 0 && pollers[1].revents != 0) {
+      return absl::CancelledError("nobody waits for it any more");
+    }
     if (ready > 0) return absl::OkStatus();
     if (ready == 0) return absl::DeadlineExceededError("no answer in time");
     if (errno != EINTR) return ErrnoToStatus(errno, "poll failed");
@@ -35,10 +41,10 @@ absl::Status Unavailable(int errnum, absl::string_view what) {
 }  // namespace
 
 absl::Status ConnectSocket(int fd, const sockaddr* address, socklen_t length,
-                           MonotonicTime deadline) {
+                           MonotonicTime deadline, int interrupt) {
   if (connect(fd, address, length) == 0) return absl::OkStatus();
   if (errno != EINPROGRESS) return Unavailable(errno, "connect");
-  TE_RETURN_IF_ERROR(Await(fd, POLLOUT, deadline));
+  TE_RETURN_IF_ERROR(Await(fd, POLLOUT, deadline, interrupt));
   int error = 0;
   socklen_t size = sizeof(error);
   getsockopt(fd, SOL_SOCKET, SO_ERROR, &error, &size);
@@ -46,13 +52,13 @@ absl::Status ConnectSocket(int fd, const sockaddr* address, socklen_t length,
 }
 
 absl::Status SendAll(int fd, absl::Span<const std::byte> data,
-                     MonotonicTime deadline) {
+                     MonotonicTime deadline, int interrupt) {
   while (!data.empty()) {
     const ssize_t sent = send(fd, data.data(), data.size(), MSG_NOSIGNAL);
     if (sent >= 0) {
       data.remove_prefix(static_cast<size_t>(sent));
     } else if (errno == EAGAIN) {
-      TE_RETURN_IF_ERROR(Await(fd, POLLOUT, deadline));
+      TE_RETURN_IF_ERROR(Await(fd, POLLOUT, deadline, interrupt));
     } else if (errno != EINTR) {
       return Unavailable(errno, "send");
     }
@@ -61,7 +67,7 @@ absl::Status SendAll(int fd, absl::Span<const std::byte> data,
 }
 
 absl::StatusOr<size_t> ReceiveSome(int fd, absl::Span<std::byte> data,
-                                   MonotonicTime deadline) {
+                                   MonotonicTime deadline, int interrupt) {
   for (;;) {
     const ssize_t got = recv(fd, data.data(), data.size(), 0);
     if (got > 0) return static_cast<size_t>(got);
@@ -69,7 +75,7 @@ absl::StatusOr<size_t> ReceiveSome(int fd, absl::Span<std::byte> data,
       return absl::UnavailableError("the peer has closed the connection");
     }
     if (errno == EAGAIN) {
-      TE_RETURN_IF_ERROR(Await(fd, POLLIN, deadline));
+      TE_RETURN_IF_ERROR(Await(fd, POLLIN, deadline, interrupt));
     } else if (errno != EINTR) {
       return Unavailable(errno, "recv");
     }

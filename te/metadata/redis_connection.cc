@@ -13,7 +13,6 @@
 #include <utility>
 #include <vector>
 
-#include "absl/cleanup/cleanup.h"
 #include "absl/strings/escaping.h"
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
@@ -21,25 +20,32 @@
 #include "te/base/socket_address.h"
 #include "te/base/socket_io.h"
 #include "te/base/status_macros.h"
-#include "te/metadata/metadata_store.h"
 
 namespace te {
 namespace {
 
-// No reply to what we ask is longer: a value with its version, or one page of
-// keys. What sends more is no server of ours.
-constexpr size_t kMaxReplyBytes = MetadataStore::kMaxValueBytes + (4 << 20);
-
 // Scripts need those of the commands that they call.
 constexpr char kPermissions[] =
-    "the user needs ~te/* +select +script +evalsha +eval +get +getrange +set "
-    "+incr +pexpire +persist +del +scan";
+    "the user needs ~te/* &te/changed/* +select +script +evalsha +eval +hget "
+    "+hmget +hset +hstrlen +exists +del +pexpire +persist +getset +time +scan "
+    "+publish +subscribe +psubscribe +unsubscribe +punsubscribe +ping";
+
+// In the protocol's words.
+void AppendCommand(std::string& bytes,
+                   absl::Span<const absl::string_view> command) {
+  absl::StrAppend(&bytes, "*", command.size(), "\r\n");
+  for (const absl::string_view word : command) {
+    absl::StrAppend(&bytes, "$", word.size(), "\r\n", word, "\r\n");
+  }
+}
 
 absl::StatusOr<UniqueFd> ConnectTo(int family, const sockaddr* address,
-                                   socklen_t length, MonotonicTime deadline) {
+                                   socklen_t length, MonotonicTime deadline,
+                                   int interrupt) {
   UniqueFd fd(socket(family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0));
   if (!fd.valid()) return ErrnoToStatus(errno, "cannot make a socket");
-  TE_RETURN_IF_ERROR(ConnectSocket(fd.get(), address, length, deadline));
+  TE_RETURN_IF_ERROR(
+      ConnectSocket(fd.get(), address, length, deadline, interrupt));
   return fd;
 }
 
@@ -60,15 +66,15 @@ absl::Status NoticeDeath(int fd) {
 }
 
 absl::StatusOr<UniqueFd> ConnectUnix(const std::string& path,
-                                     MonotonicTime deadline) {
+                                     MonotonicTime deadline, int interrupt) {
   sockaddr_un address = {.sun_family = AF_UNIX, .sun_path = {}};
   path.copy(address.sun_path, sizeof(address.sun_path) - 1);
   return ConnectTo(AF_UNIX, reinterpret_cast<const sockaddr*>(&address),
-                   sizeof(address), deadline);
+                   sizeof(address), deadline, interrupt);
 }
 
 absl::StatusOr<UniqueFd> ConnectTcp(const RedisAddress& address,
-                                    MonotonicTime deadline) {
+                                    MonotonicTime deadline, int interrupt) {
   TE_ASSIGN_OR_RETURN(
       const std::vector<SocketAddress> candidates,
       SocketAddress::Resolve(address.host, address.port, deadline));
@@ -79,8 +85,9 @@ absl::StatusOr<UniqueFd> ConnectTcp(const RedisAddress& address,
     const MonotonicTime share =
         DeadlineAfter(now, TimeUntil(deadline, now) / (candidates.size() - i));
     const SocketAddress& candidate = candidates[i];
-    absl::StatusOr<UniqueFd> fd = ConnectTo(
-        candidate.family(), candidate.data(), candidate.length(), share);
+    absl::StatusOr<UniqueFd> fd =
+        ConnectTo(candidate.family(), candidate.data(), candidate.length(),
+                  share, interrupt);
     if (fd.ok()) {
       TE_RETURN_IF_ERROR(NoticeDeath(fd->get()));
       return fd;
@@ -141,10 +148,11 @@ absl::Status RedisErrorStatus(const redisReply& reply) {
 }
 
 absl::StatusOr<std::unique_ptr<RedisConnection>> RedisConnection::Open(
-    const RedisAddress& address, MonotonicTime deadline) {
+    const RedisAddress& address, MonotonicTime deadline, int interrupt) {
   absl::StatusOr<UniqueFd> socket =
-      address.unix_path.empty() ? ConnectTcp(address, deadline)
-                                : ConnectUnix(address.unix_path, deadline);
+      address.unix_path.empty()
+          ? ConnectTcp(address, deadline, interrupt)
+          : ConnectUnix(address.unix_path, deadline, interrupt);
   if (!socket.ok()) {
     return Prefix(address,
                   absl::Status(socket.status().code(),
@@ -153,14 +161,14 @@ absl::StatusOr<std::unique_ptr<RedisConnection>> RedisConnection::Open(
                                             "there?")));
   }
   std::unique_ptr<RedisConnection> connection(
-      new RedisConnection(*std::move(socket)));
+      new RedisConnection(*std::move(socket), interrupt));
   const absl::Status status = connection->LogIn(address, deadline);
   if (!status.ok()) return Prefix(address, status);
   return connection;
 }
 
-RedisConnection::RedisConnection(UniqueFd socket)
-    : socket_(std::move(socket)), reader_(redisReaderCreate()) {}
+RedisConnection::RedisConnection(UniqueFd socket, int interrupt)
+    : socket_(std::move(socket)), interrupt_(interrupt) {}
 
 absl::Status RedisConnection::LogIn(const RedisAddress& address,
                                     MonotonicTime deadline) {
@@ -182,48 +190,72 @@ absl::Status RedisConnection::LogIn(const RedisAddress& address,
 
 absl::StatusOr<RedisReply> RedisConnection::Call(
     absl::Span<const absl::string_view> command, MonotonicTime deadline) {
-  TE_RETURN_IF_ERROR(Send(command, deadline));
+  std::string bytes;
+  AppendCommand(bytes, command);
+  TE_RETURN_IF_ERROR(SendBytes(bytes, deadline));
   return Receive(deadline);
 }
 
-absl::Status RedisConnection::Send(absl::Span<const absl::string_view> command,
-                                   MonotonicTime deadline) {
-  std::vector<const char*> words;
-  std::vector<size_t> lengths;
-  for (const absl::string_view word : command) {
-    words.push_back(word.data());
-    lengths.push_back(word.size());
+std::vector<absl::StatusOr<RedisReply>> RedisConnection::CallMany(
+    absl::Span<const RedisCommand> commands, MonotonicTime deadline) {
+  absl::Status status = Send(commands, deadline);
+  std::vector<absl::StatusOr<RedisReply>> replies;
+  replies.reserve(commands.size());
+  for (size_t i = 0; i < commands.size(); ++i) {
+    if (!status.ok()) {
+      replies.emplace_back(status);
+      continue;
+    }
+    replies.push_back(Receive(deadline));
+    status = replies.back().status();
   }
-  char* bytes = nullptr;
-  const int length = redisFormatCommandArgv(
-      &bytes, static_cast<int>(words.size()), words.data(), lengths.data());
-  if (length < 0) return absl::ResourceExhaustedError("out of memory");
-  const absl::Cleanup free_bytes = [bytes] { redisFreeCommand(bytes); };
-  return SendAll(socket_.get(),
-                 absl::MakeConstSpan(reinterpret_cast<std::byte*>(bytes),
-                                     static_cast<size_t>(length)),
-                 deadline);
+  return replies;
+}
+
+absl::Status RedisConnection::Send(absl::Span<const RedisCommand> commands,
+                                   MonotonicTime deadline) {
+  std::string bytes;
+  for (const RedisCommand& command : commands) AppendCommand(bytes, command);
+  return SendBytes(bytes, deadline);
+}
+
+absl::Status RedisConnection::SendBytes(absl::string_view bytes,
+                                        MonotonicTime deadline) {
+  return SendAll(
+      socket_.get(),
+      absl::MakeConstSpan(reinterpret_cast<const std::byte*>(bytes.data()),
+                          bytes.size()),
+      deadline, interrupt_);
 }
 
 absl::StatusOr<RedisReply> RedisConnection::Receive(MonotonicTime deadline) {
   std::array<std::byte, 64 << 10> some;
   for (;;) {
-    void* reply = nullptr;
-    if (redisReaderGetReply(reader_.get(), &reply) != REDIS_OK) {
-      return absl::DataLossError(absl::StrCat(
-          "no answer of a Redis server: ", absl::CHexEscape(reader_->errstr)));
-    }
-    if (reply != nullptr) return RedisReply(static_cast<redisReply*>(reply));
-    if (reader_->len > kMaxReplyBytes) {
-      return absl::DataLossError("a longer answer than was asked for");
-    }
+    TE_ASSIGN_OR_RETURN(RedisReply reply, reader_.Next());
+    if (reply != nullptr) return reply;
     TE_ASSIGN_OR_RETURN(
         const size_t got,
-        ReceiveSome(socket_.get(), absl::MakeSpan(some), deadline));
-    if (redisReaderFeed(reader_.get(), reinterpret_cast<char*>(some.data()),
-                        got) != REDIS_OK) {
-      return absl::ResourceExhaustedError("out of memory");
+        ReceiveSome(socket_.get(), absl::MakeSpan(some), deadline, interrupt_));
+    TE_RETURN_IF_ERROR(reader_.Feed(absl::MakeConstSpan(some).first(got)));
+  }
+}
+
+absl::StatusOr<RedisReply> RedisConnection::TryReceive() {
+  std::array<std::byte, 64 << 10> some;
+  for (;;) {
+    TE_ASSIGN_OR_RETURN(RedisReply reply, reader_.Next());
+    if (reply != nullptr) return reply;
+    const ssize_t got = recv(socket_.get(), some.data(), some.size(), 0);
+    if (got < 0 && errno == EINTR) continue;
+    if (got < 0 && errno == EAGAIN) return RedisReply();
+    if (got < 0) {
+      return absl::UnavailableError(ErrnoToStatus(errno, "recv").message());
     }
+    if (got == 0) {
+      return absl::UnavailableError("the peer has closed the connection");
+    }
+    TE_RETURN_IF_ERROR(reader_.Feed(
+        absl::MakeConstSpan(some).first(static_cast<size_t>(got))));
   }
 }
 

@@ -1,104 +1,54 @@
 #include "te/metadata/redis_store.h"
 
 #include <algorithm>
-#include <chrono>
-#include <thread>
+#include <iterator>
+#include <memory>
+#include <optional>
+#include <string>
 #include <utility>
+#include <vector>
 
-#include "absl/cleanup/cleanup.h"
+#include "absl/status/status.h"
 #include "absl/strings/match.h"
 #include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
-#include "absl/strings/str_format.h"
+#include "glog/logging.h"
 #include "te/base/status_macros.h"
+#include "te/metadata/redis_scripts.h"
+#include "te/metadata/redis_value.h"
 
 namespace te {
 namespace {
 
-// What stands under a key: "te1:", the version in kVersionDigits, ":", value.
-constexpr absl::string_view kMagic = "te1:";
-constexpr size_t kVersionDigits = 20;
-constexpr size_t kHeaderBytes = kMagic.size() + kVersionDigits + 1;
-
-constexpr absl::string_view kCounterKey = "te/version";
+constexpr absl::string_view kVersionKey = "te/version";
 constexpr absl::string_view kAnyVersion = "any";
 
-// Of a script: the present version, "0" where there is none. Versions are
-// strings of one length, since Lua's numbers are doubles.
-#define TE_LUA_PRESENT                                               \
-  "local head = redis.call('GETRANGE', KEYS[1], 0, 24) "             \
-  "local present = '0' "                                             \
-  "if head ~= '' then "                                              \
-  "  present = string.match(head, '^te1:(%d+):$') "                  \
-  "  if not present then return redis.error_reply('TEFOREIGN') end " \
-  "end "                                                             \
-  "if ARGV[1] ~= 'any' and ARGV[1] ~= present then "                 \
-  "  return {0, present} "                                           \
-  "end "
+// Keys that are asked for in one round trip.
+constexpr size_t kKeysAtOnce = 256;
 
-// Arguments: expected version, milliseconds of lease, value.
-constexpr absl::string_view kPut = TE_LUA_PRESENT
-    "local next = string.format('%020.0f', redis.call('INCR', KEYS[2])) "
-    "local value = 'te1:' .. next .. ':' .. ARGV[3] "
-    "if ARGV[2] == '0' then redis.call('SET', KEYS[1], value) "
-    "else redis.call('SET', KEYS[1], value, 'PX', ARGV[2]) end "
-    "return {1, next}";
-
-// Arguments: version, milliseconds of lease.
-constexpr absl::string_view kRenew = TE_LUA_PRESENT
-    "if ARGV[2] == '0' then redis.call('PERSIST', KEYS[1]) "
-    "else redis.call('PEXPIRE', KEYS[1], ARGV[2]) end "
-    "return {1, present}";
-
-// Arguments: expected version.
-constexpr absl::string_view kRemove = TE_LUA_PRESENT
-    "if present == '0' then return {0, present} end "
-    "redis.call('DEL', KEYS[1]) "
-    "return {1, present}";
-
-#undef TE_LUA_PRESENT
-
-constexpr Duration kFirstPause = std::chrono::milliseconds(5);
-constexpr Duration kLongestPause = std::chrono::milliseconds(500);
-
-std::string VersionText(std::optional<uint64_t> version) {
+std::string ExpectedText(std::optional<uint64_t> version) {
   if (!version.has_value()) return std::string(kAnyVersion);
   if (*version == MetadataStore::kAbsent) return "0";
-  return absl::StrFormat("%020d", *version);
+  return RedisVersionText(*version);
 }
 
 std::string LeaseText(Duration lease) {
   return absl::StrCat(LeaseMilliseconds(lease));
 }
 
-absl::string_view Text(const redisReply& reply) {
-  return absl::string_view(reply.str, reply.len);
-}
-
-absl::Status Foreign(absl::string_view key) {
-  return absl::DataLossError(absl::StrCat(
-      DescribeKey(key),
-      " holds something that te has not put there; remove the key, or use "
-      "another database"));
-}
-
-absl::Status UnexpectedReply(absl::string_view key) {
-  return absl::DataLossError(absl::StrCat(
-      DescribeKey(key), ": the Redis server answered in an unknown way"));
-}
-
-absl::StatusOr<StoredValue> ReadStored(absl::string_view key,
-                                       absl::string_view bytes) {
-  StoredValue stored;
-  if (bytes.size() < kHeaderBytes || !absl::StartsWith(bytes, kMagic) ||
-      bytes[kHeaderBytes - 1] != ':' ||
-      !absl::SimpleAtoi(bytes.substr(kMagic.size(), kVersionDigits),
-                        &stored.version) ||
-      stored.version == MetadataStore::kAbsent) {
-    return Foreign(key);
+// With the key, and with the errors of the server as statuses.
+absl::StatusOr<RedisReply> Explained(absl::string_view key,
+                                     absl::StatusOr<RedisReply> reply) {
+  absl::Status status = reply.status();
+  if (reply.ok() && (*reply)->type == REDIS_REPLY_ERROR) {
+    if (absl::StrContains(RedisText(**reply), "TEFOREIGN")) {
+      return RedisForeign(key);
+    }
+    status = RedisErrorStatus(**reply);
   }
-  stored.value = std::string(bytes.substr(kHeaderBytes));
-  return stored;
+  if (status.ok()) return reply;
+  return absl::Status(status.code(),
+                      absl::StrCat(DescribeKey(key), ": ", status.message()));
 }
 
 // The pattern of SCAN that matches what begins with `prefix`.
@@ -111,6 +61,41 @@ std::string PatternOf(absl::string_view prefix) {
   return pattern + '*';
 }
 
+// Keeps the first keys of a page, sorted. SCAN may show a key twice.
+void CutToPage(KeyList& list) {
+  std::vector<std::string>& keys = list.keys;
+  std::sort(keys.begin(), keys.end());
+  keys.erase(std::unique(keys.begin(), keys.end()), keys.end());
+  size_t bytes = 0;
+  auto end = keys.begin();
+  for (; end != keys.end() && bytes < kListBytes; ++end) bytes += end->size();
+  if (end == keys.end()) return;
+  list.more = true;
+  keys.erase(end, keys.end());
+}
+
+// Adds the keys of an answer to SCAN that belong into the list to it; returns
+// where to go on.
+absl::StatusOr<std::string> ReadScan(absl::string_view prefix,
+                                     absl::string_view after,
+                                     const redisReply& reply,
+                                     std::vector<std::string>& keys) {
+  if (reply.type != REDIS_REPLY_ARRAY || reply.elements != 2 ||
+      reply.element[0]->type != REDIS_REPLY_STRING ||
+      reply.element[1]->type != REDIS_REPLY_ARRAY) {
+    return RedisUnexpectedReply(prefix);
+  }
+  const redisReply& page = *reply.element[1];
+  for (size_t i = 0; i < page.elements; ++i) {
+    if (page.element[i]->type != REDIS_REPLY_STRING) {
+      return RedisUnexpectedReply(prefix);
+    }
+    const absl::string_view key = RedisText(*page.element[i]);
+    if (key > after && absl::StartsWith(key, prefix)) keys.emplace_back(key);
+  }
+  return std::string(RedisText(*reply.element[0]));
+}
+
 }  // namespace
 
 absl::StatusOr<std::unique_ptr<RedisStore>> RedisStore::Create(
@@ -121,22 +106,29 @@ absl::StatusOr<std::unique_ptr<RedisStore>> RedisStore::Create(
   }
   TE_ASSIGN_OR_RETURN(std::unique_ptr<RedisConnection> connection,
                       RedisConnection::Open(address, deadline));
-  std::unique_ptr<RedisStore> store(new RedisStore(address, options));
-  for (Script* script : {&store->put_, &store->renew_, &store->remove_}) {
+  TE_ASSIGN_OR_RETURN(std::unique_ptr<RedisSubscriber> subscriber,
+                      RedisSubscriber::Create(address, options.watches));
+  std::unique_ptr<RedisStore> store(
+      new RedisStore(address, options, std::move(subscriber)));
+  for (Script* script :
+       {&store->put_, &store->renew_, &store->remove_, &store->get_}) {
     TE_RETURN_IF_ERROR(store->Load(*script, *connection, deadline));
   }
-  MutexLock lock(store->mutex_);
-  store->idle_.push_back(std::move(connection));
+  store->pool_.Add(std::move(connection));
   return store;
 }
 
 RedisStore::RedisStore(const RedisAddress& address,
-                       const RedisStoreOptions& options)
-    : address_(address), options_(options) {
-  put_.source = kPut;
-  renew_.source = kRenew;
-  remove_.source = kRemove;
-}
+                       const RedisStoreOptions& options,
+                       std::unique_ptr<RedisSubscriber> subscriber)
+    : address_(address),
+      channel_prefix_(RedisChannelPrefix(address.database)),
+      put_{.source = RedisPutScript(), .sha = ""},
+      renew_{.source = RedisRenewScript(), .sha = ""},
+      remove_{.source = RedisRemoveScript(), .sha = ""},
+      get_{.source = RedisGetScript(), .sha = ""},
+      pool_(address, options.max_connections),
+      subscriber_(std::move(subscriber)) {}
 
 absl::Status RedisStore::Load(Script& script, RedisConnection& connection,
                               MonotonicTime deadline) const {
@@ -148,24 +140,32 @@ absl::Status RedisStore::Load(Script& script, RedisConnection& connection,
     return absl::DataLossError(absl::StrCat(
         address_.ToString(), " did not take a script; is it Redis?"));
   }
-  script.sha = std::string(Text(*reply));
+  script.sha = std::string(RedisText(*reply));
   return absl::OkStatus();
 }
 
 absl::StatusOr<uint64_t> RedisStore::Put(absl::string_view key,
-                                         absl::string_view value,
+                                         absl::Span<const ValuePartView> parts,
                                          const PutOptions& options,
                                          MonotonicTime deadline) {
   TE_RETURN_IF_ERROR(ValidateCall(key, RealClock().Now(), deadline));
-  TE_RETURN_IF_ERROR(ValidateValue(key, value));
+  TE_RETURN_IF_ERROR(ValidateParts(key, parts));
   TE_RETURN_IF_ERROR(ValidateLease(key, options.lease));
+  const std::string expected = ExpectedText(options.expected_version);
+  const std::string lease = LeaseText(options.lease);
+  std::vector<std::string> numbers;
+  numbers.reserve(parts.size());  // they are pointed into
+  RedisCommand arguments = {expected, lease, channel_prefix_,
+                            options.replace ? "1" : "0"};
+  for (const ValuePartView& part : parts) {
+    arguments.push_back(numbers.emplace_back(absl::StrCat(part.number)));
+    arguments.push_back(part.bytes);
+  }
   TE_ASSIGN_OR_RETURN(const Outcome outcome,
-                      Run(put_, key,
-                          {VersionText(options.expected_version),
-                           LeaseText(options.lease), value},
-                          deadline));
+                      Change(put_, key, arguments, deadline));
   if (outcome.changed) return outcome.version;
-  return VersionMismatch(key, outcome.version, *options.expected_version);
+  return VersionMismatch(key, outcome.version,
+                         options.expected_version.value_or(kAbsent));
 }
 
 absl::Status RedisStore::Renew(absl::string_view key, uint64_t version,
@@ -174,51 +174,10 @@ absl::Status RedisStore::Renew(absl::string_view key, uint64_t version,
   TE_RETURN_IF_ERROR(ValidateLease(key, lease));
   TE_ASSIGN_OR_RETURN(
       const Outcome outcome,
-      Run(renew_, key, {VersionText(version), LeaseText(lease)}, deadline));
+      Change(renew_, key, {ExpectedText(version), LeaseText(lease)}, deadline));
   if (outcome.changed) return absl::OkStatus();
   if (outcome.version == kAbsent) return KeyNotFound(key);
   return VersionMismatch(key, outcome.version, version);
-}
-
-absl::StatusOr<StoredValue> RedisStore::Get(absl::string_view key,
-                                            MonotonicTime deadline) {
-  TE_RETURN_IF_ERROR(ValidateCall(key, RealClock().Now(), deadline));
-  TE_ASSIGN_OR_RETURN(const RedisReply reply,
-                      Call(key, {"GET", key}, deadline));
-  if (reply->type == REDIS_REPLY_NIL) return KeyNotFound(key);
-  if (reply->type != REDIS_REPLY_STRING) return UnexpectedReply(key);
-  return ReadStored(key, Text(*reply));
-}
-
-absl::StatusOr<std::vector<std::string>> RedisStore::List(
-    absl::string_view prefix, MonotonicTime deadline) {
-  TE_RETURN_IF_ERROR(ValidateCall(prefix, RealClock().Now(), deadline));
-  const std::string pattern = PatternOf(prefix);
-  std::vector<std::string> keys;
-  std::string cursor = "0";
-  do {
-    TE_ASSIGN_OR_RETURN(
-        const RedisReply reply,
-        Call(prefix, {"SCAN", cursor, "MATCH", pattern, "COUNT", "1000"},
-             deadline));
-    if (reply->type != REDIS_REPLY_ARRAY || reply->elements != 2 ||
-        reply->element[0]->type != REDIS_REPLY_STRING ||
-        reply->element[1]->type != REDIS_REPLY_ARRAY) {
-      return UnexpectedReply(prefix);
-    }
-    cursor = std::string(Text(*reply->element[0]));
-    const redisReply& page = *reply->element[1];
-    for (size_t i = 0; i < page.elements; ++i) {
-      if (page.element[i]->type != REDIS_REPLY_STRING) {
-        return UnexpectedReply(prefix);
-      }
-      keys.emplace_back(Text(*page.element[i]));
-    }
-  } while (cursor != "0");
-  // SCAN may show a key twice.
-  std::sort(keys.begin(), keys.end());
-  keys.erase(std::unique(keys.begin(), keys.end()), keys.end());
-  return keys;
 }
 
 absl::Status RedisStore::Remove(absl::string_view key,
@@ -227,129 +186,227 @@ absl::Status RedisStore::Remove(absl::string_view key,
   TE_RETURN_IF_ERROR(ValidateCall(key, RealClock().Now(), deadline));
   TE_ASSIGN_OR_RETURN(
       const Outcome outcome,
-      Run(remove_, key, {VersionText(expected_version)}, deadline));
+      Change(remove_, key, {ExpectedText(expected_version), channel_prefix_},
+             deadline));
   if (outcome.changed) return absl::OkStatus();
   const uint64_t expected = expected_version.value_or(kAbsent);
   if (expected == outcome.version) return KeyNotFound(key);
   return VersionMismatch(key, outcome.version, expected);
 }
 
-absl::StatusOr<RedisStore::Outcome> RedisStore::Run(const Script& script,
-                                                    absl::string_view key,
-                                                    Words arguments,
-                                                    MonotonicTime deadline) {
-  std::vector<absl::string_view> command = {"EVALSHA", script.sha, "2", key,
-                                            kCounterKey};
-  command.insert(command.end(), arguments.begin(), arguments.end());
-  absl::StatusOr<RedisReply> reply = Call(key, command, deadline);
-  if (absl::IsFailedPrecondition(reply.status())) {
-    // The server has been restarted. This makes it learn the script anew.
-    command[0] = "EVAL";
-    command[1] = script.source;
-    reply = Call(key, command, deadline);
+absl::StatusOr<StoredValue> RedisStore::Get(absl::string_view key,
+                                            const GetOptions& options,
+                                            MonotonicTime deadline) {
+  return std::move(Fetch({key}, options, deadline).front());
+}
+
+std::vector<absl::StatusOr<StoredValue>> RedisStore::GetMany(
+    absl::Span<const std::string> keys, const GetOptions& options,
+    MonotonicTime deadline) {
+  const std::vector<absl::string_view> views(keys.begin(), keys.end());
+  return Fetch(views, options, deadline);
+}
+
+RedisStore::Values RedisStore::Fetch(Words keys, const GetOptions& options,
+                                     MonotonicTime deadline) {
+  Values values(keys.size());
+  std::vector<size_t> places;
+  const MonotonicTime now = RealClock().Now();
+  for (size_t i = 0; i < keys.size(); ++i) {
+    const absl::Status status = ValidateCall(keys[i], now, deadline);
+    if (status.ok()) {
+      places.push_back(i);
+    } else {
+      values[i] = status;
+    }
   }
-  if (!reply.ok()) return reply.status();
-  return ReadOutcome(key, **reply);
+  // Most values have one part, which needs no script.
+  if (options.since == 0 && options.first_part == 0) {
+    places = FetchFirstParts(keys, places, deadline, values);
+  }
+  FetchParts(keys, places, options, deadline, values);
+  return values;
+}
+
+// Returns the places whose values need more.
+std::vector<size_t> RedisStore::FetchFirstParts(Words keys,
+                                                absl::Span<const size_t> places,
+                                                MonotonicTime deadline,
+                                                Values& values) {
+  std::vector<absl::string_view> names;
+  std::vector<RedisCommand> commands;
+  for (const size_t place : places) {
+    names.push_back(keys[place]);
+    commands.push_back({"HMGET", keys[place], "head", "p0"});
+  }
+  std::vector<size_t> unfinished;
+  Call(names, commands, kKeysAtOnce, deadline,
+       [&](size_t i, const absl::StatusOr<RedisReply>& reply) {
+         absl::StatusOr<StoredValue>& value = values[places[i]];
+         if (!reply.ok()) {
+           value = reply.status();
+           return;
+         }
+         absl::StatusOr<std::optional<StoredValue>> first =
+             ReadRedisFirstPart(names[i], **reply);
+         if (!first.ok()) {
+           value = first.status();
+         } else if (first->has_value()) {
+           value = **std::move(first);
+         } else {
+           unfinished.push_back(places[i]);
+         }
+       });
+  return unfinished;
+}
+
+void RedisStore::FetchParts(Words keys, absl::Span<const size_t> places,
+                            const GetOptions& options, MonotonicTime deadline,
+                            Values& values) {
+  const size_t bytes = std::min(options.max_bytes, kMaxValueBytes);
+  std::vector<absl::string_view> names;
+  for (const size_t place : places) names.push_back(keys[place]);
+  // Not more than one large answer at once, which the server has to hold.
+  const size_t at_once =
+      std::min(kMaxValueBytes / std::max<size_t>(bytes, 1), kKeysAtOnce);
+  Run(get_, names,
+      {RedisVersionText(options.since), absl::StrCat(options.first_part),
+       absl::StrCat(bytes)},
+      at_once, deadline,
+      [&](size_t i, const absl::StatusOr<RedisReply>& reply) {
+        values[places[i]] = reply.ok()
+                                ? ReadRedisParts(names[i], **reply, options)
+                                : reply.status();
+      });
+}
+
+absl::StatusOr<KeyList> RedisStore::List(absl::string_view prefix,
+                                         absl::string_view after,
+                                         MonotonicTime deadline) {
+  TE_RETURN_IF_ERROR(ValidateCall(prefix, RealClock().Now(), deadline));
+  const std::string pattern = PatternOf(prefix);
+  KeyList list;
+  size_t bytes = 0;  // in about as many keys as are in the list
+  absl::StatusOr<std::string> cursor = "0";
+  do {
+    const std::string begin = *cursor;
+    std::vector<std::string> keys;
+    Call({prefix},
+         {{"SCAN", begin, "MATCH", pattern, "COUNT", "1000", "TYPE", "hash"}},
+         1, deadline, [&](size_t, const absl::StatusOr<RedisReply>& reply) {
+           if (reply.ok()) {
+             cursor = ReadScan(prefix, after, **reply, keys);
+           } else {
+             cursor = reply.status();
+           }
+         });
+    TE_RETURN_IF_ERROR(cursor.status());
+    for (const std::string& key : keys) bytes += key.size();
+    std::move(keys.begin(), keys.end(), std::back_inserter(list.keys));
+    if (bytes < 4 * kListBytes) continue;
+    CutToPage(list);
+    bytes = kListBytes;
+  } while (*cursor != "0");
+  CutToPage(list);
+  return list;
+}
+
+absl::StatusOr<std::unique_ptr<StoreWatch>> RedisStore::Watch(
+    const WatchScope& scope, WatchCallback on_event) {
+  return subscriber_->Watch(scope, std::move(on_event));
+}
+
+absl::StatusOr<RedisStore::Outcome> RedisStore::Change(const Script& script,
+                                                       absl::string_view key,
+                                                       Words arguments,
+                                                       MonotonicTime deadline) {
+  absl::StatusOr<Outcome> outcome;
+  Run(script, {key}, arguments, 1, deadline,
+      [&](size_t, const absl::StatusOr<RedisReply>& reply) {
+        if (reply.ok()) {
+          outcome = ReadOutcome(key, **reply);
+        } else {
+          outcome = reply.status();
+        }
+      });
+  return outcome;
 }
 
 absl::StatusOr<RedisStore::Outcome> RedisStore::ReadOutcome(
-    absl::string_view key, const redisReply& reply) {
+    absl::string_view key, const redisReply& reply) const {
   Outcome outcome;
   if (reply.type != REDIS_REPLY_ARRAY || reply.elements != 2 ||
       reply.element[0]->type != REDIS_REPLY_INTEGER ||
       reply.element[1]->type != REDIS_REPLY_STRING ||
-      !absl::SimpleAtoi(Text(*reply.element[1]), &outcome.version)) {
-    return UnexpectedReply(key);
+      !absl::SimpleAtoi(RedisText(*reply.element[1]), &outcome.version)) {
+    return RedisUnexpectedReply(key);
   }
-  outcome.changed = reply.element[0]->integer != 0;
+  const auto what = static_cast<RedisOutcome>(reply.element[0]->integer);
+  outcome.changed = what != RedisOutcome::kUnchanged;
+  if (what == RedisOutcome::kUntold) {
+    LOG_FIRST_N(WARNING, 1)
+        << address_.ToString()
+        << " does not let this user publish changes, so that nobody who "
+           "watches hears of them; see docs/metadata.md for what to grant";
+  }
   return outcome;
 }
 
-// Exchange, with the errors of the server as statuses that name the key.
-absl::StatusOr<RedisReply> RedisStore::Call(absl::string_view key,
-                                            Words command,
-                                            MonotonicTime deadline) {
-  absl::StatusOr<RedisReply> reply = Exchange(command, deadline);
-  absl::Status status = reply.status();
-  if (reply.ok() && (*reply)->type == REDIS_REPLY_ERROR) {
-    if (absl::StrContains(Text(**reply), "TEFOREIGN")) return Foreign(key);
-    status = RedisErrorStatus(**reply);
+// Calls the script for each of the keys, with the same arguments.
+void RedisStore::Run(const Script& script, Words keys, Words arguments,
+                     size_t at_once, MonotonicTime deadline, TakeReply take) {
+  std::vector<RedisCommand> commands;
+  commands.reserve(keys.size());
+  for (const absl::string_view key : keys) {
+    RedisCommand& command = commands.emplace_back();
+    command.reserve(5 + arguments.size());
+    command = {"EVALSHA", script.sha, "2", key, kVersionKey};
+    command.insert(command.end(), arguments.begin(), arguments.end());
   }
-  if (status.ok()) return reply;
-  return absl::Status(status.code(),
-                      absl::StrCat(DescribeKey(key), ": ", status.message()));
+  std::vector<size_t> unknown;
+  Call(keys, commands, at_once, deadline,
+       [&](size_t i, absl::StatusOr<RedisReply> reply) {
+         if (absl::IsFailedPrecondition(reply.status())) {
+           unknown.push_back(i);
+         } else {
+           take(i, std::move(reply));
+         }
+       });
+  if (unknown.empty()) return;
+  // The server has been restarted. The first of them makes it learn the script
+  // anew.
+  std::vector<absl::string_view> keys_left;
+  std::vector<RedisCommand> commands_left;
+  for (const size_t i : unknown) {
+    keys_left.push_back(keys[i]);
+    commands_left.push_back(std::move(commands[i]));
+  }
+  commands_left[0][0] = "EVAL";
+  commands_left[0][1] = script.source;
+  Call(keys_left, commands_left, at_once, deadline,
+       [&](size_t i, absl::StatusOr<RedisReply> reply) {
+         take(unknown[i], std::move(reply));
+       });
 }
 
-absl::StatusOr<RedisReply> RedisStore::Exchange(Words command,
-                                                MonotonicTime deadline) {
-  TE_ASSIGN_OR_RETURN(std::unique_ptr<RedisConnection> connection,
-                      Take(deadline));
-  absl::StatusOr<RedisReply> reply = connection->Call(command, deadline);
-  if (!reply.ok()) {
-    connection.reset();
-    // The others lead to the same server: each would cost a call to find out.
-    DropIdle();
-    reply = absl::Status(
-        reply.status().code(),
-        absl::StrCat(address_.ToString(), ": ", reply.status().message()));
-  }
-  GiveBack(std::move(connection));
-  return reply;
-}
-
-absl::StatusOr<std::unique_ptr<RedisConnection>> RedisStore::Take(
-    MonotonicTime deadline) {
-  {
-    MutexLock lock(mutex_);
-    while (in_use_ == options_.max_connections) {
-      if (!freed_.WaitUntil(mutex_, deadline) &&
-          in_use_ == options_.max_connections) {
-        return absl::DeadlineExceededError(absl::StrCat(
-            address_.ToString(), ": all ", options_.max_connections,
-            " connections were in use; raise max_connections"));
-      }
+// Sends commands, so many in one round trip, and hands the replies over. When
+// the connection is lost, the commands that are left get that error.
+void RedisStore::Call(Words keys, absl::Span<const RedisCommand> commands,
+                      size_t at_once, MonotonicTime deadline, TakeReply take) {
+  absl::Status lost;
+  for (size_t begin = 0; begin < commands.size(); begin += at_once) {
+    const auto batch = commands.subspan(begin, at_once);
+    std::vector<absl::StatusOr<RedisReply>> replies;
+    if (lost.ok()) {
+      replies = pool_.CallMany(batch, deadline);
+      lost = replies.back().status();
     }
-    ++in_use_;
-    while (!idle_.empty()) {
-      std::unique_ptr<RedisConnection> connection = std::move(idle_.back());
-      idle_.pop_back();
-      if (connection->IsUsable()) return connection;
+    for (size_t i = 0; i < batch.size(); ++i) {
+      const size_t place = begin + i;
+      take(place, Explained(keys[place],
+                            i < replies.size() ? std::move(replies[i]) : lost));
     }
   }
-  absl::StatusOr<std::unique_ptr<RedisConnection>> connection =
-      Connect(deadline);
-  if (!connection.ok()) GiveBack(nullptr);
-  return connection;
-}
-
-// Tries until the deadline while the server is away.
-absl::StatusOr<std::unique_ptr<RedisConnection>> RedisStore::Connect(
-    MonotonicTime deadline) {
-  Duration pause = kFirstPause;
-  for (;;) {
-    absl::StatusOr<std::unique_ptr<RedisConnection>> connection =
-        RedisConnection::Open(address_, deadline);
-    const MonotonicTime now = RealClock().Now();
-    if (!absl::IsUnavailable(connection.status()) ||
-        TimeUntil(deadline, now) <= pause) {
-      return connection;
-    }
-    std::this_thread::sleep_until(DeadlineAfter(now, pause));
-    pause = std::min(2 * pause, kLongestPause);
-  }
-}
-
-void RedisStore::DropIdle() {
-  MutexLock lock(mutex_);
-  idle_.clear();
-}
-
-// `connection` is null if it is of no more use.
-void RedisStore::GiveBack(std::unique_ptr<RedisConnection> connection) {
-  MutexLock lock(mutex_);
-  --in_use_;
-  if (connection != nullptr) idle_.push_back(std::move(connection));
-  freed_.NotifyOne();
 }
 
 }  // namespace te
