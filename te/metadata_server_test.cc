@@ -66,13 +66,13 @@ std::string Ask(const std::string& address, const std::string& method,
 }
 
 TEST(MetadataServerTest, IsHealthy) {
-  const auto server = StartMetadataServer();
+  const auto server = StartMetadataServerProcess();
   EXPECT_THAT(CheckHealth(server->address().ToString(), Soon()),
               IsOkAndHolds(true));
 }
 
 TEST(MetadataServerTest, TellsOfItsServices) {
-  const auto server = StartMetadataServer();
+  const auto server = StartMetadataServerProcess();
   // ServerReflectionRequest with an empty list_services, its field 7.
   EXPECT_THAT(
       Ask(server->address().ToString(),
@@ -84,7 +84,7 @@ TEST(MetadataServerTest, TellsOfItsServices) {
 class MetadataServerWatchTest : public testing::Test {
  protected:
   MetadataServerWatchTest()
-      : server_(StartMetadataServer()),
+      : server_(StartMetadataServerProcess()),
         store_(
             OpenMetadataStore(
                 absl::StrCat("grpc://", server_->address().ToString()), Soon())

@@ -31,7 +31,7 @@
 #include "te/metadata/redis_connection.h"
 #include "te/metadata/redis_server_process.h"
 #include "te/metadata/value_part.h"
-#include "te/metadata/watch_log.h"
+#include "te/metadata/watch_events.h"
 
 namespace te {
 namespace {
@@ -118,10 +118,10 @@ absl::Status DoEverything(const RedisServerProcess& server,
   TE_ASSIGN_OR_RETURN(const std::unique_ptr<RedisStore> store,
                       RedisStore::Create(address, {}, Soon()));
   Command(server, {"SCRIPT", "FLUSH"});
-  WatchLog logs[2];
+  WatchEvents logs[2];
   std::vector<std::unique_ptr<StoreWatch>> watches;
   for (const bool prefix : {false, true}) {
-    WatchLog& log = logs[prefix ? 1 : 0];
+    WatchEvents& log = logs[prefix ? 1 : 0];
     TE_ASSIGN_OR_RETURN(
         watches.emplace_back(),
         store->Watch({.key = "te/k", .prefix = prefix}, log.callback()));
@@ -185,7 +185,7 @@ TEST(RedisStoreTest, WorksWithoutItsChannels) {
   address.password = "pw";
   const auto store = Connect(address);
   ASSERT_NE(store, nullptr);
-  WatchLog log;
+  WatchEvents log;
   TE_ASSERT_OK_AND_ASSIGN(const auto watch,
                           store->Watch({.key = "te/k"}, log.callback()));
   EXPECT_THAT(log.AwaitBroken(), StatusIs(absl::StatusCode::kPermissionDenied,
@@ -356,7 +356,7 @@ TEST(RedisStoreTest, VersionsGoOnWhenTheClockIsTurnedBack) {
 TEST(RedisStoreTest, AWatchSurvivesTheServer) {
   RedisServerProcess server;
   const auto store = Connect(server.tcp());
-  WatchLog log;
+  WatchEvents log;
   TE_ASSERT_OK_AND_ASSIGN(const auto watch,
                           store->Watch({.key = "k"}, log.callback()));
   ASSERT_TRUE(log.AwaitBegun());

@@ -28,7 +28,7 @@
 #include "te/metadata/redis_address.h"
 #include "te/metadata/redis_connection.h"
 #include "te/metadata/redis_server_process.h"
-#include "te/metadata/watch_log.h"
+#include "te/metadata/watch_events.h"
 
 namespace te {
 namespace {
@@ -49,7 +49,7 @@ std::unique_ptr<RedisSubscriber> Subscriber(
 }
 
 std::unique_ptr<StoreWatch> Watch(RedisSubscriber& subscriber,
-                                  const WatchScope& scope, WatchLog& log) {
+                                  const WatchScope& scope, WatchEvents& log) {
   auto watch = subscriber.Watch(scope, log.callback());
   TE_EXPECT_OK(watch);
   return *std::move(watch);
@@ -75,7 +75,7 @@ void Publish(const RedisAddress& address, const std::string& key,
 TEST(RedisSubscriberTest, TheServerMayDieAndComeBack) {
   RedisServerProcess server;
   const auto subscriber = Subscriber(server.tcp());
-  WatchLog log, later;
+  WatchEvents log, later;
   const auto watch = Watch(*subscriber, {.key = "k"}, log);
   ASSERT_TRUE(log.AwaitBegun());
   server.Kill();
@@ -97,7 +97,7 @@ TEST(RedisSubscriberTest, NoticesASilentServer) {
   const auto subscriber =
       Subscriber(server.tcp(),
                  {.silence = milliseconds(20), .patience = milliseconds(500)});
-  WatchLog log;
+  WatchEvents log;
   const auto watch = Watch(*subscriber, {.key = "k"}, log);
   ASSERT_TRUE(log.AwaitBegun());
   server.Stop();
@@ -128,7 +128,7 @@ TEST(RedisSubscriberTest, SilenceIsNoOutage) {
   const RedisServerProcess server;
   const auto subscriber =
       Subscriber(server.unix_socket(), {.silence = milliseconds(5)});
-  WatchLog log;
+  WatchEvents log;
   auto watch = Watch(*subscriber, {.key = "k"}, log);
   ASSERT_TRUE(log.AwaitBegun());
   while (Pings(server.unix_socket()) < 3) {
@@ -138,7 +138,7 @@ TEST(RedisSubscriberTest, SilenceIsNoOutage) {
   const int before = Pings(server.unix_socket());
   while (Pings(server.unix_socket()) < before + 3) {
   }
-  WatchLog other;
+  WatchEvents other;
   watch = Watch(*subscriber, {.key = "k"}, other);
   ASSERT_TRUE(other.AwaitBegun());
   EXPECT_EQ(other.events().size(), 1u);
@@ -150,7 +150,7 @@ TEST(RedisSubscriberTest, EndsAtOnce) {
   const RedisSubscriberOptions patient = {.silence = hours(1),
                                           .patience = hours(1)};
   auto connected = Subscriber(server.tcp(), patient);
-  WatchLog log, other;
+  WatchEvents log, other;
   auto watch = Watch(*connected, {.key = "k"}, log);
   ASSERT_TRUE(log.AwaitBegun());
   server.Stop();
@@ -174,7 +174,7 @@ TEST(RedisSubscriberTest, SaysWhatToGrant) {
   for (const bool prefix : {false, true}) {
     // The server hangs up on whom it takes a right from.
     const auto subscriber = Subscriber(address, {.retry = milliseconds(5)});
-    WatchLog log;
+    WatchEvents log;
     const auto watch =
         Watch(*subscriber, {.key = "te/k", .prefix = prefix}, log);
     EXPECT_THAT(log.AwaitBroken(),
@@ -194,7 +194,7 @@ TEST(RedisSubscriberTest, DatabasesDoNotHearEachOther) {
   RedisAddress addresses[] = {server.tcp(), server.tcp()};
   addresses[1].database = 1;
   for (const bool prefix : {false, true}) {
-    WatchLog logs[2];
+    WatchEvents logs[2];
     const auto zero = Subscriber(addresses[0]);
     const auto one = Subscriber(addresses[1]);
     const auto a = Watch(*zero, {.key = "k", .prefix = prefix}, logs[0]);
@@ -215,20 +215,20 @@ TEST(RedisSubscriberTest, DatabasesDoNotHearEachOther) {
 TEST(RedisSubscriberTest, AChangeIsToldOnce) {
   const RedisServerProcess server;
   const auto subscriber = Subscriber(server.tcp());
-  WatchLog logs[3];
+  WatchEvents logs[3];
   const auto key = Watch(*subscriber, {.key = "a/k"}, logs[0]);
   const auto near = Watch(*subscriber, {.key = "a/", .prefix = true}, logs[1]);
   auto far = Watch(*subscriber, {.key = "a", .prefix = true}, logs[2]);
-  for (WatchLog& log : logs) ASSERT_TRUE(log.AwaitBegun());
+  for (WatchEvents& log : logs) ASSERT_TRUE(log.AwaitBegun());
   Publish(server.tcp(), "a/k", "7");
   Publish(server.tcp(), "a/k", "8");
-  for (WatchLog& log : logs) {
+  for (WatchEvents& log : logs) {
     EXPECT_TRUE(log.AwaitChange("a/k", 8));
     EXPECT_EQ(log.events().size(), 3u);
   }
   // The others of the subscription stay.
   far.reset();
-  WatchLog again;
+  WatchEvents again;
   far = Watch(*subscriber, {.key = "a", .prefix = true}, again);
   ASSERT_TRUE(again.AwaitBegun());
   Publish(server.tcp(), "a/k", "9");
@@ -240,7 +240,7 @@ TEST(RedisSubscriberTest, WatchesMayComeAndGoQuickly) {
   const RedisServerProcess server;
   const auto subscriber = Subscriber(server.unix_socket());
   for (int i = 1; i <= 200; ++i) {
-    WatchLog ended, log;
+    WatchEvents ended, log;
     const WatchScope scope = {.key = "k", .prefix = i % 2 == 0};
     Watch(*subscriber, scope, ended).reset();
     const auto watch = Watch(*subscriber, scope, log);
@@ -259,7 +259,7 @@ TEST(RedisSubscriberTest, WhatAServerDoesNotTakeIsBounded) {
   RedisServerProcess server;
   const auto subscriber =
       Subscriber(server.tcp(), {.max_watches = 2, .patience = hours(1)});
-  WatchLog log, other;
+  WatchEvents log, other;
   const auto watch = Watch(*subscriber, {.key = "k"}, log);
   ASSERT_TRUE(log.AwaitBegun());
   server.Stop();
@@ -389,7 +389,7 @@ TEST(RedisSubscriberTest, NothingThatAServerSaysBreaksIt) {
   says.push_back(good + Array({"message", channel, "7"}));
   const HostileServer server(says);
   const auto subscriber = Subscriber(server.address());
-  WatchLog log;
+  WatchEvents log;
   const auto watch = Watch(*subscriber, {.key = "k"}, log);
   for (const std::string& text : nonsense) {
     SCOPED_TRACE(text);
@@ -397,7 +397,7 @@ TEST(RedisSubscriberTest, NothingThatAServerSaysBreaksIt) {
   }
   EXPECT_TRUE(log.AwaitBegun());
   EXPECT_TRUE(log.AwaitChange("k", 7));
-  for (const WatchLog::Event& event : log.events()) {
+  for (const WatchEvents::Event& event : log.events()) {
     if (event.kind != WatchEvent::Kind::kChanged) continue;
     EXPECT_EQ(event.version, 7u);
   }

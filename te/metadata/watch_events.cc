@@ -3,10 +3,12 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include <algorithm>
 #include <chrono>
 #include <functional>
 #include <optional>
 #include <string>
+#include <vector>
 
 #include "absl/status/status.h"
 #include "absl/strings/string_view.h"
@@ -60,6 +62,19 @@ absl::Status WatchEvents::AwaitBroken() {
   const auto event =
       Await([](const Event& e) { return e.kind == Kind::kBroken; });
   return event.has_value() ? event->status : absl::OkStatus();
+}
+
+absl::Status WatchEvents::AwaitBeginning() {
+  const auto found =
+      Await([](const Event& e) { return e.kind != Kind::kChanged; });
+  return found.has_value()
+             ? found->status
+             : absl::DeadlineExceededError("neither begun nor broken");
+}
+
+std::vector<WatchEvents::Event> WatchEvents::events() const {
+  MutexLock lock(mutex_);
+  return events_;
 }
 
 bool WatchEvents::HasChangeOf(absl::string_view key) const {

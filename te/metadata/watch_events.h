@@ -35,6 +35,10 @@ class WatchEvents {
   // With what it is broken; OK if it is not.
   absl::Status AwaitBroken();
 
+  // The next kBegun, which is OK, or kBroken.
+  absl::Status AwaitBeginning();
+
+  std::vector<Event> events() const;
   // Whether any change of the key was told.
   bool HasChangeOf(absl::string_view key) const;
   size_t count() const;

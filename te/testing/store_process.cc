@@ -130,7 +130,11 @@ class MetadataServer final : public MetadataServerProcess {
 
 std::unique_ptr<StoreProcess> StartRedis() { return std::make_unique<Redis>(); }
 
-std::unique_ptr<MetadataServerProcess> StartMetadataServer() {
+std::unique_ptr<StoreProcess> StartMetadataServer() {
+  return StartMetadataServerProcess();
+}
+
+std::unique_ptr<MetadataServerProcess> StartMetadataServerProcess() {
   return std::make_unique<MetadataServer>();
 }
 

@@ -36,7 +36,8 @@ class MetadataServerProcess : public StoreProcess {
 
 std::unique_ptr<StoreProcess> StartRedis();
 // //te/metadata:metadata_server, with everything in memory.
-std::unique_ptr<MetadataServerProcess> StartMetadataServer();
+std::unique_ptr<StoreProcess> StartMetadataServer();
+std::unique_ptr<MetadataServerProcess> StartMetadataServerProcess();
 
 }  // namespace te
 
