@@ -147,7 +147,7 @@ absl::StatusOr<std::optional<uint64_t>> StoreSegmentResolver::Replaceable(
 
 absl::Status StoreSegmentResolver::Publish(const SegmentDescriptor& descriptor,
                                            MonotonicTime deadline) {
-  TE_RETURN_IF_ERROR(descriptor.Validate());
+  // What is put is checked then; not every buffer each time.
   const std::string& name = descriptor.name;
   Publication known;
   {
