@@ -105,6 +105,19 @@ TEST_P(TransferEngineTest, WritesAndReadsBack) {
   EXPECT_EQ(back, local);
 }
 
+TEST_P(TransferEngineTest, PeersAreToldOfTheTopology) {
+  Options options;
+  options.local_server_name = GetParam();
+  options.topology = {{"cpu:0", {.preferred = {"mlx5_0"}, .fallback = {}}}};
+  TE_ASSERT_OK_AND_ASSIGN(target_, CreateTransferEngine(options));
+  TE_ASSERT_OK_AND_ASSIGN(const auto seen, initiator_->DescribeSegment(Open()));
+  EXPECT_EQ(seen->topology, options.topology);
+  options.topology = {{"moon", {}}};
+  EXPECT_THAT(
+      CreateTransferEngine(options),
+      StatusIs(absl::StatusCode::kInvalidArgument, testing::HasSubstr("moon")));
+}
+
 TEST_P(TransferEngineTest, ManySmallRequestsInOneBatch) {
   constexpr size_t kCount = 1000;
   constexpr size_t kSize = 4096;

@@ -25,6 +25,12 @@ Duration PauseAfter(int failures) {
                   kLongestPause);
 }
 
+// Whether it is the same incarnation, in a state that is as new or newer.
+bool IsNewer(const SegmentView& view, const SegmentView& than) {
+  return view.descriptor()->incarnation == than.descriptor()->incarnation &&
+         view.descriptor()->version >= than.descriptor()->version;
+}
+
 // The sink must not send it here again.
 void GiveBackForGood(Slice& slice, const absl::Status& status) {
   slice.attempts = Peer::kGivenUp;
@@ -73,7 +79,7 @@ absl::Status Peer::Refresh(MonotonicTime deadline) {
   if (descriptor->incarnation != route->view->descriptor()->incarnation) {
     return Connect(std::move(descriptor), deadline);
   }
-  Update(route, std::move(descriptor));
+  Update(std::move(descriptor));
   return absl::OkStatus();
 }
 
@@ -94,12 +100,16 @@ absl::Status Peer::OpenFresh(MonotonicTime deadline) {
   return Connect(*std::move(now), deadline);
 }
 
-void Peer::Update(const std::shared_ptr<const Route>& route,
-                  std::shared_ptr<const SegmentDescriptor> descriptor) {
-  auto updated = std::make_shared<Route>(*route);
-  updated->view = std::make_shared<SegmentView>(std::move(descriptor));
+void Peer::Update(std::shared_ptr<const SegmentDescriptor> descriptor) {
+  // Looks at every buffer.
+  const auto view = std::make_shared<const SegmentView>(std::move(descriptor));
   MutexLock lock(mutex_);
-  if (route_ == route) route_ = std::move(updated);
+  // A successor is connected to by Open alone: requests for this one are not
+  // meant for it.
+  if (route_ == nullptr || !IsNewer(*view, *route_->view)) return;
+  auto updated = std::make_shared<Route>(*route_);
+  updated->view = view;
+  route_ = std::move(updated);
 }
 
 void Peer::RefreshSoon() {
@@ -115,28 +125,21 @@ void Peer::ScheduleRefresh(Duration pause) {
 }
 
 void Peer::FollowChanges() {
-  std::shared_ptr<const Route> route;
   {
     MutexLock lock(mutex_);
     // What changes from here on is news again.
     refresh_due_ = false;
     if (closed_ || route_ == nullptr) return;
-    route = route_;
   }
   absl::StatusOr<std::shared_ptr<const SegmentDescriptor>> now =
       services_.directory.Refresh(
           name_,
           DeadlineAfter(RealClock().Now(), services_.options.connect_timeout));
-  if (now.ok()) {
-    // A successor is connected to by Open alone: requests for this one are not
-    // meant for it.
-    const Incarnation& known = route->view->descriptor()->incarnation;
-    if ((*now)->incarnation == known) Update(route, *std::move(now));
-  }
+  const bool failed = !now.ok() && !absl::IsNotFound(now.status());
+  if (now.ok()) Update(*std::move(now));
   MutexLock lock(mutex_);
-  failed_refreshes_ =
-      now.ok() || absl::IsNotFound(now.status()) ? 0 : failed_refreshes_ + 1;
-  if (failed_refreshes_ > 0 && !refresh_due_ && !closed_ &&
+  failed_refreshes_ = failed ? failed_refreshes_ + 1 : 0;
+  if (failed && !refresh_due_ && !closed_ &&
       failed_refreshes_ < services_.options.max_connect_attempts) {
     ScheduleRefresh(PauseAfter(failed_refreshes_));
   }
@@ -176,11 +179,15 @@ absl::Status Peer::Connect(std::shared_ptr<const SegmentDescriptor> descriptor,
 
 // What was parked for another incarnation must not reach this one, whose memory
 // may look just the same.
-absl::Status Peer::Install(std::shared_ptr<const Route> route) {
+absl::Status Peer::Install(std::shared_ptr<Route> route) {
   Slices stale;
   {
     MutexLock lock(mutex_);
     if (closed_) return refusal_;
+    // Looked up while the rail was being set up.
+    if (route_ != nullptr && IsNewer(*route_->view, *route->view)) {
+      route->view = route_->view;
+    }
     if (route_ != nullptr && route_->view->descriptor()->incarnation !=
                                  route->view->descriptor()->incarnation) {
       stale = std::exchange(parked_, {});

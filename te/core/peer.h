@@ -98,13 +98,12 @@ class Peer : public std::enable_shared_from_this<Peer> {
   absl::Status AwaitTurn(MonotonicTime deadline);
   void EndTurn();
 
-  absl::Status Install(std::shared_ptr<const Route> route);
+  absl::Status Install(std::shared_ptr<Route> route);
   absl::Status StaleError() const;
   absl::Status OpenFresh(MonotonicTime deadline);
-  // Puts what the segment looks like now into the route, unless that has been
-  // replaced since.
-  void Update(const std::shared_ptr<const Route>& route,
-              std::shared_ptr<const SegmentDescriptor> descriptor);
+  // Puts what the segment looks like now into the route, whatever rail that has
+  // meanwhile.
+  void Update(std::shared_ptr<const SegmentDescriptor> descriptor);
   void FollowChanges();
   void ScheduleRefresh(Duration pause) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   absl::Status Connect(std::shared_ptr<const SegmentDescriptor> descriptor,

@@ -77,7 +77,8 @@ class CountingStore final : public MetadataStore {
   const std::shared_ptr<MetadataStore> store_;
 };
 
-// Hears of no changes, as where there is no metadata store.
+// Hears of no changes, as where there is no metadata store. A test can have
+// something happen during one look-up.
 class DeafResolver final : public SegmentResolver {
  public:
   explicit DeafResolver(std::shared_ptr<MetadataStore> store)
@@ -86,7 +87,9 @@ class DeafResolver final : public SegmentResolver {
   absl::StatusOr<SegmentSnapshot> Lookup(absl::string_view name,
                                          const SegmentSnapshot* known,
                                          MonotonicTime deadline) override {
-    return store_.Lookup(name, known, deadline);
+    auto found = store_.Lookup(name, known, deadline);
+    if (armed.exchange(false)) before_lookup_returns();
+    return found;
   }
   absl::Status Publish(const SegmentDescriptor& descriptor,
                        MonotonicTime deadline) override {
@@ -96,6 +99,9 @@ class DeafResolver final : public SegmentResolver {
                         MonotonicTime deadline) override {
     return store_.Withdraw(name, incarnation, deadline);
   }
+
+  std::atomic<bool> armed{false};
+  std::function<void()> before_lookup_returns;
 
  private:
   StoreSegmentResolver store_;
@@ -183,6 +189,35 @@ TEST_F(SegmentChangesTest, ARefusalByThePeerIsNewsToo) {
   EXPECT_EQ(Seen()->buffers.size(), 1u);
   EXPECT_THAT(Transfer({{Write(0, 1)}}), StatusIs(absl::StatusCode::kNotFound));
   Await([&] { return Seen()->buffers.empty(); });
+}
+
+TEST_F(SegmentChangesTest, NewsIsNotLostToAReconnect) {
+  const auto half = [this](size_t i) {
+    return MemoryRegion{.address = &more_[i * kBytes / 2],
+                        .length = kBytes / 2};
+  };
+  const auto write_to_half = [&](size_t i) {
+    Request write = Write(0, 1);
+    write.remote_address = reinterpret_cast<uint64_t>(half(i).address);
+    return Transfer({{write}});
+  };
+  TE_ASSERT_OK(server_.engine->RegisterMemory(half(0)));
+  auto owned = std::make_unique<DeafResolver>(store_);
+  DeafResolver& resolver = *owned;
+  StartClient(std::move(owned));
+  TE_ASSERT_OK(server_.engine->RegisterMemory(half(1)));
+  TE_ASSERT_OK(server_.engine->UnregisterMemory(server_.buffer, kEnough));
+  std::atomic<bool> reconnected = false;
+  resolver.before_lookup_returns = [&] {
+    server_.transport->DisconnectPeers();
+    TE_EXPECT_OK(write_to_half(0));
+    reconnected = true;
+  };
+  resolver.armed = true;
+  // The refusal makes the client look, and meanwhile its rail breaks.
+  EXPECT_THAT(Transfer({{Write(0, 1)}}), StatusIs(absl::StatusCode::kNotFound));
+  Await([&] { return reconnected.load(); });
+  Await([&] { return write_to_half(1).ok(); });
 }
 
 // Requests are meant for one incarnation, and the next one is not a change of
