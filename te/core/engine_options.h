@@ -37,8 +37,8 @@ struct EngineOptions {
   size_t max_segments = 4096;
   // Received and not yet taken by the application; senders are told to wait.
   size_t max_notifications = 4096;
-  // Threads for reconnecting, and as many again for notifying: fewer dead peers
-  // than that do not delay the healing of others, nor their notifications.
+  // Threads for reconnecting, as many again for notifying, and for looking up
+  // what has changed: fewer dead peers than that do not delay the others.
   int control_threads = 4;
 
   // INVALID_ARGUMENT names the option that is out of its range.

@@ -114,6 +114,7 @@ void Peer::Update(std::shared_ptr<const SegmentDescriptor> descriptor) {
 
 void Peer::RefreshSoon() {
   MutexLock lock(mutex_);
+  failed_refreshes_ = 0;
   if (!refresh_due_ && !closed_) ScheduleRefresh(kRefreshPause);
 }
 
@@ -129,7 +130,10 @@ void Peer::FollowChanges() {
     MutexLock lock(mutex_);
     // What changes from here on is news again.
     refresh_due_ = false;
-    if (closed_ || route_ == nullptr) return;
+    // While it is connected to for the first time, by somebody who may have
+    // looked before the change.
+    refresh_waits_ = route_ == nullptr;
+    if (closed_ || refresh_waits_) return;
   }
   absl::StatusOr<std::shared_ptr<const SegmentDescriptor>> now =
       services_.directory.Refresh(
@@ -193,6 +197,9 @@ absl::Status Peer::Install(std::shared_ptr<Route> route) {
       stale = std::exchange(parked_, {});
     }
     route_ = std::move(route);
+    if (std::exchange(refresh_waits_, false)) {
+      ScheduleRefresh(Duration::zero());
+    }
     refusal_ = absl::OkStatus();
     failed_attempts_ = 0;
     last_error_ = absl::OkStatus();

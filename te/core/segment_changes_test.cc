@@ -1,5 +1,6 @@
 // What an engine knows of segments that change while they are open.
 #include <atomic>
+#include <chrono>
 #include <cstddef>
 #include <cstdint>
 #include <functional>
@@ -12,6 +13,7 @@
 
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
+#include "absl/strings/str_cat.h"
 #include "absl/strings/string_view.h"
 #include "absl/types/span.h"
 #include "gtest/gtest.h"
@@ -220,6 +222,35 @@ TEST_F(SegmentChangesTest, NewsIsNotLostToAReconnect) {
   Await([&] { return write_to_half(1).ok(); });
 }
 
+// The peer changes after it was looked up, and before it is connected to.
+TEST_F(SegmentChangesTest, NewsIsNotLostToAConnect) {
+  TE_ASSERT_OK(client_.engine->CloseSegment(segment_));
+  std::atomic<bool> registered = false;
+  network_->set_on_connect([&] {
+    if (registered.exchange(true)) return;
+    TE_EXPECT_OK(server_.engine->RegisterMemory(
+        {.address = more_.data(), .length = more_.size()}));
+    // Connecting takes longer than the news.
+    const MonotonicTime end =
+        RealClock().Now() + std::chrono::milliseconds(100);
+    while (RealClock().Now() < end) std::this_thread::yield();
+  });
+  segment_ = Open("server");
+  Await([&] { return Seen()->buffers.size() == 2; });
+}
+
+TEST_F(SegmentChangesTest, OpenSegmentsAreWatchedHoweverManyComeAndGo) {
+  for (int i = 0; i < 300; ++i) {
+    const std::string name = absl::StrCat("other-", i);
+    Node other;
+    StartNode(name, kOptions, other);
+    TE_ASSERT_OK(client_.engine->CloseSegment(Open(name)));
+  }
+  TE_ASSERT_OK(server_.engine->RegisterMemory(
+      {.address = more_.data(), .length = more_.size()}));
+  Await([&] { return Seen()->buffers.size() == 2; });
+}
+
 // Requests are meant for one incarnation, and the next one is not a change of
 // it.
 TEST_F(SegmentChangesTest, ASuccessorIsOpenedAndNotFollowed) {
@@ -231,6 +262,11 @@ TEST_F(SegmentChangesTest, ASuccessorIsOpenedAndNotFollowed) {
   Node successor;
   StartNode("server", kOptions, successor);
   // The next change of the segment that the client hears of.
+  calls = counting_->calls;
+  TE_ASSERT_OK(successor.engine->RegisterMemory(
+      {.address = more_.data(), .length = more_.size()}));
+  // The second look-up begins when the first has been used, or not.
+  Await([&] { return counting_->calls > calls; });
   calls = counting_->calls;
   TE_ASSERT_OK(successor.engine->RegisterMemory(
       {.address = more_.data(), .length = more_.size()}));

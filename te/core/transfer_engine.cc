@@ -72,11 +72,14 @@ TransferEngine::TransferEngine(const EngineOptions& options,
       incarnation_(incarnation),
       started_at_(static_cast<uint64_t>(std::time(nullptr))),
       parts_(std::move(parts)),
-      directory_(*parts_.resolver, {.max_entries = options.max_segments,
-                                    .on_change =
-                                        [this](const std::string& name) {
-                                          OnSegmentChange(name);
-                                        }}),
+      directory_(
+          *parts_.resolver,
+          {.in_use =
+               [this](const std::string& name) {
+                 return segments_.Find(name) != nullptr;
+               },
+           .on_change =
+               [this](const std::string& name) { OnSegmentChange(name); }}),
       make_link_(ControlLinksOf(incarnation, segment_name_)),
       buffers_(options.max_buffers),
       inbox_(options.max_notifications),
@@ -93,7 +96,8 @@ absl::Status TransferEngine::Start() {
   }
   TE_ASSIGN_OR_RETURN(
       tasks_, TaskQueue::Create("te-connect", options_.control_threads));
-  TE_ASSIGN_OR_RETURN(lookups_, TaskQueue::Create("te-lookup", 1));
+  TE_ASSIGN_OR_RETURN(lookups_,
+                      TaskQueue::Create("te-lookup", options_.control_threads));
   TE_ASSIGN_OR_RETURN(outbox_,
                       NotificationOutbox::Create(options_.control_threads,
                                                  options_.connect_timeout));

@@ -50,6 +50,11 @@ size_t BufferTable::size() const {
   return size;
 }
 
+size_t BufferTable::filled_pages() const {
+  return pages_.size() -
+         static_cast<size_t>(std::count(pages_.begin(), pages_.end(), nullptr));
+}
+
 void BufferTable::SetPage(size_t number, SharedPage page) {
   CHECK_LT(number, kMaxPages);
   if (page != nullptr && page->empty()) page = nullptr;

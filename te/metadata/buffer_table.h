@@ -89,6 +89,8 @@ class BufferTable {
 
   // Pages from this one on are empty.
   size_t page_count() const { return pages_.size(); }
+  // Those that are not.
+  size_t filled_pages() const;
   // Of any number.
   SharedPage page(size_t number) const {
     return number < pages_.size() ? pages_[number] : nullptr;

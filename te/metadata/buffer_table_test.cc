@@ -40,6 +40,7 @@ TEST(BufferTableTest, ShowsTheBuffersOfAllPages) {
   EXPECT_THAT(Addresses(table), ElementsAre(1, 5, 6));
   EXPECT_EQ(table.size(), 3u);
   EXPECT_EQ(table.page_count(), 4u);
+  EXPECT_EQ(table.filled_pages(), 2u);
 }
 
 TEST(BufferTableTest, ForgetsEmptyPagesAtTheEnd) {

@@ -26,6 +26,13 @@
 #include "te/metadata/value_part.h"
 
 namespace te {
+namespace {
+
+size_t KeyBytes(absl::string_view key) {
+  return key.size() + InProcessStore::kBesideKey;
+}
+
+}  // namespace
 
 InProcessStore::InProcessStore(const InProcessStoreOptions& options,
                                const Clock& clock)
@@ -35,10 +42,11 @@ InProcessStore::InProcessStore(const InProcessStoreOptions& options,
       last_version_(FirstVersion()) {}
 
 void InProcessStore::Entry::Set(const ValuePart& part, uint64_t part_version) {
-  Part& present = parts[part.number];
+  const auto [present, is_new] = parts.try_emplace(part.number);
+  if (is_new) bytes += kBesidePart;
   bytes += part.bytes.size();
-  bytes -= present.bytes.size();
-  present = {.bytes = part.bytes, .version = part_version};
+  bytes -= present->second.bytes.size();
+  present->second = {.bytes = part.bytes, .version = part_version};
 }
 
 InProcessStore::Entry* InProcessStore::Find(absl::string_view key) {
@@ -60,13 +68,15 @@ bool InProcessStore::HasRoom(absl::string_view key,
                              absl::Span<const ValuePartView> parts,
                              bool replace) {
   const Entry* present = Find(key);
-  size_t added = present == nullptr || replace ? key.size() : 0;
+  const bool anew = present == nullptr || replace;
+  size_t added = anew ? KeyBytes(key) : 0;
   size_t freed = present != nullptr && replace ? present->bytes : 0;
   for (const ValuePartView& part : parts) {
-    added += part.bytes.size();
-    if (present == nullptr || replace) continue;
+    added += part.bytes.size() + kBesidePart;
+    if (anew) continue;
     const auto old = present->parts.find(part.number);
-    if (old != present->parts.end()) freed += old->second.bytes.size();
+    if (old == present->parts.end()) continue;
+    freed += old->second.bytes.size() + kBesidePart;
   }
   return entries_.size() + (present == nullptr ? 1 : 0) <= options_.max_keys &&
          bytes_ - freed + added <= options_.max_bytes;
@@ -110,10 +120,12 @@ absl::StatusOr<uint64_t> InProcessStore::Put(
   bytes_ -= entry.bytes;
   ++last_version_;
   if (options.replace || entry.version == kAbsent) {
-    entry = {.replaced = last_version_, .bytes = key.size()};
+    entry = {.replaced = last_version_, .bytes = KeyBytes(key)};
   }
   entry.version = last_version_;
   for (const ValuePartView& part : parts) {
+    // Empty, and nobody has seen it otherwise.
+    if (part.bytes.empty() && !entry.parts.contains(part.number)) continue;
     entry.Set({.number = part.number, .bytes = std::string(part.bytes)},
               last_version_);
   }
@@ -240,7 +252,7 @@ absl::StatusOr<InProcessStore::Entry> InProcessStore::FromContents(
   }
   Entry entry = {.version = from.version,
                  .replaced = from.replaced,
-                 .bytes = from.key.size(),
+                 .bytes = KeyBytes(from.key),
                  .lease = from.lease,
                  .expiry = ExpiryOf(from.lease)};
   for (const auto& [part, version] : from.parts) {

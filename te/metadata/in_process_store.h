@@ -25,8 +25,8 @@
 namespace te {
 
 struct InProcessStoreOptions {
-  // Put of one more, or of more bytes in keys and values together, fails with
-  // RESOURCE_EXHAUSTED.
+  // Put of one more, or of more bytes in keys and values together, with what it
+  // takes to keep them, fails with RESOURCE_EXHAUSTED.
   size_t max_keys = 4096;
   size_t max_bytes = size_t{1} << 30;
   size_t max_watches = 65536;
@@ -62,6 +62,10 @@ struct StoreContents {
 // waits for anything, so deadlines only matter when they have passed already.
 class InProcessStore final : public MetadataStore {
  public:
+  // What it takes to keep a key, and a part, about.
+  static constexpr size_t kBesideKey = 256;
+  static constexpr size_t kBesidePart = 96;
+
   // `clock` is borrowed, and measures leases.
   explicit InProcessStore(const InProcessStoreOptions& options = {},
                           const Clock& clock = RealClock());
@@ -106,7 +110,7 @@ class InProcessStore final : public MetadataStore {
     uint64_t version = 0;
     uint64_t replaced = 0;
     std::map<uint32_t, Part> parts;
-    size_t bytes = 0;  // in the key and the parts
+    size_t bytes = 0;  // in the key and the parts, and beside them
     Duration lease = Duration::zero();
     MonotonicTime expiry;
 
@@ -136,7 +140,7 @@ class InProcessStore final : public MetadataStore {
   WatchHub hub_;  // told of changes under mutex_
   mutable Mutex mutex_;
   Entries entries_ ABSL_GUARDED_BY(mutex_);
-  // In keys and values.
+  // Of all entries.
   size_t bytes_ ABSL_GUARDED_BY(mutex_) = 0;
   // One count for all keys, so that a key put again after its removal gets a
   // higher version without a tombstone.

@@ -31,8 +31,14 @@ TEST(InProcessStoreTest, IsBounded) {
   TE_EXPECT_OK(store.Put("b", {}, {}, kNoDeadline).status());
 }
 
+// For so many keys and parts, and so many bytes in them.
+InProcessStoreOptions RoomFor(size_t keys, size_t parts, size_t bytes) {
+  return {.max_bytes = keys * InProcessStore::kBesideKey +
+                       parts * InProcessStore::kBesidePart + bytes};
+}
+
 TEST(InProcessStoreTest, IsFullByBytesToo) {
-  InProcessStore store({.max_bytes = 10});
+  InProcessStore store(RoomFor(2, 2, 10));
   TE_EXPECT_OK(store.Put("a", {{0, "12345"}}, {}, kNoDeadline));
   const auto full = StatusIs(absl::StatusCode::kResourceExhausted);
   EXPECT_THAT(store.Put("b", {{0, "1234"}}, {}, kNoDeadline), full);
@@ -44,9 +50,29 @@ TEST(InProcessStoreTest, IsFullByBytesToo) {
   TE_EXPECT_OK(store.Put("a", {{0, "123456789"}}, {}, kNoDeadline));
 }
 
+// Otherwise bytes would not bound memory.
+TEST(InProcessStoreTest, CountsWhatStandsBesideTheBytes) {
+  InProcessStore store(RoomFor(1, 10, 11));
+  std::vector<ValuePartView> parts;
+  for (uint32_t i = 0; i < 11; ++i) parts.push_back({i, "x"});
+  EXPECT_THAT(store.Put("a", parts, {}, kNoDeadline),
+              StatusIs(absl::StatusCode::kResourceExhausted));
+  parts.pop_back();
+  TE_EXPECT_OK(store.Put("a", parts, {}, kNoDeadline));
+  EXPECT_THAT(store.Put("b", {}, {}, kNoDeadline),
+              StatusIs(absl::StatusCode::kResourceExhausted));
+}
+
+TEST(InProcessStoreTest, KeepsNoPartsThatAlwaysWereEmpty) {
+  InProcessStore store;
+  TE_ASSERT_OK(store.Put("a", {{0, "x"}, {1, ""}}, {}, kNoDeadline));
+  TE_ASSERT_OK(store.Put("a", {{2, ""}}, {}, kNoDeadline));
+  EXPECT_EQ(store.Export().entries[0].parts.size(), 1u);
+}
+
 TEST(InProcessStoreTest, SweepingMakesRoom) {
   FakeClock clock;
-  InProcessStore store({.max_bytes = 10}, clock);
+  InProcessStore store(RoomFor(1, 1, 10), clock);
   TE_EXPECT_OK(store.Put("a", {{0, "123456789"}},
                          {.lease = std::chrono::seconds(1)}, kNoDeadline));
   clock.Advance(std::chrono::seconds(1));
@@ -56,7 +82,7 @@ TEST(InProcessStoreTest, SweepingMakesRoom) {
 }
 
 TEST(InProcessStoreTest, CountsTheBytesOfParts) {
-  InProcessStore store({.max_bytes = 10});
+  InProcessStore store(RoomFor(1, 3, 10));
   TE_EXPECT_OK(store.Put("a", {{0, "123"}, {1, "456"}}, {}, kNoDeadline));
   TE_EXPECT_OK(store.Put("a", {{1, "456789"}}, {}, kNoDeadline));
   EXPECT_THAT(store.Put("a", {{2, "x"}}, {}, kNoDeadline),

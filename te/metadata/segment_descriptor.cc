@@ -221,7 +221,7 @@ absl::Status ValidateSegmentName(absl::string_view name) {
 }
 
 absl::StatusOr<SegmentDescriptor> SegmentDescriptor::ParseHead(
-    absl::string_view bytes) {
+    absl::string_view bytes, size_t* pages) {
   TE_RETURN_IF_ERROR(CheckCount("bytes", bytes.size(), kMaxHeadBytes));
   proto::SegmentDescriptor in;
   if (!in.ParseFromArray(bytes.data(), static_cast<int>(bytes.size()))) {
@@ -229,6 +229,8 @@ absl::StatusOr<SegmentDescriptor> SegmentDescriptor::ParseHead(
         absl::StrCat("these ", bytes.size(), " bytes are no such message"));
   }
   TE_RETURN_IF_ERROR(CheckProtocolVersion(in.protocol_version()));
+  TE_RETURN_IF_ERROR(CheckCount("pages", in.pages(), BufferTable::kMaxPages));
+  if (pages != nullptr) *pages = in.pages();
   TE_ASSIGN_OR_RETURN(SegmentDescriptor out, FromProto(std::move(in)));
   TE_RETURN_IF_ERROR(out.Validate());
   return out;
@@ -315,6 +317,7 @@ absl::StatusOr<std::string> SegmentDescriptor::SerializeHead() const {
   SetIncarnation(incarnation, *out.mutable_incarnation());
   out.set_version(version);
   out.set_started_at(started_at);
+  out.set_pages(static_cast<uint32_t>(buffers.filled_pages()));
   ToProto(host, *out.mutable_host());
   for (const std::string& address : control_addresses) {
     out.add_control_addresses(address);

@@ -65,9 +65,10 @@ struct SegmentDescriptor {
 
   // Reads a peer's bytes, which may be anything. INVALID_ARGUMENT says which
   // field is wrong; UNIMPLEMENTED that the peer speaks a newer format. A head
-  // has no buffers; a page must be of `incarnation`, and is ABORTED if it is of
-  // another one.
-  static absl::StatusOr<SegmentDescriptor> ParseHead(absl::string_view bytes);
+  // has no buffers, but says in how many `pages` they are, unless that is null;
+  // a page must be of `incarnation`, and is ABORTED if it is of another one.
+  static absl::StatusOr<SegmentDescriptor> ParseHead(absl::string_view bytes,
+                                                     size_t* pages = nullptr);
   static absl::StatusOr<BufferTable::SharedPage> ParsePage(
       absl::string_view bytes, const Incarnation& incarnation);
 

@@ -55,9 +55,11 @@ TEST(SegmentDescriptorTest, ParsingReadsWhatSerializingWrites) {
   const SegmentDescriptor written = Example();
   TE_ASSERT_OK_AND_ASSIGN(const std::string head, written.SerializeHead());
   TE_ASSERT_OK_AND_ASSIGN(const std::string page, written.SerializePage(0));
+  size_t pages = 0;
   TE_ASSERT_OK_AND_ASSIGN(SegmentDescriptor parsed,
-                          SegmentDescriptor::ParseHead(head));
+                          SegmentDescriptor::ParseHead(head, &pages));
   EXPECT_TRUE(parsed.buffers.empty());
+  EXPECT_EQ(pages, 1u);
   TE_ASSERT_OK_AND_ASSIGN(
       BufferTable::SharedPage buffers,
       SegmentDescriptor::ParsePage(page, parsed.incarnation));
@@ -221,6 +223,12 @@ TEST_F(HostileHeadTest, IncarnationOfAnotherSize) {
   message_.set_incarnation("short");
   EXPECT_THAT(Parse(), StatusIs(absl::StatusCode::kInvalidArgument,
                                 HasSubstr("16 bytes")));
+}
+
+TEST_F(HostileHeadTest, TooManyPages) {
+  message_.set_pages(BufferTable::kMaxPages + 1);
+  EXPECT_THAT(Parse(),
+              StatusIs(absl::StatusCode::kInvalidArgument, HasSubstr("pages")));
 }
 
 TEST_F(HostileHeadTest, ATransportTwice) {

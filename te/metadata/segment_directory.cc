@@ -31,7 +31,7 @@ std::shared_ptr<const SegmentDescriptor> DescriptorOf(
 SegmentDirectory::SegmentDirectory(SegmentResolver& resolver,
                                    SegmentDirectoryOptions options)
     : resolver_(resolver), options_(std::move(options)) {
-  CHECK_GT(options_.max_entries, 0u);
+  CHECK_GT(options_.max_idle, 0u);
 }
 
 SegmentDirectory::~SegmentDirectory() { EndWatches(); }
@@ -75,7 +75,10 @@ SegmentDirectory::Refresh(absl::string_view name, MonotonicTime deadline) {
   }
   absl::StatusOr<SegmentSnapshot> read =
       resolver_.Lookup(name, known.get(), deadline);
-  if (!read.ok()) return read.status();
+  if (!read.ok()) {
+    if (absl::IsNotFound(read.status())) Distrust(name);
+    return read.status();
+  }
   auto snapshot = std::make_shared<const SegmentSnapshot>(*std::move(read));
   bool is_new = false;
   {
@@ -97,6 +100,12 @@ SegmentDirectory::Refresh(absl::string_view name, MonotonicTime deadline) {
   return DescriptorOf(std::move(snapshot));
 }
 
+void SegmentDirectory::Distrust(absl::string_view name) {
+  MutexLock lock(mutex_);
+  const auto found = entries_.find(name);
+  if (found != entries_.end()) found->second.current = false;
+}
+
 void SegmentDirectory::Keep(absl::string_view name,
                             std::shared_ptr<const SegmentSnapshot> snapshot) {
   const std::string key(name);
@@ -104,7 +113,7 @@ void SegmentDirectory::Keep(absl::string_view name,
   {
     MutexLock lock(mutex_);
     if (ended_ || entries_.contains(key)) return;
-    if (entries_.size() >= options_.max_entries) evicted = EvictOldest();
+    evicted = EvictIdle();
     entries_[key] = {.known = std::move(snapshot), .used = ++uses_};
   }
   absl::StatusOr<std::unique_ptr<StoreWatch>> watch = resolver_.Watch(
@@ -112,29 +121,43 @@ void SegmentDirectory::Keep(absl::string_view name,
   MutexLock lock(mutex_);
   const auto found = entries_.find(key);
   if (found == entries_.end()) return;  // EndWatches came in between
+  found->second.beginning = false;
   if (watch.ok()) {
     found->second.watch = *std::move(watch);
     return;
   }
+  if (absl::IsUnimplemented(watch.status())) return;
+  // The next look-up tries again.
   entries_.erase(found);
-  if (absl::IsUnimplemented(watch.status()) || warned_) return;
-  warned_ = true;
-  LOG(WARNING) << "segment " << key
-               << " cannot be watched, and is looked up each time: "
-               << watch.status();
+  Complain(watch.status());
 }
 
-std::unique_ptr<StoreWatch> SegmentDirectory::EvictOldest() {
-  // Linear, but only once per look-up that went over the network. An entry
-  // whose watch is being set up belongs to that thread.
+void SegmentDirectory::Complain(const absl::Status& why) {
+  if (complained_) return;
+  complained_ = true;
+  LOG(WARNING)
+      << "changes of segments are not told, so they are looked up each "
+         "time, and new buffers of open ones are seen only by "
+         "RefreshSegment: "
+      << why;
+}
+
+std::unique_ptr<StoreWatch> SegmentDirectory::EvictIdle() {
+  // Linear, but only once per look-up that went over the network.
+  if (entries_.size() < options_.max_idle) return nullptr;
+  size_t idle = 0;
   auto oldest = entries_.end();
   for (auto entry = entries_.begin(); entry != entries_.end(); ++entry) {
-    if (entry->second.watch == nullptr) continue;
+    if (entry->second.beginning ||
+        (options_.in_use && options_.in_use(entry->first))) {
+      continue;
+    }
+    ++idle;
     if (oldest == entries_.end() || entry->second.used < oldest->second.used) {
       oldest = entry;
     }
   }
-  if (oldest == entries_.end()) return nullptr;
+  if (idle < options_.max_idle) return nullptr;
   std::unique_ptr<StoreWatch> watch = std::move(oldest->second.watch);
   entries_.erase(oldest);
   return watch;
@@ -156,6 +179,14 @@ void SegmentDirectory::OnEvent(const std::string& name,
     entry.current = false;
     if (event.kind != WatchEvent::Kind::kChanged) {
       entry.watched = event.kind == WatchEvent::Kind::kBegun;
+      if (entry.watched) complained_ = false;
+    }
+    // A store that is away, or whose connection was renewed, needs no word
+    // here.
+    if (event.kind == WatchEvent::Kind::kBroken &&
+        !absl::IsUnavailable(event.status) &&
+        !absl::IsDeadlineExceeded(event.status)) {
+      Complain(event.status);
     }
   }
   if (options_.on_change && event.kind != WatchEvent::Kind::kBroken) {

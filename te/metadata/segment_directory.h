@@ -23,9 +23,13 @@
 namespace te {
 
 struct SegmentDirectoryOptions {
-  // Segments that are kept and watched; the one that has not been looked up for
-  // longest gives way. At least 1.
-  size_t max_entries = 4096;
+  // Segments that nobody uses and that are kept and watched all the same; of
+  // one more, the one that has not been looked up for longest is forgotten. At
+  // least 1.
+  size_t max_idle = 256;
+  // Whether somebody uses a segment, which is then kept. Must neither block nor
+  // call the directory. Empty: nobody does.
+  std::function<bool(const std::string& name)> in_use;
   // Told that a segment which was looked up may have changed, or may have
   // changed unheard: the time to Refresh it. Runs on a thread of the
   // resolver's, and must neither block nor call the directory. May be empty.
@@ -80,7 +84,9 @@ class SegmentDirectory {
     // which read what is known.
     uint64_t used = 0;
     uint64_t read = 0;
-    // Null while a thread is still setting it up.
+    // A thread is setting up the watch, and nobody else removes the entry.
+    bool beginning = true;
+    // Null if there cannot be one.
     std::unique_ptr<StoreWatch> watch;
   };
 
@@ -88,19 +94,22 @@ class SegmentDirectory {
   void Keep(absl::string_view name,
             std::shared_ptr<const SegmentSnapshot> snapshot)
       ABSL_LOCKS_EXCLUDED(mutex_);
+  // What is known of the name is not to be used without asking.
+  void Distrust(absl::string_view name) ABSL_LOCKS_EXCLUDED(mutex_);
   void OnEvent(const std::string& name, const WatchEvent& event)
       ABSL_LOCKS_EXCLUDED(mutex_);
-  // Returns the watch, to be ended without the lock.
-  std::unique_ptr<StoreWatch> EvictOldest()
-      ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  // Makes room for one entry more. Returns a watch, to be ended without the
+  // lock.
+  std::unique_ptr<StoreWatch> EvictIdle() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  // Logs why segments are looked up each time, once until that has passed.
+  void Complain(const absl::Status& why) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
 
   SegmentResolver& resolver_;
   const SegmentDirectoryOptions options_;
   mutable Mutex mutex_;
   uint64_t uses_ ABSL_GUARDED_BY(mutex_) = 0;
   bool ended_ ABSL_GUARDED_BY(mutex_) = false;
-  // One log line says that segments cannot be watched.
-  bool warned_ ABSL_GUARDED_BY(mutex_) = false;
+  bool complained_ ABSL_GUARDED_BY(mutex_) = false;
   absl::flat_hash_map<std::string, Entry> entries_ ABSL_GUARDED_BY(mutex_);
 };
 

@@ -5,6 +5,7 @@
 #include <functional>
 #include <memory>
 #include <optional>
+#include <set>
 #include <string>
 #include <utility>
 #include <vector>
@@ -89,10 +90,12 @@ class SegmentDirectoryTest : public testing::Test {
 
   SpyResolver resolver_;
   std::vector<std::string> changed_;
+  std::set<std::string> in_use_;
   SegmentDirectory directory_{
-      resolver_, {.max_entries = 2, .on_change = [this](const std::string& n) {
-                    changed_.push_back(n);
-                  }}};
+      resolver_,
+      {.max_idle = 2,
+       .in_use = [this](const std::string& n) { return in_use_.contains(n); },
+       .on_change = [this](const std::string& n) { changed_.push_back(n); }}};
 };
 
 TEST_F(SegmentDirectoryTest, AsksNobodyForWhatItWatches) {
@@ -187,6 +190,30 @@ TEST_F(SegmentDirectoryTest, IsBoundedAndKeepsWhatWasUsedLast) {
   EXPECT_EQ(resolver_.lookups, lookups + 1);
 }
 
+TEST_F(SegmentDirectoryTest, KeepsWhatIsInUse) {
+  in_use_ = {"a", "b", "c"};
+  for (const char* name : {"a", "b", "c", "d", "e", "f"}) {
+    TE_ASSERT_OK(resolver_.Publish(Descriptor(name), kNoDeadline));
+    Lookup(name);
+    Lookup(name);
+  }
+  EXPECT_EQ(directory_.size(), 5u);
+  const int lookups = resolver_.lookups;
+  for (const char* name : {"a", "b", "c"}) Lookup(name);
+  EXPECT_EQ(resolver_.lookups, lookups);
+}
+
+// Where nobody tells of changes, they can be asked for.
+TEST_F(SegmentDirectoryTest, KnowsWhatCannotBeWatched) {
+  resolver_.watch_error = absl::UnimplementedError("nobody tells");
+  TE_ASSERT_OK(resolver_.Publish(Descriptor("a"), kNoDeadline));
+  for (int i = 1; i <= 3; ++i) {
+    Lookup("a");
+    EXPECT_EQ(resolver_.lookups, i);
+    EXPECT_EQ(resolver_.last_known != 0, i > 1);
+  }
+}
+
 // A slow lookup must not put an old descriptor over what a faster one found.
 TEST_F(SegmentDirectoryTest, ASlowLookupDoesNotTurnBackTheCache) {
   SegmentDescriptor mine = Descriptor("a");
@@ -255,6 +282,17 @@ TEST_F(ScriptedWatchTest, AChangeDuringALookupIsNotLost) {
     resolver_.tell({.kind = WatchEvent::Kind::kChanged, .version = UINT64_MAX});
   };
   EXPECT_EQ(Asked(3), 2);
+}
+
+// A lease may end without a word.
+TEST_F(ScriptedWatchTest, AsksForWhatWasNotFoundLast) {
+  resolver_.tell({.kind = WatchEvent::Kind::kBegun});
+  EXPECT_EQ(Asked(3), 1);
+  const SegmentDescriptor seen = *Lookup("a");
+  TE_ASSERT_OK(resolver_.Withdraw("a", seen.incarnation, kNoDeadline));
+  EXPECT_FALSE(directory_.Refresh("a", kNoDeadline).ok());
+  EXPECT_THAT(directory_.Lookup("a", kNoDeadline),
+              StatusIs(absl::StatusCode::kNotFound));
 }
 
 TEST_F(ScriptedWatchTest, NewsOfWhatWasReadIsNone) {

@@ -29,7 +29,7 @@ static_assert(kFirstPage + BufferTable::kMaxPages <= MetadataStore::kMaxParts);
 static_assert(SegmentDescriptor::kMaxHeadBytes <=
               MetadataStore::kMaxValueBytes);
 
-// How often a reading begins anew because somebody else took the name.
+// How often a reading begins anew because what came does not go together.
 constexpr int kMaxAttempts = 4;
 
 // A segment while its parts come in.
@@ -56,8 +56,14 @@ class Assembly {
     return absl::InvalidArgumentError("segment descriptor: there is no head");
   }
 
-  SegmentSnapshot Take() {
-    return {.descriptor = *std::move(descriptor_), .revision = revision_};
+  // When all parts have come.
+  absl::StatusOr<SegmentSnapshot> Take() {
+    if (descriptor_->buffers.filled_pages() < pages_) {
+      return absl::AbortedError(
+          "the segment is being published, and is not all there yet");
+    }
+    return SegmentSnapshot{.descriptor = *std::move(descriptor_),
+                           .revision = revision_};
   }
 
  private:
@@ -78,7 +84,7 @@ class Assembly {
 
   absl::Status SetHead(const ValuePart& part) {
     TE_ASSIGN_OR_RETURN(SegmentDescriptor head,
-                        SegmentDescriptor::ParseHead(part.bytes));
+                        SegmentDescriptor::ParseHead(part.bytes, &pages_));
     if (descriptor_.has_value()) {
       if (head.incarnation != descriptor_->incarnation) {
         return absl::AbortedError("another incarnation has taken the name");
@@ -92,6 +98,8 @@ class Assembly {
   std::optional<SegmentDescriptor> descriptor_;
   std::optional<bool> whole_;
   uint64_t revision_ = 0;
+  // As the head says. What is known has them all.
+  size_t pages_ = 0;
 };
 
 absl::StatusOr<SegmentSnapshot> ReadOnce(Get get,

@@ -37,7 +37,7 @@ struct SegmentSnapshot {
 // what changes meanwhile, some may be. All of it is of one incarnation. Errors
 // are those of `get` and of SegmentDescriptor's parsers; INVALID_ARGUMENT also
 // for parts that make no segment; ABORTED when it changes hands again and again
-// meanwhile.
+// meanwhile, or is just being published, and is not all there yet.
 absl::StatusOr<SegmentSnapshot> ReadSegment(
     absl::FunctionRef<absl::StatusOr<StoredValue>(const GetOptions&)> get,
     const SegmentSnapshot* known);

@@ -126,6 +126,22 @@ TEST(SegmentPartsTest, ReadsChangesOntoWhatIsKnown) {
   EXPECT_EQ(answers.asked[0].since, 9u);
 }
 
+// What takes several calls to publish is there, or is not.
+TEST(SegmentPartsTest, HalfASegmentIsNone) {
+  const std::vector<ValuePart> parts = Parts(Example());
+  StoredValue half = Piece(parts, 0, 2);
+  half.next_part = 0;
+  Answers answers;
+  for (int i = 0; i < 3; ++i) answers.Add(half);
+  answers.Add(Piece(parts, 0, 4, 10));
+  EXPECT_THAT(answers.Read(), IsOkAndHolds(SegmentSnapshot{Example(), 10}));
+  Answers still_half;
+  for (int i = 0; i < 100; ++i) still_half.Add(half);
+  const SegmentSnapshot known = {Example(), 5};
+  EXPECT_THAT(still_half.Read(&known), StatusIs(absl::StatusCode::kAborted,
+                                                HasSubstr("being published")));
+}
+
 TEST(SegmentPartsTest, ForgetsWhatIsKnownOfAnotherIncarnation) {
   const SegmentSnapshot known = {Example(1), 9};
   Answers answers;

@@ -8,6 +8,7 @@
 #include <memory>
 #include <optional>
 #include <string>
+#include <thread>
 #include <utility>
 #include <vector>
 
@@ -40,6 +41,10 @@ static_assert(SegmentDescriptor::kMaxPageBytes <= kPutBytes);
 static_assert(SegmentDescriptor::kMaxHeadBytes <=
               MetadataStore::kMaxValueBytes);
 
+// Between looks at a segment that is being published.
+constexpr Duration kFirstPause = std::chrono::milliseconds(2);
+constexpr Duration kLastPause = std::chrono::milliseconds(100);
+
 // How many of the parts, from the first one on, make one Put.
 size_t CountForOnePut(absl::Span<const ValuePartView> parts) {
   size_t bytes = 0;
@@ -59,6 +64,24 @@ std::string Since(uint64_t started_at) {
       std::min<uint64_t>(started_at, std::numeric_limits<int64_t>::max())));
   return absl::StrCat(", since ", absl::FormatTime(absl::RFC3339_sec, start,
                                                    absl::UTCTimeZone()));
+}
+
+// Waits for a segment that is being published, while the deadline lasts.
+absl::StatusOr<SegmentSnapshot> ReadWhole(MetadataStore& store,
+                                          absl::string_view name,
+                                          const SegmentSnapshot* known,
+                                          MonotonicTime deadline) {
+  for (Duration pause = kFirstPause;; pause = std::min(2 * pause, kLastPause)) {
+    absl::StatusOr<SegmentSnapshot> found =
+        ReadStoredSegment(store, name, known, deadline);
+    if (!absl::IsAborted(found.status())) return found;
+    const MonotonicTime now = RealClock().Now();
+    if (TimeUntil(deadline, now) <= pause) {
+      return absl::UnavailableError(absl::StrCat(
+          "segment '", name, "': ", found.status().message(), "; try again"));
+    }
+    std::this_thread::sleep_until(DeadlineAfter(now, pause));
+  }
 }
 
 }  // namespace
@@ -83,7 +106,7 @@ absl::StatusOr<SegmentSnapshot> StoreSegmentResolver::Lookup(
     MonotonicTime deadline) {
   TE_RETURN_IF_ERROR(ValidateSegmentName(name));
   absl::StatusOr<SegmentSnapshot> found =
-      ReadStoredSegment(*store_, name, known, deadline);
+      ReadWhole(*store_, name, known, deadline);
   if (absl::IsNotFound(found.status())) {
     return absl::NotFoundError(absl::StrCat(
         "segment '", name,

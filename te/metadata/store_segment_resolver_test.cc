@@ -201,6 +201,24 @@ TEST_F(StoreSegmentResolverTest, LargeSegmentsGoInPieces) {
   TE_EXPECT_OK(resolver_.Renew("a", kNoDeadline));
 }
 
+TEST_F(StoreSegmentResolverTest, HalfASegmentIsWaitedFor) {
+  SegmentDescriptor mine = Descriptor();
+  Fill(mine, {1, 1});
+  TE_ASSERT_OK(store_->Put(
+      "te/segment/a", {{0, *mine.SerializeHead()}, {1, *mine.SerializePage(0)}},
+      {}, kNoDeadline));
+  EXPECT_THAT(
+      resolver_.Lookup("a", nullptr,
+                       RealClock().Now() + std::chrono::milliseconds(20)),
+      StatusIs(absl::StatusCode::kUnavailable, HasSubstr("being published")));
+  std::thread publisher([&] {
+    TE_EXPECT_OK(store_->Put("te/segment/a", {{2, *mine.SerializePage(1)}}, {},
+                             kNoDeadline));
+  });
+  EXPECT_EQ(Found(resolver_), mine);
+  publisher.join();
+}
+
 TEST_F(StoreSegmentResolverTest, TellsOfChanges) {
   SegmentDescriptor mine = Descriptor();
   TE_ASSERT_OK(resolver_.Publish(mine, kNoDeadline));

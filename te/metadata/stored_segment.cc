@@ -80,7 +80,12 @@ absl::StatusOr<std::vector<ListedSegment>> ListStoredSegments(
   std::vector<ListedSegment> segments;
   segments.reserve(keys.size());
   for (size_t i = 0; i < keys.size(); ++i) {
-    if (absl::IsNotFound(values[i].status())) continue;  // gone meanwhile
+    const absl::Status& status = values[i].status();
+    if (absl::IsNotFound(status)) continue;  // gone meanwhile
+    // Nothing that is wrong with the entry.
+    if (absl::IsUnavailable(status) || absl::IsDeadlineExceeded(status)) {
+      return status;
+    }
     std::string name = keys[i].substr(kSegmentKeyPrefix.size());
     auto head = values[i].ok()
                     ? Check(name, ParseHead(*values[i]))

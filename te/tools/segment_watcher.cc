@@ -88,8 +88,16 @@ absl::Status SegmentWatcher::Look() {
     look_at_all = std::exchange(look_at_all_, false);
     broken = broken_;
   }
-  if (look_at_all) return LookAtAll();
-  for (const std::string& name : changed) {
+  const absl::Status looked = look_at_all ? LookAtAll() : LookAt(changed);
+  if (looked.ok()) return broken;
+  // What was not seen is still to be looked at, when there is other news.
+  MutexLock lock(mutex_);
+  look_at_all_ = true;
+  return looked;
+}
+
+absl::Status SegmentWatcher::LookAt(const std::set<std::string>& names) {
+  for (const std::string& name : names) {
     const auto head = ReadStoredHead(store_, name, Deadline());
     if (absl::IsUnavailable(head.status()) ||
         absl::IsDeadlineExceeded(head.status())) {
@@ -97,7 +105,7 @@ absl::Status SegmentWatcher::Look() {
     }
     Tell(name, head);
   }
-  return broken;
+  return absl::OkStatus();
 }
 
 absl::Status SegmentWatcher::LookAtAll() {

@@ -50,6 +50,7 @@ class SegmentWatcher {
   // On a thread of the store's.
   void OnNews(const WatchEvent& event);
   MonotonicTime Deadline() const;
+  absl::Status LookAt(const std::set<std::string>& names);
   void Tell(const std::string& name,
             const absl::StatusOr<SegmentSnapshot>& segment);
 

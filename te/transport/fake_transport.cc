@@ -13,13 +13,19 @@
 namespace te {
 
 absl::Status FakeNetwork::NextConnect() {
-  MutexLock lock(mutex_);
-  ++connects_;
-  if (connects_to_fail_ == 0) return absl::OkStatus();
-  --connects_to_fail_;
-  return connect_error_;
+  std::function<void()> on_connect;
+  {
+    MutexLock lock(mutex_);
+    ++connects_;
+    if (connects_to_fail_ > 0) {
+      --connects_to_fail_;
+      return connect_error_;
+    }
+    on_connect = on_connect_;
+  }
+  if (on_connect) on_connect();
+  return absl::OkStatus();
 }
-
 absl::Status FakeNetwork::NextSlice(const Slice& slice) {
   std::shared_ptr<const Script> script;
   uint64_t index = 0;

@@ -41,6 +41,11 @@ class FakeNetwork {
     connects_to_fail_ = count;
     connect_error_ = std::move(status);
   }
+  // Called within each Connect from now on, which lasts as long.
+  void set_on_connect(std::function<void()> on_connect) {
+    MutexLock lock(mutex_);
+    on_connect_ = std::move(on_connect);
+  }
   // From now on slices stay, unsent, with the rail they are posted to.
   void Hold() {
     MutexLock lock(mutex_);
@@ -77,6 +82,7 @@ class FakeNetwork {
   std::shared_ptr<const Script> script_ ABSL_GUARDED_BY(mutex_);
   int connects_to_fail_ ABSL_GUARDED_BY(mutex_) = 0;
   absl::Status connect_error_ ABSL_GUARDED_BY(mutex_);
+  std::function<void()> on_connect_ ABSL_GUARDED_BY(mutex_);
   bool holding_ ABSL_GUARDED_BY(mutex_) = false;
   uint64_t slices_ ABSL_GUARDED_BY(mutex_) = 0;
   int connects_ ABSL_GUARDED_BY(mutex_) = 0;
