@@ -20,6 +20,7 @@ namespace te {
 namespace {
 
 constexpr Duration kEnough = std::chrono::seconds(60);
+constexpr Duration kShort = std::chrono::milliseconds(500);
 // More than 4 MiB of descriptors: gRPC's default limit, and what te reads at
 // once.
 constexpr size_t kBuffers = 250'000;
@@ -44,6 +45,7 @@ class LargeSegmentTest
       options.metadata_server =
           absl::StrCat(store_->scheme(), "://", store_->address().ToString());
       options.segment_name = name;
+      options.metadata_lease = std::chrono::seconds(1);
     }
     auto engine = CreateTransferEngine(options);
     TE_EXPECT_OK(engine);
@@ -102,9 +104,38 @@ TEST_P(LargeSegmentTest, IsPublishedFoundAndFollowed) {
   TE_EXPECT_OK(status);
 }
 
+class LargeStoredSegmentTest : public LargeSegmentTest {};
+
+// What takes several calls to publish again is not seen by halves.
+TEST_P(LargeStoredSegmentTest, AStoreThatIsEmptiedFailsNoTransfer) {
+  const auto target = Start("large");
+  const auto initiator = Start("initiator");
+  std::vector<MemoryRegion> regions;
+  for (size_t i = 0; i < kBuffers; ++i) regions.push_back(Region(i));
+  TE_ASSERT_OK(target->RegisterMemory(regions));
+  TE_ASSERT_OK(initiator->RegisterMemory({.address = local_.data(),
+                                          .length = local_.size(),
+                                          .access = Access::kLocalOnly}));
+  TE_ASSERT_OK_AND_ASSIGN(const SegmentId segment,
+                          initiator->OpenSegment("large", kEnough));
+  store_->Empty();
+  const MonotonicTime deadline = Soon();
+  bool published = false;
+  while (!published && RealClock().Now() < deadline) {
+    TE_ASSERT_OK(WriteTo(*initiator, segment, kBuffers - 1));
+    published = Start("")->OpenSegment("large", kShort).ok();
+  }
+  EXPECT_TRUE(published);
+  TE_EXPECT_OK(WriteTo(*initiator, segment, kBuffers - 1));
+}
+
 INSTANTIATE_TEST_SUITE_P(P2p, LargeSegmentTest, testing::Values(nullptr));
 INSTANTIATE_TEST_SUITE_P(Redis, LargeSegmentTest, testing::Values(StartRedis));
 INSTANTIATE_TEST_SUITE_P(MetadataServer, LargeSegmentTest,
+                         testing::Values(StartMetadataServer));
+INSTANTIATE_TEST_SUITE_P(Redis, LargeStoredSegmentTest,
+                         testing::Values(StartRedis));
+INSTANTIATE_TEST_SUITE_P(MetadataServer, LargeStoredSegmentTest,
                          testing::Values(StartMetadataServer));
 
 }  // namespace

@@ -96,7 +96,8 @@ class TransferEngine final : private ControlHandler {
   ~TransferEngine() override;
 
   // Makes memory usable for requests of this engine, and as `access` says for
-  // peers, who see it when they open or refresh the segment.
+  // peers, who see it when they open or refresh the segment, or when the
+  // metadata store tells them.
   absl::StatusOr<BufferId> RegisterMemory(const MemoryRegion& region);
   // All or none, and published at once.
   absl::StatusOr<std::vector<BufferId>> RegisterMemory(

@@ -64,7 +64,7 @@ absl::Status Delete(const SegmentOptions& options, MetadataStore& store,
                     std::ostream& out) {
   const absl::StatusOr<SegmentSnapshot> head = Named(
       options.name, ReadStoredHead(store, options.name, DeadlineOf(options)));
-  // What is no segment can be deleted too.
+  // What is no segment can be deleted too, if the store lets it be.
   const bool readable = head.ok();
   if (!readable && !absl::IsDataLoss(head.status()) &&
       !absl::IsUnimplemented(head.status())) {
@@ -78,7 +78,7 @@ absl::Status Delete(const SegmentOptions& options, MetadataStore& store,
         "): nobody will find it until its engine, if that is alive, publishes "
         "it again; if that is what you want, add --force"));
   }
-  // Of what was looked at, and of nothing that came since.
+  // Of what was looked at, if it could be read, and of nothing that came since.
   const std::optional<uint64_t> version =
       readable ? std::optional<uint64_t>(head->revision) : std::nullopt;
   TE_RETURN_IF_ERROR(
