@@ -76,10 +76,11 @@ absl::Status SegmentPublisher::Renew(Duration call_time) {
   const absl::Status renewed =
       resolver_.Renew(name_, DeadlineAfter(RealClock().Now(), call_time));
   if (!absl::IsNotFound(renewed)) return renewed;
-  LOG(WARNING) << "the metadata store has lost an entry, which is published "
+  TE_RETURN_IF_ERROR(Publish());
+  LOG(WARNING) << "the metadata store had lost an entry, which was published "
                   "again: "
                << renewed;
-  return Publish();
+  return absl::OkStatus();
 }
 
 void SegmentPublisher::Withdraw(MonotonicTime deadline) {

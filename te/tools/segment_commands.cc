@@ -74,16 +74,20 @@ absl::Status Delete(const SegmentOptions& options, MetadataStore& store,
                                      : std::string(head.status().message());
   if (!options.force) {
     return absl::FailedPreconditionError(absl::StrCat(
-        "segment '", options.name, "' was not deleted (", owner,
-        "): nobody will find it until its engine, if that is alive, publishes "
-        "it again; if that is what you want, add --force"));
+        "segment '", options.name, "' was not deleted (", owner, "): ",
+        readable ? "nobody will find it until its engine, if that is alive, "
+                   "publishes it again; if that is what you want, add --force"
+                 : "if te has put it there, add --force; otherwise use the "
+                   "store's own tools"));
   }
   // Of what was looked at, if it could be read, and of nothing that came since.
   const std::optional<uint64_t> version =
       readable ? std::optional<uint64_t>(head->revision) : std::nullopt;
   TE_RETURN_IF_ERROR(
       store.Remove(SegmentKey(options.name), version, DeadlineOf(options)));
-  out << (options.json ? EventJson("deleted", options.name, head)
+  const absl::StatusOr<SegmentSnapshot> gone =
+      readable ? head : absl::NotFoundError("it is deleted");
+  out << (options.json ? EventJson("deleted", options.name, gone)
                        : absl::StrCat("Deleted segment '", options.name, "' (",
                                       owner, ")\n"));
   return absl::OkStatus();
@@ -130,12 +134,10 @@ absl::Status Watch(const SegmentOptions& options, MetadataStore& store,
       return ErrnoToStatus(errno, "poll");
     }
     if (stop.Take() != 0) return absl::OkStatus();
-    if (RealClock().Now() >= look_at_all) {
-      complaints.Hear(watcher->LookAtAll());
-      look_at_all = DeadlineAfter(RealClock().Now(), options.poll);
-    } else if (fds[1].revents != 0) {
-      complaints.Hear(watcher->Look());
-    }
+    const bool at_all = RealClock().Now() >= look_at_all;
+    if (!at_all && fds[1].revents == 0) continue;
+    complaints.Hear(watcher->Look(at_all));
+    if (at_all) look_at_all = DeadlineAfter(RealClock().Now(), options.poll);
     TE_RETURN_IF_ERROR(program::CheckWritten(out));
   }
 }

@@ -76,19 +76,18 @@ void SegmentWatcher::OnNews(const WatchEvent& event) {
   eventfd_write(news_fd_.get(), 1);
 }
 
-absl::Status SegmentWatcher::Look() {
+absl::Status SegmentWatcher::Look(bool at_all) {
   std::set<std::string> changed;
-  bool look_at_all = false;
   absl::Status broken;
   {
     MutexLock lock(mutex_);
     eventfd_t count = 0;
     eventfd_read(news_fd_.get(), &count);
     changed.swap(changed_);
-    look_at_all = std::exchange(look_at_all_, false);
+    at_all |= std::exchange(look_at_all_, false);
     broken = broken_;
   }
-  const absl::Status looked = look_at_all ? LookAtAll() : LookAt(changed);
+  const absl::Status looked = at_all ? LookAtAll() : LookAt(changed);
   if (looked.ok()) return broken;
   // What was not seen is still to be looked at, when there is other news.
   MutexLock lock(mutex_);

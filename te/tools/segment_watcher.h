@@ -36,12 +36,11 @@ class SegmentWatcher {
 
   // Readable when there is something for Look.
   int fd() const { return news_fd_.get(); }
-  // Tells what the store has told of. An error is the store's, or that it tells
-  // nothing at present; either passes.
-  absl::Status Look();
-  // Tells what is different from what was told before. Not all stores tell of
-  // leases that end.
-  absl::Status LookAtAll();
+  // Tells what the store has told of, or, `at_all`, everything that is
+  // different from what was told before: not all stores tell of leases that
+  // end. An error is the store's, or that it tells nothing at present; either
+  // passes.
+  absl::Status Look(bool at_all = false);
 
  private:
   SegmentWatcher(MetadataStore& store, const std::string& prefix,
@@ -51,6 +50,7 @@ class SegmentWatcher {
   void OnNews(const WatchEvent& event);
   MonotonicTime Deadline() const;
   absl::Status LookAt(const std::set<std::string>& names);
+  absl::Status LookAtAll();
   void Tell(const std::string& name,
             const absl::StatusOr<SegmentSnapshot>& segment);
 

@@ -83,7 +83,7 @@ TEST_F(SegmentWatcherTest, TellsWhatHappens) {
   EXPECT_THAT(Told(), ElementsAre("gone a1"));
   TE_ASSERT_OK(store_.Put(SegmentKey("a2"), {{0, "garbage"}}, {}, kNoDeadline));
   EXPECT_THAT(Told(), ElementsAre("wrong a2"));
-  TE_EXPECT_OK(watcher_->LookAtAll());
+  TE_EXPECT_OK(watcher_->Look(true));
   EXPECT_THAT(Told(), IsEmpty());
 }
 
@@ -91,7 +91,7 @@ TEST_F(SegmentWatcherTest, TellsOfLeasesThatEnd) {
   Put("a", seconds(1));
   EXPECT_THAT(Told(), ElementsAre("new a"));
   clock_.Advance(seconds(1));
-  TE_EXPECT_OK(watcher_->LookAtAll());
+  TE_EXPECT_OK(watcher_->Look(true));
   EXPECT_THAT(Told(), ElementsAre("gone a"));
 }
 

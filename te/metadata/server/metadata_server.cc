@@ -49,8 +49,10 @@ DEFINE_int64(max_keys, Defaults().max_keys,
              "keys that the backend memory holds; one more is refused");
 DEFINE_string(max_value, Defaults().max_value,
               "bytes of a value that one call puts at most; up to 16M");
-DEFINE_string(max_bytes, Defaults().max_bytes,
-              "bytes in keys and values that the backend memory holds");
+DEFINE_string(
+    max_bytes, Defaults().max_bytes,
+    "bytes in keys and values that the backend memory holds, with what it "
+    "takes to keep them; to write a snapshot takes three times as many");
 DEFINE_int64(max_clients, Defaults().max_clients,
              "connections at a time, and no more than half of ulimit -n; one "
              "more is closed. An engine that watches others has two");
@@ -59,7 +61,8 @@ DEFINE_int64(max_watches, Defaults().max_watches,
              "refused, and asked for again from time to time");
 DEFINE_int64(
     threads, Defaults().threads,
-    "threads that serve; as many calls at a time, one more is refused");
+    "threads that serve, as many calls at a time; clients try again with "
+    "one more");
 DEFINE_double(drain, Defaults().drain,
               "seconds that calls in progress have after a signal to stop");
 DEFINE_string(snapshot_file, Defaults().snapshot_file,
@@ -84,8 +87,8 @@ SIGHUP and Ctrl-C stop it when the calls in progress have ended, a second one at
 once; watches end with the first. Let only hosts that you trust reach the port:
 gRPC does not hold out against those who want to exhaust it.
 
-Exit status: 0, stopped by a signal; 1, something failed, and stderr says what;
-2, a flag is wrong.
+Exit status: 0, stopped by one signal (a second one kills); 1, something failed,
+and stderr says what; 2, a flag is wrong.
 
 Flags:
 )";

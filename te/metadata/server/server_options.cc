@@ -107,6 +107,7 @@ absl::StatusOr<ServerOptions> ParseOptions(const FlagValues& flags) {
   TE_ASSIGN_OR_RETURN(options.max_value_bytes, ParseMaxValue(flags.max_value));
   const absl::StatusOr<uint64_t> bytes = program::ParseSize(flags.max_bytes);
   if (!bytes.ok()) return Bad("max_bytes", bytes.status().message());
+  if (*bytes == 0) return Bad("max_bytes", "0 would hold nothing");
   options.max_bytes = *bytes;
   TE_RETURN_IF_ERROR(CheckRange("max_clients", flags.max_clients, 1, 1 << 20));
   options.max_clients = static_cast<int>(flags.max_clients);

@@ -76,6 +76,7 @@ TEST(ServerOptionsTest, NamesTheFlagThatIsWrong) {
       {[](auto& f) { f.max_value = "17M"; }, "--max_value: 17M must be"},
       {[](auto& f) { f.max_value = "much"; }, "--max_value: "},
       {[](auto& f) { f.max_bytes = "all"; }, "--max_bytes: "},
+      {[](auto& f) { f.max_bytes = "0"; }, "--max_bytes: "},
       {[](auto& f) { f.max_clients = 0; }, "--max_clients: "},
       {[](auto& f) { f.max_watches = 0; }, "--max_watches: 0 must be from 1"},
       {[](auto& f) { f.threads = 1; }, "--threads: "},

@@ -1,6 +1,7 @@
 #include "te/metadata/server/snapshot.h"
 
 #include <fcntl.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -165,6 +166,17 @@ absl::Status WriteSnapshot(const std::string& path,
 absl::StatusOr<StoreContents> ReadSnapshot(const std::string& path) {
   const UniqueFd fd(open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK));
   if (!fd.valid()) return FileError(errno, "open the snapshot file", path);
+  struct stat file = {};
+  if (fstat(fd.get(), &file) != 0) {
+    return FileError(errno, "look at the snapshot file", path);
+  }
+  // A device may go on for ever.
+  if (!S_ISREG(file.st_mode)) {
+    return absl::DataLossError("this is no regular file");
+  }
+  if (file.st_size > int64_t{INT_MAX} + int64_t{kFirstLine}) {
+    return absl::DataLossError("the file is larger than a snapshot can be");
+  }
   const absl::StatusOr<std::string> bytes = ReadAll(fd.get());
   if (!bytes.ok()) return bytes.status();
   return ParseSnapshot(*bytes);

@@ -32,8 +32,7 @@ class SnapshotKeeperTest : public testing::Test {
 
 TEST_F(SnapshotKeeperTest, TheNextServerGoesOnWhereThisOneEnded) {
   InProcessStore first;
-  TE_ASSERT_OK_AND_ASSIGN(const auto keeper,
-                          SnapshotKeeper::Create(first, path_));
+  TE_ASSERT_OK_AND_ASSIGN(auto keeper, SnapshotKeeper::Create(first, path_));
   TE_ASSERT_OK(first.Put("a", {{0, "1"}}, {}, kNoDeadline));
   TE_ASSERT_OK_AND_ASSIGN(
       const uint64_t version,
@@ -43,6 +42,7 @@ TEST_F(SnapshotKeeperTest, TheNextServerGoesOnWhereThisOneEnded) {
                           first.Put("c", {{0, "3"}}, {}, kNoDeadline));
   TE_ASSERT_OK(first.Remove("c", std::nullopt, kNoDeadline));
   TE_ASSERT_OK(keeper->Save());
+  keeper.reset();
 
   InProcessStore second;
   TE_ASSERT_OK(SnapshotKeeper::Create(second, path_).status());
@@ -52,6 +52,24 @@ TEST_F(SnapshotKeeperTest, TheNextServerGoesOnWhereThisOneEnded) {
       second.Renew("b", version, std::chrono::seconds(30), kNoDeadline));
   EXPECT_THAT(second.Put("c", {{0, "4"}}, {}, kNoDeadline),
               IsOkAndHolds(Gt(gone)));
+}
+
+TEST_F(SnapshotKeeperTest, AFileIsForOneAtATime) {
+  InProcessStore first, second;
+  TE_ASSERT_OK_AND_ASSIGN(auto keeper, SnapshotKeeper::Create(first, path_));
+  EXPECT_THAT(SnapshotKeeper::Create(second, path_),
+              StatusIs(absl::StatusCode::kFailedPrecondition,
+                       HasSubstr("another process")));
+  keeper.reset();
+  TE_EXPECT_OK(SnapshotKeeper::Create(second, path_));
+}
+
+TEST_F(SnapshotKeeperTest, DevicesAreNotRead) {
+  InProcessStore store;
+  std::filesystem::create_symlink("/dev/zero", path_);
+  EXPECT_THAT(
+      SnapshotKeeper::Create(store, path_),
+      StatusIs(absl::StatusCode::kDataLoss, HasSubstr("no regular file")));
 }
 
 TEST_F(SnapshotKeeperTest, WritesNothingWhenNothingHasChanged) {
@@ -79,7 +97,7 @@ TEST_F(SnapshotKeeperTest, APlaceThatCannotBeWrittenToShowsAtOnce) {
   InProcessStore store;
   EXPECT_THAT(
       SnapshotKeeper::Create(store, "/nonesuch/kept"),
-      StatusIs(absl::StatusCode::kNotFound, HasSubstr("/nonesuch/kept.new")));
+      StatusIs(absl::StatusCode::kNotFound, HasSubstr("/nonesuch/kept.lock")));
 }
 
 }  // namespace
