@@ -239,8 +239,10 @@ absl::Status GrpcWatchStream::HandleBroken(const WatchScope& scope) {
       FromGrpcStatus(grpc::Status(code, broken.message()), server_);
   if (broken.refused()) {
     MutexLock lock(mutex_);
-    refused_.insert(response_.id());
-    if (retry_ == kNoDeadline) {
+    // It may have ended since ScopeOf has looked.
+    const bool wanted = scopes_.contains(response_.id());
+    if (wanted) refused_.insert(response_.id());
+    if (wanted && retry_ == kNoDeadline) {
       retry_ = RealClock().Now() + retry_pause_;
       retry_pause_ = std::min(2 * retry_pause_, kLastRetry);
       changed_.NotifyAll();
