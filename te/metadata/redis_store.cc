@@ -385,6 +385,10 @@ void RedisStore::Run(const Script& script, Words keys, Words arguments,
   commands_left[0][1] = script.source;
   Call(keys_left, commands_left, at_once, deadline,
        [&](size_t i, absl::StatusOr<RedisReply> reply) {
+         // Once more it has been restarted, or told to forget scripts.
+         if (absl::IsFailedPrecondition(reply.status())) {
+           reply = absl::UnavailableError(reply.status().message());
+         }
          take(unknown[i], std::move(reply));
        });
 }

@@ -4,6 +4,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include <atomic>
 #include <chrono>
 #include <memory>
 #include <optional>
@@ -252,6 +253,32 @@ TEST(RedisStoreTest, SurvivesWhatForgetsScriptsAndKeys) {
   TE_EXPECT_OK(
       store->Put("k", {{0, "2"}}, {.expected_version = 0}, Soon()).status());
   EXPECT_EQ(store->Get("k", {}, Soon())->parts[0].bytes, "2");
+}
+
+// Also in between the calls of one script.
+TEST(RedisStoreTest, ScriptsMayBeForgottenAtAnyTime) {
+  const RedisServerProcess server;
+  const auto store = Connect(server.unix_socket());
+  // Two parts take a script.
+  TE_ASSERT_OK(store->Put("k", {{0, "1"}, {1, "2"}}, {}, Soon()));
+  TE_ASSERT_OK_AND_ASSIGN(const std::unique_ptr<RedisConnection> connection,
+                          RedisConnection::Open(server.unix_socket(), Soon()));
+  std::atomic<bool> done = false;
+  TE_ASSERT_OK_AND_ASSIGN(
+      Thread forgetter, Thread::Start({.name = "forgetter"}, [&] {
+        while (!done) {
+          TE_EXPECT_OK(connection->Call({"SCRIPT", "FLUSH"}, Soon()).status());
+        }
+      }));
+  const std::vector<std::string> keys(10'000, "k");
+  for (int i = 0; i < 5; ++i) {
+    for (const auto& value : store->GetMany(keys, {}, Soon())) {
+      if (value.ok()) continue;
+      EXPECT_THAT(value,
+                  StatusIs(absl::StatusCode::kUnavailable, HasSubstr("'k'")));
+    }
+  }
+  done = true;
 }
 
 TEST(RedisStoreTest, LeavesWhatOthersHavePutThereAlone) {
