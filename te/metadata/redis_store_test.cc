@@ -437,6 +437,24 @@ TEST(RedisStoreTest, GetManyOfADyingServerEnds) {
   EXPECT_TRUE(lost);
 }
 
+// The server hangs up on whom it would have to keep more for.
+TEST(RedisStoreTest, GetManyOfLargeValuesDoesNotBurdenTheServer) {
+  const RedisServerProcess server;
+  const auto store = Connect(server.unix_socket());
+  const std::string large(256 << 10, 'x');
+  TE_ASSERT_OK(store->Put("one", {{0, large}}, {}, Soon()));
+  TE_ASSERT_OK(store->Put("two", {{0, large}, {1, "y"}}, {}, Soon()));
+  Command(server, {"CONFIG", "SET", "client-output-buffer-limit",
+                   "normal 16777216 0 0"});
+  for (const char* key : {"one", "two"}) {
+    const std::vector<std::string> keys(256, key);
+    for (const auto& value : store->GetMany(keys, {.max_bytes = 0}, Soon())) {
+      TE_ASSERT_OK(value);
+      EXPECT_THAT(value->parts, ElementsAre(ValuePart{0, large}));
+    }
+  }
+}
+
 TEST(RedisStoreTest, SaysThatTheServerIsFull) {
   const RedisServerProcess server;
   const auto store = Connect(server.tcp());
