@@ -82,6 +82,13 @@ grpc::Status ToGrpcStatus(const absl::Status& status) {
   return grpc::Status(code, message, details.SerializeAsString());
 }
 
+grpc::StatusCode ToGrpcCode(int code) {
+  if (code < grpc::StatusCode::OK || code > grpc::StatusCode::UNAUTHENTICATED) {
+    return grpc::StatusCode::UNKNOWN;
+  }
+  return static_cast<grpc::StatusCode>(code);
+}
+
 absl::Status FromGrpcStatus(const grpc::Status& status,
                             absl::string_view server) {
   if (status.ok()) return absl::OkStatus();

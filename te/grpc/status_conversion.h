@@ -12,6 +12,10 @@ namespace te {
 // payloads stay here.
 grpc::Status ToGrpcStatus(const absl::Status& status);
 
+// The code of this number, such as a message may carry; UNKNOWN if there is
+// none.
+grpc::StatusCode ToGrpcCode(int code);
+
 // The status of a call to `server` ("peer host:port"): the code and the mark
 // are kept, the message is prefixed with the server and, where nobody answered,
 // followed by what to check. The server's bytes may be anything.

@@ -68,6 +68,13 @@ TEST(StatusConversionTest, AddressesHaveOurForm) {
                           "[fe80::1%eth0]:6: [::ffff:")));
 }
 
+TEST(StatusConversionTest, NumbersThatAreNoCodesAreUnknown) {
+  EXPECT_EQ(ToGrpcCode(0), grpc::StatusCode::OK);
+  EXPECT_EQ(ToGrpcCode(16), grpc::StatusCode::UNAUTHENTICATED);
+  EXPECT_EQ(ToGrpcCode(17), grpc::StatusCode::UNKNOWN);
+  EXPECT_EQ(ToGrpcCode(-1), grpc::StatusCode::UNKNOWN);
+}
+
 TEST(StatusConversionTest, SurvivesInventedCodesAndDetails) {
   EXPECT_THAT(
       FromGrpcStatus(grpc::Status(static_cast<grpc::StatusCode>(20), "x"), "a"),

@@ -10,6 +10,7 @@
 #include <string>
 #include <thread>
 #include <utility>
+#include <vector>
 
 #include "absl/functional/function_ref.h"
 #include "absl/status/status.h"
@@ -23,6 +24,7 @@
 #include "te/base/clock.h"
 #include "te/base/status_macros.h"
 #include "te/grpc/channel.h"
+#include "te/grpc/status_conversion.h"
 #include "te/grpc/tls.h"
 #include "te/metadata/grpc_address.h"
 #include "te/metadata/grpc_watcher.h"
@@ -39,6 +41,9 @@ using metadata::v1::Metadata;
 // Between tries while the server is busy.
 constexpr Duration kFirstPause = std::chrono::milliseconds(5);
 constexpr Duration kLastPause = std::chrono::milliseconds(200);
+
+// Of one GetMany; the server takes no more.
+constexpr size_t kMaxKeysAtOnce = 256;
 
 // gRPC's own refusal of a call that no service has seen. A store that is full
 // says RESOURCE_EXHAUSTED in other words.
@@ -146,11 +151,14 @@ absl::Status GrpcStore::Explain(absl::string_view key,
   return absl::Status(status.code(), text);
 }
 
+absl::Status GrpcStore::WrongAnswer(absl::string_view what) const {
+  return absl::DataLossError(absl::StrCat(channel_.server(), " answers ", what,
+                                          "; is it of a compatible version?"));
+}
+
 absl::Status GrpcStore::WrongAnswer(absl::string_view key,
                                     absl::string_view what) const {
-  return absl::DataLossError(absl::StrCat(DescribeKey(key), ": ",
-                                          channel_.server(), " answers ", what,
-                                          "; is it of a compatible version?"));
+  return Explain(key, WrongAnswer(what));
 }
 
 template <typename Request, typename Response>
@@ -226,6 +234,12 @@ absl::StatusOr<StoredValue> GrpcStore::Get(absl::string_view key,
   request.set_max_bytes(options.max_bytes);
   metadata::v1::GetResponse response;
   TE_RETURN_IF_ERROR(Call("Get", key, &Stub::Get, request, deadline, response));
+  return Read(key, options, response);
+}
+
+absl::StatusOr<StoredValue> GrpcStore::Read(
+    absl::string_view key, const GetOptions& options,
+    metadata::v1::GetResponse& response) const {
   if (response.version() == kAbsent) return WrongAnswer(key, "no version");
   StoredValue value = {.version = response.version(),
                        .whole = response.whole(),
@@ -239,6 +253,72 @@ absl::StatusOr<StoredValue> GrpcStore::Get(absl::string_view key,
     return WrongAnswer(key, wrong);
   }
   return value;
+}
+
+std::vector<absl::StatusOr<StoredValue>> GrpcStore::GetMany(
+    absl::Span<const std::string> keys, const GetOptions& options,
+    MonotonicTime deadline) {
+  Values values(keys.size());
+  std::vector<size_t> places;
+  const MonotonicTime now = RealClock().Now();
+  for (size_t i = 0; i < keys.size(); ++i) {
+    const absl::Status status = ValidateCall(keys[i], now, deadline);
+    if (status.ok()) {
+      places.push_back(i);
+    } else {
+      values[i] = status;
+    }
+  }
+  absl::Span<const size_t> left = places;
+  while (!left.empty()) {
+    const absl::StatusOr<size_t> got = GetSome(
+        keys, left.subspan(0, kMaxKeysAtOnce), options, deadline, values);
+    if (!got.ok()) {
+      for (const size_t place : left) {
+        values[place] = Explain(keys[place], got.status());
+      }
+      break;
+    }
+    left.remove_prefix(*got);
+  }
+  return values;
+}
+
+absl::StatusOr<size_t> GrpcStore::GetSome(absl::Span<const std::string> keys,
+                                          absl::Span<const size_t> places,
+                                          const GetOptions& options,
+                                          MonotonicTime deadline,
+                                          Values& values) {
+  metadata::v1::GetManyRequest request;
+  for (const size_t place : places) request.add_keys(keys[place]);
+  request.set_since(options.since);
+  request.set_first_part(options.first_part);
+  request.set_max_bytes(options.max_bytes);
+  metadata::v1::GetManyResponse response;
+  TE_RETURN_IF_ERROR(RetryWhileBusy(deadline, [&] {
+    return CallOnce("GetMany", &Stub::GetMany, request, deadline, response);
+  }));
+  const auto items = static_cast<size_t>(response.items_size());
+  if (items == 0) return WrongAnswer("nothing");
+  if (items > places.size()) return WrongAnswer("more than it was asked for");
+  for (size_t i = 0; i < items; ++i) {
+    const size_t place = places[i];
+    values[place] = ReadItem(keys[place], options,
+                             *response.mutable_items(static_cast<int>(i)));
+  }
+  return items;
+}
+
+absl::StatusOr<StoredValue> GrpcStore::ReadItem(
+    absl::string_view key, const GetOptions& options,
+    metadata::v1::GetManyResponse::Item& item) const {
+  if (item.has_value()) return Read(key, options, *item.mutable_value());
+  const grpc::StatusCode code = ToGrpcCode(item.error().code());
+  if (code == grpc::StatusCode::OK) {
+    return WrongAnswer(key, "neither a value nor an error");
+  }
+  return Explain(key, FromGrpcStatus(grpc::Status(code, item.error().message()),
+                                     channel_.server()));
 }
 
 absl::StatusOr<KeyList> GrpcStore::List(absl::string_view prefix,

@@ -1,11 +1,13 @@
 #ifndef TE_METADATA_GRPC_STORE_H_
 #define TE_METADATA_GRPC_STORE_H_
 
+#include <stddef.h>
 #include <stdint.h>
 
 #include <memory>
 #include <optional>
 #include <string>
+#include <vector>
 
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
@@ -18,6 +20,7 @@
 #include "te/metadata/grpc_address.h"
 #include "te/metadata/grpc_watcher.h"
 #include "te/metadata/metadata_service.grpc.pb.h"
+#include "te/metadata/metadata_service.pb.h"
 #include "te/metadata/metadata_store.h"
 #include "te/metadata/value_part.h"
 
@@ -53,6 +56,11 @@ class GrpcStore final : public MetadataStore {
   absl::StatusOr<StoredValue> Get(absl::string_view key,
                                   const GetOptions& options,
                                   MonotonicTime deadline) override;
+  // Some hundred keys, or megabytes, a call. When one fails the keys that are
+  // left get that error.
+  std::vector<absl::StatusOr<StoredValue>> GetMany(
+      absl::Span<const std::string> keys, const GetOptions& options,
+      MonotonicTime deadline) override;
   absl::StatusOr<KeyList> List(absl::string_view prefix,
                                absl::string_view after,
                                MonotonicTime deadline) override;
@@ -70,6 +78,20 @@ class GrpcStore final : public MetadataStore {
 
   GrpcStore(const GrpcAddress& address, GrpcChannelOptions options);
 
+  using Values = std::vector<absl::StatusOr<StoredValue>>;
+
+  // Gets the values of some of these places; returns how many it were.
+  absl::StatusOr<size_t> GetSome(absl::Span<const std::string> keys,
+                                 absl::Span<const size_t> places,
+                                 const GetOptions& options,
+                                 MonotonicTime deadline, Values& values);
+  absl::StatusOr<StoredValue> Read(absl::string_view key,
+                                   const GetOptions& options,
+                                   metadata::v1::GetResponse& response) const;
+  absl::StatusOr<StoredValue> ReadItem(
+      absl::string_view key, const GetOptions& options,
+      metadata::v1::GetManyResponse::Item& item) const;
+
   // `name` is the method's, and `key` what it is about, for messages.
   template <typename Request, typename Response>
   absl::Status Call(const char* name, absl::string_view key,
@@ -81,6 +103,7 @@ class GrpcStore final : public MetadataStore {
                         Response& response);
   // `status` of a call, with what an operator needs to know.
   absl::Status Explain(absl::string_view key, const absl::Status& status) const;
+  absl::Status WrongAnswer(absl::string_view what) const;
   absl::Status WrongAnswer(absl::string_view key, absl::string_view what) const;
 
   const bool tls_;

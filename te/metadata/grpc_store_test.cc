@@ -77,6 +77,11 @@ class StoreAndServer final : public MetadataStore {
                                   MonotonicTime deadline) override {
     return store_->Get(key, options, deadline);
   }
+  std::vector<absl::StatusOr<StoredValue>> GetMany(
+      absl::Span<const std::string> keys, const GetOptions& options,
+      MonotonicTime deadline) override {
+    return store_->GetMany(keys, options, deadline);
+  }
   absl::StatusOr<KeyList> List(absl::string_view prefix,
                                absl::string_view after,
                                MonotonicTime deadline) override {

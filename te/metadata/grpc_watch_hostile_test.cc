@@ -3,11 +3,13 @@
 #include <stdint.h>
 
 #include <chrono>
+#include <deque>
 #include <functional>
 #include <memory>
 #include <optional>
 #include <string>
 #include <utility>
+#include <vector>
 
 #include "absl/base/thread_annotations.h"
 #include "absl/status/status.h"
@@ -285,6 +287,42 @@ TEST(HostileServerTest, LateEventsAreNoErrors) {
                           watcher.Watch({.key = "b"}, second.callback()));
   EXPECT_TRUE(second.AwaitBegun());
   EXPECT_EQ(first.count(), 1u);
+}
+
+// One that ends while its refusal is looked at must not be asked for again: it
+// is not there any more. For longer than until the client asks again.
+TEST(HostileServerTest, WatchesMayEndAsTheyAreRefused) {
+  WrongService service;
+  service.SetAnswer([](uint64_t id, WrongService::Stream& stream) {
+    WatchResponse response;
+    response.set_id(id);
+    response.mutable_broken()->set_code(grpc::StatusCode::RESOURCE_EXHAUSTED);
+    response.mutable_broken()->set_refused(true);
+    stream.Write(response);
+  });
+  MetadataTestServer server({.instead = &service});
+  GrpcWatcher watcher("server", server.address().servers, {});
+  const MonotonicTime end = RealClock().Now() + seconds(1);
+  std::vector<Thread> threads;
+  for (int t = 0; t < 4; ++t) {
+    threads.push_back(*Thread::Start({.name = "watcher"}, [&, t] {
+      std::deque<std::unique_ptr<StoreWatch>> watches;
+      for (int i = 0; RealClock().Now() < end; ++i) {
+        auto watch = watcher.Watch({.key = absl::StrCat(t, "/", i)},
+                                   [](const WatchEvent&) {});
+        TE_ASSERT_OK(watch);
+        watches.push_back(*std::move(watch));
+        if (watches.size() > 8) watches.pop_front();
+      }
+    }));
+  }
+  threads.clear();
+  // The stream is still of use.
+  WatchEvents events;
+  TE_ASSERT_OK_AND_ASSIGN(const auto watch,
+                          watcher.Watch({.key = "k"}, events.callback()));
+  EXPECT_THAT(events.AwaitBroken(),
+              StatusIs(absl::StatusCode::kResourceExhausted));
 }
 
 TEST(HostileServerTest, AnOldServerKnowsNoWatches) {

@@ -33,14 +33,6 @@ namespace {
 constexpr Duration kFirstRetry = std::chrono::milliseconds(100);
 constexpr Duration kLastRetry = std::chrono::seconds(30);
 
-// Only known ones are values of the type.
-grpc::StatusCode StatusCode(int code) {
-  if (code < grpc::StatusCode::OK || code > grpc::StatusCode::UNAUTHENTICATED) {
-    return grpc::StatusCode::UNKNOWN;
-  }
-  return static_cast<grpc::StatusCode>(code);
-}
-
 }  // namespace
 
 GrpcWatchStream::GrpcWatchStream(absl::string_view server,
@@ -233,14 +225,16 @@ absl::Status GrpcWatchStream::HandleEvent(const WatchScope& scope) {
 
 absl::Status GrpcWatchStream::HandleBroken(const WatchScope& scope) {
   const metadata::v1::WatchResponse::Broken& broken = response_.broken();
-  const grpc::StatusCode code = StatusCode(broken.code());
+  const grpc::StatusCode code = ToGrpcCode(broken.code());
   if (code == grpc::StatusCode::OK) return Wrong("a failure without an error");
   const absl::Status status =
       FromGrpcStatus(grpc::Status(code, broken.message()), server_);
   if (broken.refused()) {
     MutexLock lock(mutex_);
-    refused_.insert(response_.id());
-    if (retry_ == kNoDeadline) {
+    // It may have ended since ScopeOf has looked.
+    const bool wanted = scopes_.contains(response_.id());
+    if (wanted) refused_.insert(response_.id());
+    if (wanted && retry_ == kNoDeadline) {
       retry_ = RealClock().Now() + retry_pause_;
       retry_pause_ = std::min(2 * retry_pause_, kLastRetry);
       changed_.NotifyAll();

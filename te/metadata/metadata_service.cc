@@ -13,6 +13,7 @@
 #include "absl/status/statusor.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/string_view.h"
+#include "absl/types/span.h"
 #include "grpcpp/server_context.h"
 #include "grpcpp/support/server_callback.h"
 #include "grpcpp/support/status.h"
@@ -27,10 +28,50 @@
 namespace te {
 namespace {
 
+// Keys of one GetMany.
+constexpr int kMaxKeys = 256;
+// Of them are asked for at once; bounds what the store answers in one go.
+constexpr size_t kMaxAtOnce = 32;
+// After so many bytes an answer to GetMany ends.
+constexpr size_t kManyBytes = size_t{4} << 20;
+constexpr size_t kBeside = size_t{512} << 10;
+
 template <typename Request>
 std::optional<uint64_t> ExpectedVersion(const Request& request) {
   if (!request.has_expected_version()) return std::nullopt;
   return request.expected_version();
+}
+
+template <typename Request>
+GetOptions OptionsOf(const Request& request, size_t max_bytes) {
+  GetOptions options = {.since = request.since(),
+                        .first_part = request.first_part()};
+  if (request.has_max_bytes()) options.max_bytes = request.max_bytes();
+  options.max_bytes = std::min(options.max_bytes, max_bytes);
+  return options;
+}
+
+void Write(StoredValue value, metadata::v1::GetResponse& response) {
+  response.set_version(value.version);
+  response.set_whole(value.whole);
+  response.set_next_part(value.next_part);
+  for (ValuePart& part : value.parts) {
+    metadata::v1::Part& to = *response.add_parts();
+    to.set_number(part.number);
+    to.set_bytes(std::move(part.bytes));
+  }
+}
+
+metadata::v1::GetManyResponse::Item ItemOf(absl::StatusOr<StoredValue> value) {
+  metadata::v1::GetManyResponse::Item item;
+  if (value.ok()) {
+    Write(*std::move(value), *item.mutable_value());
+    return item;
+  }
+  const grpc::Status status = ToGrpcStatus(value.status());
+  item.mutable_error()->set_code(status.error_code());
+  item.mutable_error()->set_message(status.error_message());
+  return item;
 }
 
 }  // namespace
@@ -103,23 +144,53 @@ grpc::Status MetadataService::Get(grpc::ServerContext* context,
                                   const metadata::v1::GetRequest* request,
                                   metadata::v1::GetResponse* response) {
   const auto get = [&](MonotonicTime deadline) -> absl::Status {
-    GetOptions options = {.since = request->since(),
-                          .first_part = request->first_part()};
-    if (request->has_max_bytes()) options.max_bytes = request->max_bytes();
-    options.max_bytes = std::min(options.max_bytes, options_.max_value_bytes);
-    TE_ASSIGN_OR_RETURN(StoredValue stored,
-                        store_.Get(request->key(), options, deadline));
-    response->set_version(stored.version);
-    response->set_whole(stored.whole);
-    response->set_next_part(stored.next_part);
-    for (ValuePart& part : stored.parts) {
-      metadata::v1::Part& to = *response->add_parts();
-      to.set_number(part.number);
-      to.set_bytes(std::move(part.bytes));
-    }
+    TE_ASSIGN_OR_RETURN(
+        StoredValue stored,
+        store_.Get(request->key(),
+                   OptionsOf(*request, options_.max_value_bytes), deadline));
+    Write(std::move(stored), *response);
     return absl::OkStatus();
   };
   return Serve("Get", request->key(), *context, get);
+}
+
+grpc::Status MetadataService::GetMany(
+    grpc::ServerContext* context, const metadata::v1::GetManyRequest* request,
+    metadata::v1::GetManyResponse* response) {
+  const std::string first = request->keys().empty() ? "" : request->keys(0);
+  return Serve("GetMany", first, *context, [&](MonotonicTime deadline) {
+    return Fill(*request, deadline, *response);
+  });
+}
+
+absl::Status MetadataService::Fill(
+    const metadata::v1::GetManyRequest& request, MonotonicTime deadline,
+    metadata::v1::GetManyResponse& response) const {
+  if (request.keys().empty() || request.keys_size() > kMaxKeys) {
+    return absl::InvalidArgumentError(
+        absl::StrCat(request.keys_size(),
+                     " keys are asked for at once; use 1 to ", kMaxKeys));
+  }
+  const std::vector<std::string> keys(request.keys().begin(),
+                                      request.keys().end());
+  const GetOptions options = OptionsOf(request, options_.max_value_bytes);
+  // A message has room for a value and a megabyte, and one item is enough.
+  const size_t room = std::min(kManyBytes, options_.max_value_bytes + kBeside);
+  size_t bytes = 0;
+  // More and more at once, so that not much is read that has no room.
+  size_t at_once = 1;
+  for (size_t i = 0; i < keys.size();) {
+    const auto some = absl::MakeConstSpan(keys).subspan(i, at_once);
+    i += some.size();
+    at_once = std::min(2 * at_once, kMaxAtOnce);
+    for (auto& value : store_.GetMany(some, options, deadline)) {
+      metadata::v1::GetManyResponse::Item item = ItemOf(std::move(value));
+      bytes += item.ByteSizeLong();
+      if (bytes > room && !response.items().empty()) return absl::OkStatus();
+      *response.add_items() = std::move(item);
+    }
+  }
+  return absl::OkStatus();
 }
 
 grpc::Status MetadataService::List(grpc::ServerContext* context,

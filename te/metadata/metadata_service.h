@@ -60,6 +60,9 @@ class MetadataService final
   grpc::Status Get(grpc::ServerContext* context,
                    const metadata::v1::GetRequest* request,
                    metadata::v1::GetResponse* response) override;
+  grpc::Status GetMany(grpc::ServerContext* context,
+                       const metadata::v1::GetManyRequest* request,
+                       metadata::v1::GetManyResponse* response) override;
   grpc::Status List(grpc::ServerContext* context,
                     const metadata::v1::ListRequest* request,
                     metadata::v1::ListResponse* response) override;
@@ -79,6 +82,10 @@ class MetadataService final
   grpc::Status Serve(absl::string_view method, const std::string& key,
                      const grpc::ServerContext& context,
                      absl::FunctionRef<absl::Status(MonotonicTime)> body) const;
+  // GetMany's answer.
+  absl::Status Fill(const metadata::v1::GetManyRequest& request,
+                    MonotonicTime deadline,
+                    metadata::v1::GetManyResponse& response) const;
 
   MetadataStore& store_;
   const MetadataServiceOptions options_;

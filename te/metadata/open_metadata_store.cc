@@ -34,23 +34,28 @@ absl::StatusOr<Address> ParseAddress(absl::string_view uri) {
       "grpc://host:port, grpcs://host:port?ca=FILE"));
 }
 
-absl::StatusOr<std::unique_ptr<MetadataStore>> Open(const RedisAddress& address,
-                                                    MonotonicTime deadline) {
-  return RedisStore::Create(address, {}, deadline);
+absl::StatusOr<std::unique_ptr<MetadataStore>> Open(
+    const RedisAddress& address, MonotonicTime deadline,
+    const OpenMetadataStoreOptions& options) {
+  return RedisStore::Create(
+      address, {.watches = {.max_watches = options.max_watches}}, deadline);
 }
 
-absl::StatusOr<std::unique_ptr<MetadataStore>> Open(const GrpcAddress& address,
-                                                    MonotonicTime deadline) {
+absl::StatusOr<std::unique_ptr<MetadataStore>> Open(
+    const GrpcAddress& address, MonotonicTime deadline,
+    const OpenMetadataStoreOptions& /*options*/) {
   return GrpcStore::Create(address, deadline);
 }
 
 }  // namespace
 
 absl::StatusOr<std::unique_ptr<MetadataStore>> OpenMetadataStore(
-    absl::string_view uri, MonotonicTime deadline) {
+    absl::string_view uri, MonotonicTime deadline,
+    const OpenMetadataStoreOptions& options) {
   TE_ASSIGN_OR_RETURN(const Address parsed, ParseAddress(uri));
   return std::visit(
-      [&](const auto& address) { return Open(address, deadline); }, parsed);
+      [&](const auto& address) { return Open(address, deadline, options); },
+      parsed);
 }
 
 absl::StatusOr<std::string> DescribeMetadataStore(absl::string_view uri) {

@@ -1,6 +1,8 @@
 #ifndef TE_METADATA_OPEN_METADATA_STORE_H_
 #define TE_METADATA_OPEN_METADATA_STORE_H_
 
+#include <stddef.h>
+
 #include <memory>
 #include <string>
 
@@ -11,12 +13,18 @@
 
 namespace te {
 
+struct OpenMetadataStoreOptions {
+  // Watches that a Redis store may have at a time.
+  size_t max_watches = 65536;
+};
+
 // The store at an address such as redis://host or grpc://host:port; see
 // redis_address.h and grpc_address.h.
 // INVALID_ARGUMENT for a scheme that is not known, which lists those that are.
 // Other errors are those of the store's own Create: it must be reachable now.
 absl::StatusOr<std::unique_ptr<MetadataStore>> OpenMetadataStore(
-    absl::string_view uri, MonotonicTime deadline);
+    absl::string_view uri, MonotonicTime deadline,
+    const OpenMetadataStoreOptions& options = {});
 
 // The same address for people: without user and password. INVALID_ARGUMENT and
 // UNIMPLEMENTED as above; no I/O.

@@ -23,8 +23,11 @@ namespace {
 constexpr absl::string_view kVersionKey = "te/version";
 constexpr absl::string_view kAnyVersion = "any";
 
-// Keys that are asked for in one round trip.
-constexpr size_t kKeysAtOnce = 256;
+// Keys that are asked for in one round trip. However few bytes are asked for,
+// the first part comes whole, so this bounds what the server buffers for one
+// call: to half a gigabyte, if all are as large as can be. Small ones would not
+// be much faster with more.
+constexpr size_t kKeysAtOnce = 32;
 
 std::string ExpectedText(std::optional<uint64_t> version) {
   if (!version.has_value()) return std::string(kAnyVersion);
@@ -385,6 +388,10 @@ void RedisStore::Run(const Script& script, Words keys, Words arguments,
   commands_left[0][1] = script.source;
   Call(keys_left, commands_left, at_once, deadline,
        [&](size_t i, absl::StatusOr<RedisReply> reply) {
+         // Once more it has been restarted, or told to forget scripts.
+         if (absl::IsFailedPrecondition(reply.status())) {
+           reply = absl::UnavailableError(reply.status().message());
+         }
          take(unknown[i], std::move(reply));
        });
 }

@@ -57,7 +57,7 @@ class RedisStore final : public MetadataStore {
   absl::StatusOr<StoredValue> Get(absl::string_view key,
                                   const GetOptions& options,
                                   MonotonicTime deadline) override;
-  // A few hundred keys a round trip. When the connection is lost the keys that
+  // A few dozen keys a round trip. When the connection is lost the keys that
   // are left get that error.
   std::vector<absl::StatusOr<StoredValue>> GetMany(
       absl::Span<const std::string> keys, const GetOptions& options,

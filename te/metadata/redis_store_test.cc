@@ -4,6 +4,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include <atomic>
 #include <chrono>
 #include <memory>
 #include <optional>
@@ -254,6 +255,32 @@ TEST(RedisStoreTest, SurvivesWhatForgetsScriptsAndKeys) {
   EXPECT_EQ(store->Get("k", {}, Soon())->parts[0].bytes, "2");
 }
 
+// Also in between the calls of one script.
+TEST(RedisStoreTest, ScriptsMayBeForgottenAtAnyTime) {
+  const RedisServerProcess server;
+  const auto store = Connect(server.unix_socket());
+  // Two parts take a script.
+  TE_ASSERT_OK(store->Put("k", {{0, "1"}, {1, "2"}}, {}, Soon()));
+  TE_ASSERT_OK_AND_ASSIGN(const std::unique_ptr<RedisConnection> connection,
+                          RedisConnection::Open(server.unix_socket(), Soon()));
+  std::atomic<bool> done = false;
+  TE_ASSERT_OK_AND_ASSIGN(
+      Thread forgetter, Thread::Start({.name = "forgetter"}, [&] {
+        while (!done) {
+          TE_EXPECT_OK(connection->Call({"SCRIPT", "FLUSH"}, Soon()).status());
+        }
+      }));
+  const std::vector<std::string> keys(10'000, "k");
+  for (int i = 0; i < 5; ++i) {
+    for (const auto& value : store->GetMany(keys, {}, Soon())) {
+      if (value.ok()) continue;
+      EXPECT_THAT(value,
+                  StatusIs(absl::StatusCode::kUnavailable, HasSubstr("'k'")));
+    }
+  }
+  done = true;
+}
+
 TEST(RedisStoreTest, LeavesWhatOthersHavePutThereAlone) {
   const RedisServerProcess server;
   const auto store = Connect(server.tcp());
@@ -408,6 +435,24 @@ TEST(RedisStoreTest, GetManyOfADyingServerEnds) {
                          HasSubstr(absl::StrCat("'", keys[i], "'"))));
   }
   EXPECT_TRUE(lost);
+}
+
+// The server hangs up on whom it would have to keep more for.
+TEST(RedisStoreTest, GetManyOfLargeValuesDoesNotBurdenTheServer) {
+  const RedisServerProcess server;
+  const auto store = Connect(server.unix_socket());
+  const std::string large(256 << 10, 'x');
+  TE_ASSERT_OK(store->Put("one", {{0, large}}, {}, Soon()));
+  TE_ASSERT_OK(store->Put("two", {{0, large}, {1, "y"}}, {}, Soon()));
+  Command(server, {"CONFIG", "SET", "client-output-buffer-limit",
+                   "normal 16777216 0 0"});
+  for (const char* key : {"one", "two"}) {
+    const std::vector<std::string> keys(256, key);
+    for (const auto& value : store->GetMany(keys, {.max_bytes = 0}, Soon())) {
+      TE_ASSERT_OK(value);
+      EXPECT_THAT(value->parts, ElementsAre(ValuePart{0, large}));
+    }
+  }
 }
 
 TEST(RedisStoreTest, SaysThatTheServerIsFull) {

@@ -360,6 +360,8 @@ absl::Status RedisSubscriber::TakeAnswer(const redisReply& reply) {
   if (reply.type == REDIS_REPLY_ERROR) {
     // Of the other commands it is a sign of life.
     if (!subscribes) return absl::OkStatus();
+    // One that ends from now on is in changes_, and CommandFor forgets it.
+    if (!hub_.Has(asked.scope)) return absl::OkStatus();
     const absl::Status status = RedisErrorStatus(reply);
     refused_.insert(asked.scope);
     retry_at_ =

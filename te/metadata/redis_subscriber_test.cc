@@ -5,6 +5,7 @@
 #include <sys/time.h>
 
 #include <chrono>
+#include <functional>
 #include <memory>
 #include <string>
 #include <utility>
@@ -20,6 +21,7 @@
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
 #include "te/base/clock.h"
+#include "te/base/mutex.h"
 #include "te/base/socket_address.h"
 #include "te/base/status_matchers.h"
 #include "te/base/thread.h"
@@ -274,11 +276,15 @@ TEST(RedisSubscriberTest, WhatAServerDoesNotTakeIsBounded) {
 }
 
 // Lets one client in after the other, and when it subscribes, says to each what
-// a test wants.
+// a test wants, and does what it wants.
 class HostileServer {
  public:
-  explicit HostileServer(std::vector<std::string> says)
+  explicit HostileServer(
+      std::vector<std::string> says,
+      std::function<void(int client)> then =
+          [](int client) { Hear(client, "nothing"); })  // until it hangs up
       : says_(std::move(says)),
+        then_(std::move(then)),
         listener_(socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0)) {
     const SocketAddress any = SocketAddress::FromIp("127.0.0.1", 0).value();
     PCHECK(bind(listener_.get(), any.data(), any.length()) == 0);
@@ -294,6 +300,24 @@ class HostileServer {
     PCHECK(getsockname(listener_.get(), address, &length) == 0);
     return {.host = "127.0.0.1",
             .port = SocketAddress::FromSockaddr(address, length)->port()};
+  }
+
+  // Until all clients have come and gone.
+  void Join() { thread_.Join(); }
+
+  static void Say(int fd, const std::string& text) {
+    send(fd, text.data(), text.size(), MSG_NOSIGNAL);
+  }
+
+  static bool Hear(int fd, absl::string_view word) {
+    std::string heard;
+    while (!absl::StrContains(heard, word)) {
+      char some[4096];
+      const ssize_t got = recv(fd, some, sizeof(some), 0);
+      if (got <= 0) return false;
+      heard.append(some, static_cast<size_t>(got));
+    }
+    return true;
   }
 
  private:
@@ -313,30 +337,42 @@ class HostileServer {
       Say(client.get(), "+OK\r\n");
       if (!Hear(client.get(), "subscribe")) continue;
       Say(client.get(), text);
-      // Until it hangs up.
-      Hear(client.get(), "nothing");
+      then_(client.get());
     }
-  }
-
-  static void Say(int fd, const std::string& text) {
-    send(fd, text.data(), text.size(), MSG_NOSIGNAL);
-  }
-
-  static bool Hear(int fd, absl::string_view word) {
-    std::string heard;
-    while (!absl::StrContains(heard, word)) {
-      char some[4096];
-      const ssize_t got = recv(fd, some, sizeof(some), 0);
-      if (got <= 0) return false;
-      heard.append(some, static_cast<size_t>(got));
-    }
-    return true;
   }
 
   const std::vector<std::string> says_;
+  const std::function<void(int client)> then_;
   const UniqueFd listener_;
   Thread thread_;
 };
+
+// The client asks for a sign of life next, not for the watch again.
+TEST(RedisSubscriberTest, ARefusalMayComeAfterTheWatch) {
+  for (const bool prefix : {false, true}) {
+    Mutex mutex;
+    std::unique_ptr<StoreWatch> watch;
+    HostileServer server({""}, [&](int client) {
+      {
+        MutexLock lock(mutex);
+        watch.reset();
+      }
+      EXPECT_TRUE(HostileServer::Hear(client, "unsubscribe"));
+      HostileServer::Say(client, "-NOPERM no\r\n-NOPERM no\r\n");
+      EXPECT_TRUE(HostileServer::Hear(client, "ping"));
+    });
+    const auto subscriber =
+        Subscriber(server.address(),
+                   {.silence = milliseconds(200), .retry = milliseconds(1)});
+    WatchEvents log;
+    {
+      MutexLock lock(mutex);
+      watch = Watch(*subscriber, {.key = "k", .prefix = prefix}, log);
+    }
+    server.Join();
+    watch.reset();
+  }
+}
 
 std::string Array(const std::vector<std::string>& words) {
   std::string text = absl::StrCat("*", words.size(), "\r\n");

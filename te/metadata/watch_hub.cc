@@ -123,6 +123,11 @@ void WatchHub::BreakLocked(const WatchScope& scope, const absl::Status& why) {
   Tell(scope, {.kind = WatchEvent::Kind::kBroken, .status = why});
 }
 
+bool WatchHub::Has(const WatchScope& scope) const {
+  MutexLock lock(mutex_);
+  return scopes_.contains(scope);
+}
+
 std::vector<WatchScope> WatchHub::Scopes() const {
   MutexLock lock(mutex_);
   std::vector<WatchScope> scopes;

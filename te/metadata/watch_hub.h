@@ -54,6 +54,8 @@ class WatchHub {
   void Break(const WatchScope& scope, const absl::Status& why);
   void BreakAll(const absl::Status& why);
 
+  // Whether it has watches.
+  bool Has(const WatchScope& scope) const;
   // That have watches.
   std::vector<WatchScope> Scopes() const;
 

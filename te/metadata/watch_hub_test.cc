@@ -101,6 +101,8 @@ TEST_F(WatchHubTest, KnowsItsScopes) {
   a.reset();
   c.reset();
   EXPECT_THAT(hub_.Scopes(), ElementsAre(WatchScope{"k"}));
+  EXPECT_TRUE(hub_.Has({.key = "k"}));
+  EXPECT_FALSE(hub_.Has({.key = "k", .prefix = true}));
   b.reset();
   EXPECT_THAT(hub_.Scopes(), IsEmpty());
   EXPECT_THAT(scopes_, ElementsAre("+k", "+k*", "-k*", "-k"));

@@ -50,8 +50,9 @@ struct Backend {
 absl::StatusOr<Backend> OpenBackend(const ServerOptions& options) {
   Backend backend;
   if (!options.store.empty()) {
-    TE_ASSIGN_OR_RETURN(backend.store,
-                        OpenMetadataStore(options.store, In(kStartTime)));
+    TE_ASSIGN_OR_RETURN(
+        backend.store, OpenMetadataStore(options.store, In(kStartTime),
+                                         {.max_watches = options.max_watches}));
     return backend;
   }
   auto memory = std::make_unique<InProcessStore>(
