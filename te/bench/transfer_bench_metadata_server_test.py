@@ -12,7 +12,7 @@ import time
 import unittest
 
 from te.bench.processes import PATIENCE, SHORT, SMALL, Target, check_transfer, run
-from te.testing.stores import SERVER, MetadataServer
+from te.testing.stores import SERVER, MetadataServer, Redis
 
 CERTIFICATES = os.path.abspath("te/grpc/testdata")
 
@@ -35,6 +35,15 @@ class TransferBenchMetadataServerTest(unittest.TestCase):
         lines = re.findall(r"access (\{.*\})$", err, re.MULTILINE)
         methods = {json.loads(line)["method"] for line in lines}
         self.assertLessEqual({"Put", "Get", "Remove"}, methods)
+
+    def test_a_redis_behind_the_server(self):
+        redis = Redis()
+        self.addCleanup(redis.close)
+        with MetadataServer(f"--backend={redis.uri()}") as server:
+            self.assertIn(f"backend {redis.uri()}", server.ready)
+            # Also when there is something in it already.
+            for _ in range(2):
+                check_transfer(self, f"--metadata_server={server.uri()}")
 
     def test_two_processes_with_certificates(self):
         with MetadataServer(*TLS, f"--tls_client_ca={file('ca.pem')}") as server:

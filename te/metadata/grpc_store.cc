@@ -39,6 +39,10 @@ namespace {
 using metadata::v1::Metadata;
 
 // Between tries while the server is busy.
+// Nobody puts this key; Create asks for it. Not one that the server's own store
+// may use for itself, as Redis does "te/version".
+constexpr char kProbe[] = "te/probe";
+
 constexpr Duration kFirstPause = std::chrono::milliseconds(5);
 constexpr Duration kLastPause = std::chrono::milliseconds(200);
 
@@ -114,7 +118,7 @@ absl::StatusOr<std::unique_ptr<GrpcStore>> GrpcStore::Create(
   TE_ASSIGN_OR_RETURN(GrpcChannelOptions options, ChannelOptions(address));
   std::unique_ptr<GrpcStore> store(new GrpcStore(address, std::move(options)));
   metadata::v1::GetRequest request;
-  request.set_key("te/version");
+  request.set_key(kProbe);
   metadata::v1::GetResponse response;
   // Not CallOnce: a server that is not there is no reason to wait.
   const absl::Status status = RetryWhileBusy(deadline, [&] {
@@ -126,7 +130,7 @@ absl::StatusOr<std::unique_ptr<GrpcStore>> GrpcStore::Create(
         });
   });
   if (!status.ok() && !absl::IsNotFound(status)) {
-    return store->Explain("te/version", status);
+    return store->Explain(kProbe, status);
   }
   return store;
 }

@@ -209,8 +209,8 @@ TEST(GrpcStoreTest, EachCallIsReported) {
   TE_EXPECT_OK(store->Put("k", {{0, "v"}}, {}, Soon()));
   TE_EXPECT_OK(store->Remove("k", std::nullopt, Soon()));
   MutexLock lock(mutex);
-  EXPECT_THAT(calls, testing::ElementsAre("Get te/version NOT_FOUND",
-                                          "Put k OK", "Remove k OK"));
+  EXPECT_THAT(calls, testing::ElementsAre("Get te/probe NOT_FOUND", "Put k OK",
+                                          "Remove k OK"));
 }
 
 TEST(GrpcStoreTest, TlsTakesNoCertificateOfAnotherAuthorityOrName) {

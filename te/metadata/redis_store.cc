@@ -207,7 +207,15 @@ std::vector<absl::StatusOr<StoredValue>> RedisStore::GetMany(
     absl::Span<const std::string> keys, const GetOptions& options,
     MonotonicTime deadline) {
   const std::vector<absl::string_view> views(keys.begin(), keys.end());
-  return Fetch(views, options, deadline);
+  Values values = Fetch(views, options, deadline);
+  // An answer that is none is bad luck for all that share its connection: who
+  // is to blame shows when each is asked for by itself.
+  for (size_t i = 0; i < keys.size(); ++i) {
+    if (absl::IsDataLoss(values[i].status())) {
+      values[i] = Get(keys[i], options, deadline);
+    }
+  }
+  return values;
 }
 
 RedisStore::Values RedisStore::Fetch(Words keys, const GetOptions& options,

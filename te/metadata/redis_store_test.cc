@@ -464,5 +464,21 @@ TEST(RedisStoreTest, SaysThatTheServerIsFull) {
       StatusIs(absl::StatusCode::kResourceExhausted, HasSubstr("maxmemory")));
 }
 
+TEST(RedisStoreTest, OneAnswerThatIsTooLongBlamesNoOther) {
+  const RedisServerProcess server;
+  const auto store = Connect(server.unix_socket());
+  TE_ASSERT_OK(store->Put("a", {{0, "1"}}, {}, Soon()));
+  TE_ASSERT_OK(store->Put("c", {{0, "3"}}, {}, Soon()));
+  Command(server, {"HSET", "b", "head",
+                   "te1:00000000000000000001:00000000000000000001:1", "v0",
+                   "00000000000000000001", "p0", std::string(30 << 20, 'x')});
+  const std::vector<std::string> keys = {"a", "b", "c"};
+  const auto values = store->GetMany(keys, {.max_bytes = 0}, Soon());
+  TE_EXPECT_OK(values[0]);
+  EXPECT_THAT(values[1],
+              StatusIs(absl::StatusCode::kDataLoss, HasSubstr("'b'")));
+  TE_EXPECT_OK(values[2]);
+}
+
 }  // namespace
 }  // namespace te
