@@ -101,8 +101,10 @@ absl::Status Peer::OpenFresh(MonotonicTime deadline) {
 }
 
 void Peer::Update(std::shared_ptr<const SegmentDescriptor> descriptor) {
-  // Looks at every buffer.
-  const auto view = std::make_shared<const SegmentView>(std::move(descriptor));
+  const auto before = current();
+  // Looks at every buffer, so not under the lock.
+  const auto view = std::make_shared<const SegmentView>(
+      std::move(descriptor), before == nullptr ? nullptr : before->view.get());
   MutexLock lock(mutex_);
   // A successor is connected to by Open alone: requests for this one are not
   // meant for it.

@@ -1,11 +1,14 @@
 #ifndef TE_CORE_SEGMENT_VIEW_H_
 #define TE_CORE_SEGMENT_VIEW_H_
 
+#include <cstddef>
 #include <cstdint>
 #include <memory>
+#include <vector>
 
+#include "absl/functional/function_ref.h"
 #include "absl/status/statusor.h"
-#include "te/core/range_map.h"
+#include "te/metadata/buffer_table.h"
 #include "te/metadata/segment_descriptor.h"
 #include "te/transport/slice.h"
 
@@ -14,7 +17,10 @@ namespace te {
 // A remote segment as it was when it was looked up. Immutable.
 class SegmentView {
  public:
-  explicit SegmentView(std::shared_ptr<const SegmentDescriptor> descriptor);
+  // `before`, if not null, is a view of the same segment at another time: what
+  // has not changed is taken from there, without being sorted again.
+  explicit SegmentView(std::shared_ptr<const SegmentDescriptor> descriptor,
+                       const SegmentView* before = nullptr);
   SegmentView(const SegmentView&) = delete;
   SegmentView& operator=(const SegmentView&) = delete;
 
@@ -29,8 +35,23 @@ class SegmentView {
                                 uint64_t length) const;
 
  private:
+  struct Range {
+    uint64_t begin;
+    uint64_t length;
+    // In a page of the descriptor, and the number of the page.
+    const BufferDescriptor* buffer;
+    size_t page;
+  };
+
+  const BufferDescriptor* FindBuffer(
+      uint64_t address, uint64_t length,
+      absl::FunctionRef<bool(const BufferDescriptor&)> matches) const;
+
   const std::shared_ptr<const SegmentDescriptor> descriptor_;
-  RangeMap<const BufferDescriptor*> by_address_;
+  // By begin.
+  std::vector<Range> ranges_;
+  // Of all ranges: bounds how far FindBuffer looks back.
+  uint64_t longest_ = 0;
 };
 
 }  // namespace te
