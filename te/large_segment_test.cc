@@ -36,6 +36,20 @@ class LargeSegmentTest
     if (GetParam() != nullptr) store_ = GetParam()();
   }
 
+  void SetUp() override {
+    target_ = Start("large");
+    initiator_ = Start("initiator");
+    std::vector<MemoryRegion> regions;
+    for (size_t i = 0; i < kBuffers; ++i) regions.push_back(Region(i));
+    TE_ASSERT_OK(target_->RegisterMemory(regions));
+    TE_ASSERT_OK(
+        initiator_->RegisterMemory(MemoryRegion{.address = local_.data(),
+                                                .length = local_.size(),
+                                                .access = Access::kLocalOnly}));
+    TE_ASSERT_OK_AND_ASSIGN(
+        segment_, initiator_->OpenSegment(target_->segment_name(), kEnough));
+  }
+
   std::unique_ptr<TransferEngine> Start(const std::string& name) const {
     Options options;
     options.local_server_name = "127.0.0.1";
@@ -54,15 +68,14 @@ class LargeSegmentTest
   MemoryRegion Region(size_t index) {
     return {.address = &memory_[index * kLength], .length = kLength};
   }
-  absl::Status WriteTo(TransferEngine& engine, SegmentId segment,
-                       size_t index) {
+  absl::Status WriteTo(size_t index) {
     const Request request = {
         .operation = Operation::kWrite,
         .local = local_.data(),
-        .segment = segment,
+        .segment = segment_,
         .remote_address = reinterpret_cast<uint64_t>(&memory_[index * kLength]),
         .length = kLength};
-    auto batch = engine.Submit({&request, 1});
+    auto batch = initiator_->Submit({&request, 1});
     if (!batch.ok()) return batch.status();
     EXPECT_TRUE(batch->Wait(Soon()));
     return batch->status();
@@ -72,33 +85,25 @@ class LargeSegmentTest
   std::vector<std::byte> memory_ =
       std::vector<std::byte>((kBuffers + 1) * kLength);
   std::vector<std::byte> local_ = std::vector<std::byte>(kLength);
+  std::unique_ptr<TransferEngine> target_;
+  std::unique_ptr<TransferEngine> initiator_;
+  SegmentId segment_;
 };
 
 TEST_P(LargeSegmentTest, IsPublishedFoundAndFollowed) {
-  const auto target = Start("large");
-  const auto initiator = Start("initiator");
-  std::vector<MemoryRegion> regions;
-  for (size_t i = 0; i < kBuffers; ++i) regions.push_back(Region(i));
-  TE_ASSERT_OK(target->RegisterMemory(regions));
-  TE_ASSERT_OK(initiator->RegisterMemory({.address = local_.data(),
-                                          .length = local_.size(),
-                                          .access = Access::kLocalOnly}));
-  TE_ASSERT_OK_AND_ASSIGN(
-      const SegmentId segment,
-      initiator->OpenSegment(target->segment_name(), kEnough));
-  TE_ASSERT_OK_AND_ASSIGN(const auto seen, initiator->DescribeSegment(segment));
+  TE_ASSERT_OK_AND_ASSIGN(const auto seen,
+                          initiator_->DescribeSegment(segment_));
   EXPECT_EQ(seen->buffers.size(), kBuffers);
-  TE_EXPECT_OK(WriteTo(*initiator, segment, 0));
-  TE_EXPECT_OK(WriteTo(*initiator, segment, kBuffers - 1));
+  TE_EXPECT_OK(WriteTo(0));
+  TE_EXPECT_OK(WriteTo(kBuffers - 1));
 
-  TE_ASSERT_OK(target->RegisterMemory(Region(kBuffers)));
+  TE_ASSERT_OK(target_->RegisterMemory(Region(kBuffers)));
   if (store_ == nullptr) {
-    TE_ASSERT_OK(initiator->RefreshSegment(segment, kEnough));
+    TE_ASSERT_OK(initiator_->RefreshSegment(segment_, kEnough));
   }
   const MonotonicTime deadline = Soon();
   absl::Status status;
-  while (!(status = WriteTo(*initiator, segment, kBuffers)).ok() &&
-         RealClock().Now() < deadline) {
+  while (!(status = WriteTo(kBuffers)).ok() && RealClock().Now() < deadline) {
     std::this_thread::yield();
   }
   TE_EXPECT_OK(status);
@@ -108,25 +113,15 @@ class LargeStoredSegmentTest : public LargeSegmentTest {};
 
 // What takes several calls to publish again is not seen by halves.
 TEST_P(LargeStoredSegmentTest, AStoreThatIsEmptiedFailsNoTransfer) {
-  const auto target = Start("large");
-  const auto initiator = Start("initiator");
-  std::vector<MemoryRegion> regions;
-  for (size_t i = 0; i < kBuffers; ++i) regions.push_back(Region(i));
-  TE_ASSERT_OK(target->RegisterMemory(regions));
-  TE_ASSERT_OK(initiator->RegisterMemory({.address = local_.data(),
-                                          .length = local_.size(),
-                                          .access = Access::kLocalOnly}));
-  TE_ASSERT_OK_AND_ASSIGN(const SegmentId segment,
-                          initiator->OpenSegment("large", kEnough));
   store_->Empty();
   const MonotonicTime deadline = Soon();
   bool published = false;
   while (!published && RealClock().Now() < deadline) {
-    TE_ASSERT_OK(WriteTo(*initiator, segment, kBuffers - 1));
+    TE_ASSERT_OK(WriteTo(kBuffers - 1));
     published = Start("")->OpenSegment("large", kShort).ok();
   }
   EXPECT_TRUE(published);
-  TE_EXPECT_OK(WriteTo(*initiator, segment, kBuffers - 1));
+  TE_EXPECT_OK(WriteTo(kBuffers - 1));
 }
 
 INSTANTIATE_TEST_SUITE_P(P2p, LargeSegmentTest, testing::Values(nullptr));
