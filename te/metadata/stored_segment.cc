@@ -6,6 +6,7 @@
 
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
+#include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/string_view.h"
 #include "te/base/clock.h"
@@ -24,6 +25,14 @@ absl::StatusOr<SegmentSnapshot> Check(absl::string_view name,
     return absl::DataLossError(absl::StrCat(
         DescribeKey(SegmentKey(name)), " holds no segment descriptor: ",
         read.status().message(), "; remove the key if nothing else uses it"));
+  }
+  // A descriptor of a newer format; the store's own errors name the key
+  // already.
+  const std::string key = DescribeKey(SegmentKey(name));
+  if (absl::IsUnimplemented(read.status()) &&
+      !absl::StrContains(read.status().message(), key)) {
+    return absl::UnimplementedError(
+        absl::StrCat(key, ": ", read.status().message()));
   }
   if (read.ok() && read->descriptor.name != name) {
     return absl::DataLossError(

@@ -11,6 +11,7 @@
 #include "te/base/status_matchers.h"
 #include "te/metadata/in_process_store.h"
 #include "te/metadata/metadata_store.h"
+#include "te/metadata/segment.pb.h"
 #include "te/metadata/segment_descriptor.h"
 #include "te/metadata/segment_parts.h"
 
@@ -69,6 +70,19 @@ TEST_F(StoredSegmentTest, SaysWhatIsWrong) {
     EXPECT_THAT(ReadStoredHead(store_, name, kNoDeadline), wrong);
     EXPECT_THAT(ReadStoredSegment(store_, name, nullptr, kNoDeadline), wrong);
   }
+}
+
+TEST_F(StoredSegmentTest, ANewerFormatIsSaidToBeOne) {
+  proto::SegmentDescriptor newer;
+  ASSERT_TRUE(newer.ParseFromString(*Descriptor("a").SerializeHead()));
+  newer.set_protocol_version(SegmentDescriptor::kProtocolVersion + 1);
+  TE_ASSERT_OK(store_.Put(SegmentKey("a"), {{0, newer.SerializeAsString()}}, {},
+                          kNoDeadline));
+  EXPECT_THAT(
+      ReadStoredHead(store_, "a", kNoDeadline),
+      StatusIs(absl::StatusCode::kUnimplemented,
+               AllOf(HasSubstr("'te/segment/a'"),
+                     HasSubstr("protocol version 2"), HasSubstr("upgrade"))));
 }
 
 TEST_F(StoredSegmentTest, ListsTheGoodAndTheBad) {
