@@ -199,7 +199,7 @@ absl::Status Peer::Install(std::shared_ptr<Route> route) {
       stale = std::exchange(parked_, {});
     }
     route_ = std::move(route);
-    if (std::exchange(refresh_waits_, false)) {
+    if (std::exchange(refresh_waits_, false) && !refresh_due_) {
       ScheduleRefresh(Duration::zero());
     }
     refusal_ = absl::OkStatus();

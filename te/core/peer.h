@@ -133,10 +133,11 @@ class Peer : public std::enable_shared_from_this<Peer> {
   // A task is scheduled or running.
   bool reconnecting_ ABSL_GUARDED_BY(mutex_) = false;
   int failed_attempts_ ABSL_GUARDED_BY(mutex_) = 0;
-  // A task will look the segment up; when there is a route, if `waits`; and how
-  // often that has failed since there was news.
+  // A task will look the segment up.
   bool refresh_due_ ABSL_GUARDED_BY(mutex_) = false;
+  // One is due as soon as there is a route.
   bool refresh_waits_ ABSL_GUARDED_BY(mutex_) = false;
+  // Of look-ups in a row, since there was news.
   int failed_refreshes_ ABSL_GUARDED_BY(mutex_) = 0;
   absl::Status last_error_ ABSL_GUARDED_BY(mutex_);
 };
