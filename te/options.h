@@ -7,6 +7,7 @@
 #include <string>
 
 #include "te/base/clock.h"
+#include "te/base/nic_preference.h"
 #include "te/core/engine_options.h"
 #include "te/metadata/metadata_store.h"
 #include "te/metadata/segment_descriptor.h"

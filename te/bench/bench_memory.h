@@ -10,7 +10,7 @@
 #include "absl/status/statusor.h"
 #include "absl/types/span.h"
 #include "te/core/request.h"
-#include "te/topology/numa_nodes.h"
+#include "te/topology/numa_node.h"
 
 namespace te::bench {
 

@@ -10,7 +10,7 @@
 #include "gtest/gtest.h"
 #include "te/base/status_matchers.h"
 #include "te/bench/bench_memory.h"
-#include "te/topology/numa_nodes.h"
+#include "te/topology/numa_node.h"
 #include "te/transfer_engine.h"
 
 namespace te::bench {

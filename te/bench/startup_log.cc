@@ -7,6 +7,7 @@
 #include "te/base/socket_address.h"
 #include "te/program/size_text.h"
 #include "te/topology/hwloc_topology.h"
+#include "te/topology/numa_nodes.h"
 
 namespace te::bench {
 namespace {

@@ -7,7 +7,7 @@
 #include "absl/types/span.h"
 #include "te/topology/advertised_address.h"
 #include "te/topology/network_interfaces.h"
-#include "te/topology/numa_nodes.h"
+#include "te/topology/numa_node.h"
 
 namespace te::bench {
 

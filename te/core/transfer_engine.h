@@ -19,6 +19,7 @@
 #include "te/base/clock.h"
 #include "te/base/incarnation.h"
 #include "te/base/mutex.h"
+#include "te/base/nic_preference.h"
 #include "te/core/batch.h"
 #include "te/core/batch_pool.h"
 #include "te/core/buffer_registry.h"

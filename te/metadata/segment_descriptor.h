@@ -12,18 +12,11 @@
 #include "absl/status/statusor.h"
 #include "absl/strings/string_view.h"
 #include "te/base/incarnation.h"
+#include "te/base/nic_preference.h"
 #include "te/metadata/buffer_table.h"
 #include "te/metadata/host_identity.h"
 
 namespace te {
-
-// The NICs for a memory location, by name, best first.
-struct NicPreference {
-  std::vector<std::string> preferred;
-  std::vector<std::string> fallback;
-
-  friend bool operator==(const NicPreference&, const NicPreference&) = default;
-};
 
 // What one process tells the others about its memory: who it is, where its
 // control server listens, which ranges may be accessed, and opaque bytes for

@@ -1,0 +1,33 @@
+#ifndef TE_TOPOLOGY_NUMA_NODE_H_
+#define TE_TOPOLOGY_NUMA_NODE_H_
+
+#include <stdint.h>
+
+#include <optional>
+#include <vector>
+
+#include "te/topology/pci_address.h"
+
+namespace te {
+
+// A NUMA node: memory, and the CPUs next to it. A value.
+struct NumaNode {
+  // The kernel's number: N of "cpu:N". Numbers may have gaps.
+  int index = 0;
+  // The CPUs' numbers, ascending. Empty where a node is memory alone, as that
+  // of a GPU or of a CXL device is.
+  std::vector<int> cpus;
+  uint64_t memory_bytes = 0;
+  // The socket's number; -1 where it belongs to none, or to several.
+  int package = -1;
+  // Whether this process may use its memory (cpuset.mems of its cgroup).
+  bool allowed = true;
+  // The GPU whose memory it is, as on Grace Hopper.
+  std::optional<PciAddress> gpu;
+
+  friend bool operator==(const NumaNode&, const NumaNode&) = default;
+};
+
+}  // namespace te
+
+#endif  // TE_TOPOLOGY_NUMA_NODE_H_
