@@ -3,6 +3,7 @@
 
 #include <stdint.h>
 
+#include <compare>
 #include <string>
 
 #include "absl/status/statusor.h"
@@ -29,8 +30,9 @@ class MemoryLocation {
   // The NUMA node or the device; 0 for kAny.
   uint16_t index() const { return index_; }
 
-  friend bool operator==(const MemoryLocation&,
-                         const MemoryLocation&) = default;
+  // By kind, then by index.
+  friend auto operator<=>(const MemoryLocation&,
+                          const MemoryLocation&) = default;
 
  private:
   MemoryLocation(Kind kind, uint16_t index) : kind_(kind), index_(index) {}

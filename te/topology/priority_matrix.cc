@@ -1,0 +1,213 @@
+#include "te/topology/priority_matrix.h"
+
+#include <stdint.h>
+
+#include <algorithm>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "absl/status/status.h"
+#include "absl/status/statusor.h"
+#include "absl/strings/escaping.h"
+#include "absl/strings/str_cat.h"
+#include "absl/strings/string_view.h"
+#include "nlohmann/json.hpp"
+#include "te/base/status_macros.h"
+#include "te/topology/device_name.h"
+
+namespace te {
+namespace {
+
+using Json = nlohmann::ordered_json;
+
+absl::Status Invalid(absl::string_view what) {
+  return absl::InvalidArgumentError(absl::StrCat(
+      "the NIC priority matrix ", what,
+      R"(. It has the form {"cpu:0": [["mlx5_0"], ["mlx5_1"]]}: for each )"
+      "location the preferred NICs and the fallback ones"));
+}
+
+absl::Status CheckPreference(MemoryLocation location,
+                             const NicPreference& preference) {
+  std::vector<std::string> names = preference.preferred;
+  names.insert(names.end(), preference.fallback.begin(),
+               preference.fallback.end());
+  const std::string where = location.ToString();
+  if (names.empty()) return Invalid(absl::StrCat("has no NIC for ", where));
+  if (names.size() > PriorityMatrix::kMaxNics) {
+    return Invalid(absl::StrCat("has more than ", PriorityMatrix::kMaxNics,
+                                " NICs for ", where));
+  }
+  for (const std::string& name : names) {
+    if (!IsDeviceName(name)) {
+      return Invalid(absl::StrCat("has '",
+                                  absl::CHexEscape(name.substr(0, 100)),
+                                  "' for ", where, ", which is no device"));
+    }
+  }
+  std::sort(names.begin(), names.end());
+  const auto twice = std::adjacent_find(names.begin(), names.end());
+  if (twice == names.end()) return absl::OkStatus();
+  return Invalid(absl::StrCat("has ", *twice, " more than once for ", where));
+}
+
+// All NICs: those that some location prefers, then the others.
+NicPreference Everything(const PriorityMatrix::Preferences& preferences) {
+  NicPreference all;
+  const auto add = [&](const std::vector<std::string>& from,
+                       std::vector<std::string>& to) {
+    for (const std::string& name : from) {
+      const auto in = [&](const std::vector<std::string>& names) {
+        return std::find(names.begin(), names.end(), name) != names.end();
+      };
+      if (!in(all.preferred) && !in(all.fallback)) to.push_back(name);
+    }
+  };
+  for (const auto& [location, each] : preferences) {
+    add(each.preferred, all.preferred);
+  }
+  for (const auto& [location, each] : preferences) {
+    add(each.fallback, all.fallback);
+  }
+  return all;
+}
+
+absl::StatusOr<std::vector<std::string>> ReadNames(absl::string_view where,
+                                                   const Json& json) {
+  if (!json.is_array()) {
+    return Invalid(absl::StrCat("has no list of NICs for ", where));
+  }
+  std::vector<std::string> names;
+  for (const Json& name : json) {
+    if (!name.is_string()) {
+      return Invalid(absl::StrCat("has for ", where,
+                                  " something that is no name of a NIC"));
+    }
+    names.push_back(name.get<std::string>());
+  }
+  return names;
+}
+
+absl::StatusOr<NicPreference> ReadPreference(absl::string_view where,
+                                             const Json& json) {
+  NicPreference preference;
+  if (json.is_array() && json.size() == 2) {
+    TE_ASSIGN_OR_RETURN(preference.preferred, ReadNames(where, json[0]));
+    TE_ASSIGN_OR_RETURN(preference.fallback, ReadNames(where, json[1]));
+    return preference;
+  }
+  if (!json.is_object()) {
+    return Invalid(absl::StrCat("has for ", where, " no list of two lists"));
+  }
+  for (const auto& [key, names] : json.items()) {
+    if (key != "preferred" && key != "fallback") {
+      return Invalid(absl::StrCat("has for ", where, " the unknown key '",
+                                  absl::CHexEscape(key.substr(0, 100)), "'"));
+    }
+    TE_ASSIGN_OR_RETURN(
+        (key == "preferred" ? preference.preferred : preference.fallback),
+        ReadNames(where, names));
+  }
+  return preference;
+}
+
+// nlohmann's parser keeps the last of several equal keys.
+absl::StatusOr<Json> ParseJson(absl::string_view text) {
+  std::vector<std::vector<std::string>> keys;
+  std::string twice;
+  const auto watch = [&](int, Json::parse_event_t event, Json& parsed) {
+    if (event == Json::parse_event_t::object_start) keys.emplace_back();
+    if (event == Json::parse_event_t::object_end) keys.pop_back();
+    if (event == Json::parse_event_t::key) {
+      const auto key = parsed.get<std::string>();
+      if (std::find(keys.back().begin(), keys.back().end(), key) !=
+          keys.back().end()) {
+        twice = key;
+      }
+      keys.back().push_back(key);
+    }
+    return true;
+  };
+  Json json = Json::parse(text.begin(), text.end(), watch,
+                          /*allow_exceptions=*/false);
+  if (json.is_discarded()) return Invalid("is no JSON");
+  if (!json.is_object()) return Invalid("is no JSON object");
+  if (!twice.empty()) {
+    return Invalid(absl::StrCat("has '", absl::CHexEscape(twice.substr(0, 100)),
+                                "' more than once"));
+  }
+  return json;
+}
+
+}  // namespace
+
+absl::StatusOr<PriorityMatrix> PriorityMatrix::Create(Preferences preferences) {
+  if (preferences.size() > kMaxLocations) {
+    return Invalid(absl::StrCat("has more than ", kMaxLocations, " locations"));
+  }
+  for (const auto& [location, preference] : preferences) {
+    TE_RETURN_IF_ERROR(CheckPreference(location, preference));
+  }
+  PriorityMatrix matrix;
+  matrix.preferences_ = std::move(preferences);
+  const auto any = matrix.preferences_.find(MemoryLocation());
+  matrix.rows_[0] = matrix.MakeRow(any != matrix.preferences_.end()
+                                       ? any->second
+                                       : Everything(matrix.preferences_));
+  for (const auto& [location, preference] : matrix.preferences_) {
+    if (location.kind() == MemoryLocation::Kind::kAny) continue;
+    std::vector<uint16_t>& rows = location.kind() == MemoryLocation::Kind::kCpu
+                                      ? matrix.cpu_rows_
+                                      : matrix.cuda_rows_;
+    rows.resize(std::max<size_t>(rows.size(), location.index() + 1), 0);
+    rows[location.index()] = static_cast<uint16_t>(matrix.rows_.size());
+    matrix.rows_.push_back(matrix.MakeRow(preference));
+  }
+  return matrix;
+}
+
+PriorityMatrix::Row PriorityMatrix::MakeRow(const NicPreference& preference) {
+  Row row;
+  row.preferred_ = preference.preferred.size();
+  for (const auto* names : {&preference.preferred, &preference.fallback}) {
+    for (const std::string& name : *names) {
+      const auto found = std::find(nics_.begin(), nics_.end(), name);
+      row.nics_.push_back(static_cast<uint16_t>(found - nics_.begin()));
+      if (found == nics_.end()) nics_.push_back(name);
+    }
+  }
+  return row;
+}
+
+absl::StatusOr<PriorityMatrix> PriorityMatrix::FromJson(
+    absl::string_view json) {
+  if (json.size() > kMaxJsonBytes) {
+    return Invalid(absl::StrCat("has more than ", kMaxJsonBytes, " bytes"));
+  }
+  TE_ASSIGN_OR_RETURN(const Json parsed, ParseJson(json));
+  if (parsed.empty()) return Invalid("is empty");
+  Preferences preferences;
+  for (const auto& [key, value] : parsed.items()) {
+    const absl::StatusOr<MemoryLocation> location = MemoryLocation::Parse(key);
+    if (!location.ok()) {
+      return Invalid(absl::StrCat("has an ", location.status().message()));
+    }
+    TE_ASSIGN_OR_RETURN(preferences[*location], ReadPreference(key, value));
+  }
+  // Two spellings of one location, as cpu:1 and cpu:01.
+  if (preferences.size() != parsed.size()) {
+    return Invalid("has a location more than once");
+  }
+  return Create(std::move(preferences));
+}
+
+std::string PriorityMatrix::ToJson() const {
+  Json json = Json::object();
+  for (const auto& [location, preference] : preferences_) {
+    json[location.ToString()] = {preference.preferred, preference.fallback};
+  }
+  return json.dump();
+}
+
+}  // namespace te
