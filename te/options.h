@@ -2,15 +2,13 @@
 #define TE_OPTIONS_H_
 
 #include <chrono>
-#include <map>
 #include <memory>
 #include <string>
 
 #include "te/base/clock.h"
-#include "te/base/nic_preference.h"
 #include "te/core/engine_options.h"
 #include "te/metadata/metadata_store.h"
-#include "te/metadata/segment_descriptor.h"
+#include "te/nic_choice.h"
 #include "te/transport/tcp/tcp_options.h"
 
 namespace te {
@@ -39,9 +37,8 @@ struct Options {
   // engine. Engines renew it three times as often. 1 second to a day.
   Duration metadata_lease = std::chrono::seconds(30);
 
-  // Which NICs are near to which memory, from "cpu:0", "cuda:1" or "*" to the
-  // names of RDMA devices. Peers are told, and te_segment shows it.
-  std::map<std::string, NicPreference> topology;
+  // Which NICs serve which memory. Peers are told, and te_segment shows it.
+  NicOptions nics;
 
   // Which transports to use: "auto" or "tcp".
   std::string protocol = "auto";

@@ -13,7 +13,9 @@
 #include "te/metadata/host_identity.h"
 #include "te/metadata/open_metadata_store.h"
 #include "te/metadata/store_segment_resolver.h"
+#include "te/nic_choice.h"
 #include "te/rpc/p2p_segment_resolver.h"
+#include "te/topology/priority_matrix.h"
 #include "te/transport/tcp/tcp_transport.h"
 
 namespace te {
@@ -75,7 +77,10 @@ absl::StatusOr<std::unique_ptr<TransferEngine>> CreateTransferEngine(
   parts.control.ports = listen.ports;
   parts.advertised_host = listen.advertised_host;
   parts.segment_name = options.segment_name;
-  parts.topology = options.topology;
+  TE_ASSIGN_OR_RETURN(const PriorityMatrix nics, ChooseNics(options.nics));
+  for (const auto& [location, preference] : nics.preferences()) {
+    parts.topology[location.ToString()] = preference;
+  }
   TcpOptions tcp = options.tcp;
   tcp.listen_ip = listen.address.ip();
   parts.transports.push_back(

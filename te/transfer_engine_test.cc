@@ -4,6 +4,7 @@
 #include <chrono>
 #include <cstddef>
 #include <cstdint>
+#include <map>
 #include <memory>
 #include <numeric>
 #include <string>
@@ -13,7 +14,11 @@
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
 #include "te/base/clock.h"
+#include "te/base/nic_preference.h"
 #include "te/base/status_matchers.h"
+#include "te/topology/machine.h"
+#include "te/topology/nic.h"
+#include "te/topology/numa_node.h"
 
 namespace te {
 namespace {
@@ -108,11 +113,15 @@ TEST_P(TransferEngineTest, WritesAndReadsBack) {
 TEST_P(TransferEngineTest, PeersAreToldOfTheTopology) {
   Options options;
   options.local_server_name = GetParam();
-  options.topology = {{"cpu:0", {.preferred = {"mlx5_0"}, .fallback = {}}}};
+  options.nics.machine = std::make_shared<const Machine>(
+      Machine{.nodes = {NumaNode{}},
+              .nics = {Nic{.name = "mlx5_0", .ports = {NicPort{}}}}});
   TE_ASSERT_OK_AND_ASSIGN(target_, CreateTransferEngine(options));
   TE_ASSERT_OK_AND_ASSIGN(const auto seen, initiator_->DescribeSegment(Open()));
-  EXPECT_EQ(seen->topology, options.topology);
-  options.topology = {{"moon", {}}};
+  const NicPreference near = {.preferred = {"mlx5_0"}, .fallback = {}};
+  EXPECT_EQ(seen->topology, (std::map<std::string, NicPreference>{
+                                {"cpu:0", near}, {"*", near}}));
+  options.nics.priority_matrix = R"({"moon": [["mlx5_0"], []]})";
   EXPECT_THAT(
       CreateTransferEngine(options),
       StatusIs(absl::StatusCode::kInvalidArgument, testing::HasSubstr("moon")));

@@ -11,12 +11,19 @@
 #include "te/program/size_text.h"
 
 namespace te::bench {
+namespace {
+
+bool IsForPrograms(const NumaNode& node) {
+  return node.memory_bytes > 0 && node.allowed && !node.gpu.has_value();
+}
+
+}  // namespace
 
 absl::StatusOr<BenchMemory> BenchMemory::Map(absl::Span<const NumaNode> nodes,
                                              uint64_t size) {
   BenchMemory memory;
   for (const NumaNode& node : nodes) {
-    if (node.memory_bytes == 0 && nodes.size() > 1) continue;
+    if (nodes.size() > 1 && !IsForPrograms(node)) continue;
     void* address = mmap(nullptr, size, PROT_READ | PROT_WRITE,
                          MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
     if (address == MAP_FAILED) {

@@ -25,8 +25,9 @@ class BenchMemory {
     absl::Span<std::byte> bytes;
   };
 
-  // `size` bytes on each of `nodes` that has memory. RESOURCE_EXHAUSTED if the
-  // system refuses them.
+  // `size` bytes on each of `nodes` that has memory which this process may use,
+  // but not in the memory of GPUs. RESOURCE_EXHAUSTED if the system refuses
+  // them.
   static absl::StatusOr<BenchMemory> Map(absl::Span<const NumaNode> nodes,
                                          uint64_t size);
 

@@ -23,6 +23,9 @@ struct FlagValues {
   std::string local_server_name;
   std::string segment_id;
   std::string device_name;
+  std::string exclude_device_name;
+  bool auto_discovery = true;
+  std::string nic_priority_matrix;
   std::string protocol = "auto";
   std::string operation = "read";
   std::string block_size = "65536";

@@ -39,6 +39,8 @@ struct Variable {
 };
 
 constexpr Variable kVariables[] = {
+    {"MC_CUSTOM_TOPO_JSON", "nic_priority_matrix", Kind::kText,
+     "the file of the matrix"},
     {"MC_FORCE_TCP", "protocol", Kind::kForceTcp, "1 or true: tcp"},
     {"MC_HANDSHAKE_CONNECT_TIMEOUT", "connect_timeout", Kind::kSeconds,
      "seconds"},
@@ -89,7 +91,6 @@ constexpr NoEffect kNoEffect[] = {
     {"MC_NIC_PEER_AFFINITY", kRdma},
     {"MC_PATH_ROUNDROBIN", kRdma},
     {"MC_AUTO_GID_MAX_RETRIES", kRdma},
-    {"MC_CUSTOM_TOPO_JSON", kRdma},
     {"MC_DISABLE_GPU_DIRECT_RDMA", kRdma},
     {"MC_FORCE_HCA", kRdma},
     {"MC_MS_*", kRdma},

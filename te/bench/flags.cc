@@ -36,9 +36,17 @@ DEFINE_string(
 DEFINE_string(segment_id, Defaults().segment_id,
               "the target's segment, as the target prints it");
 DEFINE_string(device_name, Defaults().device_name,
-              "RDMA devices; tcp takes the address of --local_server_name");
-DEFINE_bool(auto_discovery, true,
-            "look for interfaces and NUMA nodes, which is always done");
+              "the RDMA devices to use, by their own names or those of their "
+              "netdevs: mlx5_0,mlx5_1. Empty: all");
+DEFINE_string(exclude_device_name, Defaults().exclude_device_name,
+              "RDMA devices not to use");
+DEFINE_bool(auto_discovery, Defaults().auto_discovery,
+            "choose for each NUMA node and GPU the RDMA devices that are near "
+            "to it. --noauto_discovery: those of --device_name for everything");
+DEFINE_string(nic_priority_matrix, Defaults().nic_priority_matrix,
+              "in place of discovery: a file, or the text itself, as "
+              "{\"cpu:0\": [[\"mlx5_0\"], [\"mlx5_1\"]]}: preferred devices "
+              "and fallback ones");
 DEFINE_string(protocol, Defaults().protocol,
               "auto or tcp, which is what auto means");
 DEFINE_string(operation, Defaults().operation,
@@ -122,6 +130,9 @@ FlagValues ReadFlags(std::set<std::string> given) {
       .local_server_name = FLAGS_local_server_name,
       .segment_id = FLAGS_segment_id,
       .device_name = FLAGS_device_name,
+      .exclude_device_name = FLAGS_exclude_device_name,
+      .auto_discovery = FLAGS_auto_discovery,
+      .nic_priority_matrix = FLAGS_nic_priority_matrix,
       .protocol = FLAGS_protocol,
       .operation = FLAGS_operation,
       .block_size = FLAGS_block_size,

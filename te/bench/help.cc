@@ -47,7 +47,10 @@ const std::vector<Group>& Groups() {
   static const std::vector<Group> groups = {
       {"Who",
        {"mode", "segment_id", "local_server_name", "metadata_server",
-        "protocol", "device_name", "auto_discovery"}},
+        "protocol"}},
+      {"NICs",
+       {"device_name", "exclude_device_name", "auto_discovery",
+        "nic_priority_matrix"}},
       {"What",
        {"operation", "block_size", "block_sizes", "batch_size", "batch_sizes",
         "threads", "thread_counts", "duration", "buffer_size", "verify"}},

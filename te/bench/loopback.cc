@@ -5,6 +5,7 @@
 
 #include "absl/status/statusor.h"
 #include "absl/strings/str_cat.h"
+#include "absl/strings/str_join.h"
 #include "glog/logging.h"
 #include "te/base/clock.h"
 #include "te/base/host_port.h"
@@ -15,6 +16,7 @@
 #include "te/bench/startup_log.h"
 #include "te/bench/target_process.h"
 #include "te/core/transfer_engine.h"
+#include "te/nic_choice.h"
 #include "te/program/exit_status.h"
 #include "te/program/size_text.h"
 
@@ -63,13 +65,13 @@ absl::Status MeasureOwnTarget(TransferEngine& engine,
 
 absl::Status RunProtocol(const BenchOptions& options, Report& report,
                          program::StopSignal& stop, std::ostream& out) {
-  const std::vector<NumaNode> nodes = FindNodes();
   TE_ASSIGN_OR_RETURN(const BenchMemory memory,
-                      BenchMemory::Map(nodes, options.buffer_size));
+                      BenchMemory::Map(options.engine.nics.machine->nodes,
+                                       options.buffer_size));
   // Before the target, because it says what is wrong with the options.
   TE_ASSIGN_OR_RETURN(const std::unique_ptr<TransferEngine> engine,
                       StartEngine(options.engine));
-  LogMachine(nodes);
+  LogMachine(options.engine.nics);
   return program::AtRunTime(
       MeasureOwnTarget(*engine, options, memory, report, stop, out));
 }
@@ -79,10 +81,15 @@ absl::Status RunProtocol(const BenchOptions& options, Report& report,
 std::vector<std::string> TargetArguments(const BenchOptions& options) {
   const EngineOptions& engine = options.engine.engine;
   const TcpOptions& tcp = options.engine.tcp;
+  const NicOptions& nics = options.engine.nics;
   return {
       absl::StrCat("--metadata_server=", options.engine.metadata_server),
       absl::StrCat("--local_server_name=", options.engine.local_server_name),
       absl::StrCat("--protocol=", options.engine.protocol),
+      absl::StrCat("--device_name=", absl::StrJoin(nics.allowed, ",")),
+      absl::StrCat("--exclude_device_name=", absl::StrJoin(nics.denied, ",")),
+      absl::StrCat("--auto_discovery=", nics.by_distance ? "true" : "false"),
+      absl::StrCat("--nic_priority_matrix=", nics.priority_matrix),
       absl::StrCat("--buffer_size=", options.buffer_size),
       absl::StrCat("--minloglevel=", FLAGS_minloglevel),
       absl::StrCat("--v=", FLAGS_v),

@@ -28,6 +28,7 @@
 #include "te/bench/help.h"
 #include "te/bench/initiator.h"
 #include "te/bench/loopback.h"
+#include "te/bench/nic_flags.h"
 #include "te/bench/report.h"
 #include "te/bench/start_engine.h"
 #include "te/bench/startup_log.h"
@@ -117,12 +118,12 @@ absl::Status Measure(TransferEngine& engine, const BenchOptions& options,
 
 absl::Status RunInitiator(const BenchOptions& options, Report& report,
                           program::StopSignal& stop) {
-  const std::vector<NumaNode> nodes = FindNodes();
   TE_ASSIGN_OR_RETURN(const BenchMemory memory,
-                      BenchMemory::Map(nodes, options.buffer_size));
+                      BenchMemory::Map(options.engine.nics.machine->nodes,
+                                       options.buffer_size));
   TE_ASSIGN_OR_RETURN(const std::unique_ptr<TransferEngine> engine,
                       StartEngine(options.engine));
-  LogMachine(nodes);
+  LogMachine(options.engine.nics);
   return program::AtRunTime(Measure(*engine, options, memory, report, stop));
 }
 
@@ -146,16 +147,14 @@ absl::Status RunMode(const BenchOptions& options, const char* program) {
 absl::Status RunWithFlags(const FlagValues& flags,
                           const std::vector<std::string>& warnings,
                           const char* program) {
-  TE_ASSIGN_OR_RETURN(const BenchOptions options, MakeBenchOptions(flags));
+  TE_ASSIGN_OR_RETURN(BenchOptions options, MakeBenchOptions(flags));
   TE_RETURN_IF_ERROR(CheckLogFolder(flags));
   TE_RETURN_IF_ERROR(CheckOpen("ready_fd", options.ready_fd));
   TE_RETURN_IF_ERROR(CheckOpen("lifeline_fd", options.lifeline_fd));
   StartLogging(program, flags, options.mode);
   for (const std::string& warning : warnings) LOG(WARNING) << warning;
-  if (flags.Given("device_name")) {
-    LOG(WARNING) << "--device_name has no effect: tcp uses the address of "
-                    "--local_server_name";
-  }
+  TE_ASSIGN_OR_RETURN(options.engine.nics,
+                      MakeNicOptions(flags, FindMachine()));
   return RunMode(options, program);
 }
 

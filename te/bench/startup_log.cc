@@ -1,13 +1,22 @@
 #include "te/bench/startup_log.h"
 
+#include <memory>
+#include <string>
+#include <utility>
+#include <vector>
+
 #include "absl/status/statusor.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
 #include "glog/logging.h"
 #include "te/base/socket_address.h"
 #include "te/program/size_text.h"
-#include "te/topology/hwloc_topology.h"
-#include "te/topology/numa_nodes.h"
+#include "te/topology/device_place.h"
+#include "te/topology/discovery.h"
+#include "te/topology/gpu.h"
+#include "te/topology/nic.h"
+#include "te/topology/nic_lookup.h"
+#include "te/topology/numa_node.h"
 
 namespace te::bench {
 namespace {
@@ -23,6 +32,15 @@ std::string FormatCpus(absl::Span<const int> cpus) {
     i = last + 1;
   }
   return text.empty() ? "none" : text;
+}
+
+std::string PlaceText(const DevicePlace& place) {
+  return absl::StrCat(
+      place.nodes.empty()
+          ? ""
+          : absl::StrCat(", NUMA node ", absl::StrJoin(place.nodes, ", ")),
+      place.pci.has_value() ? absl::StrCat(", PCI ", place.pci->ToString())
+                            : "");
 }
 
 }  // namespace
@@ -51,25 +69,65 @@ std::vector<std::string> DescribeInterfaces(
   return lines;
 }
 
-std::vector<std::string> DescribeNodes(absl::Span<const NumaNode> nodes) {
-  std::vector<std::string> lines;
-  for (const NumaNode& node : nodes) {
-    lines.push_back(absl::StrCat("NUMA node ", node.index, ": CPUs ",
-                                 FormatCpus(node.cpus), ", ",
-                                 program::FormatSize(node.memory_bytes)));
+std::vector<std::string> DescribeMachine(const Machine& machine) {
+  // As transfer_engine_bench prints it.
+  std::vector<std::string> lines = {
+      absl::StrCat("numa node num: ", machine.nodes.size())};
+  for (const NumaNode& node : machine.nodes) {
+    lines.push_back(
+        absl::StrCat("NUMA node ", node.index, ": CPUs ", FormatCpus(node.cpus),
+                     ", ", program::FormatSize(node.memory_bytes),
+                     node.gpu.has_value()
+                         ? absl::StrCat(" of the GPU at ", node.gpu->ToString())
+                         : "",
+                     node.allowed ? "" : "; this process may not use it"));
+  }
+  for (const Nic& nic : machine.nics) {
+    const std::string broken = WhyUnusable(nic);
+    const NicPort* port = MainPort(nic);
+    lines.push_back(absl::StrCat(
+        "found RDMA device ", DescribeNic(nic), PlaceText(nic.place),
+        port == nullptr || port->rate_gbps == 0 || !broken.empty()
+            ? ""
+            : absl::StrCat(", ", port->rate_gbps, " Gb/s"),
+        broken.empty() ? "" : absl::StrCat("; not used: ", broken)));
+  }
+  if (machine.nics.empty()) lines.emplace_back("found no RDMA device");
+  for (const Gpu& gpu : machine.gpus) {
+    lines.push_back(
+        absl::StrCat("found GPU ",
+                     gpu.index < 0 ? "" : absl::StrCat("cuda:", gpu.index, " "),
+                     gpu.name, PlaceText(gpu.place)));
   }
   return lines;
 }
 
-std::vector<NumaNode> FindNodes() {
-  const absl::StatusOr<HwlocTopology> topology = HwlocTopology::OfThisMachine();
-  if (topology.ok()) return NumaNodesOf(*topology);
-  LOG(WARNING) << "the NUMA nodes are unknown, so there is one buffer: "
-               << topology.status();
-  return {NumaNode{}};
+std::vector<std::string> DescribeMatrix(const PriorityMatrix& matrix) {
+  std::vector<std::string> lines;
+  for (const auto& [location, nics] : matrix.preferences()) {
+    std::string line = absl::StrCat("RDMA devices for ", location.ToString(),
+                                    ": ", absl::StrJoin(nics.preferred, ", "));
+    if (!nics.fallback.empty()) {
+      absl::StrAppend(&line, nics.preferred.empty() ? "" : "; ", "otherwise ",
+                      absl::StrJoin(nics.fallback, ", "));
+    }
+    lines.push_back(std::move(line));
+  }
+  return lines;
 }
 
-void LogMachine(absl::Span<const NumaNode> nodes) {
+std::shared_ptr<const Machine> FindMachine() {
+  absl::StatusOr<Machine> machine = DiscoverMachine();
+  if (!machine.ok()) {
+    LOG(WARNING) << "the topology is unknown, so there is one buffer: "
+                 << machine.status();
+    return std::make_shared<const Machine>(Machine{.nodes = {NumaNode{}}});
+  }
+  for (const std::string& warning : machine->warnings) LOG(WARNING) << warning;
+  return std::make_shared<const Machine>(*std::move(machine));
+}
+
+void LogMachine(const NicOptions& nics) {
   const absl::StatusOr<std::vector<NetworkInterface>> interfaces =
       ListInterfaces();
   if (!interfaces.ok()) {
@@ -82,7 +140,14 @@ void LogMachine(absl::Span<const NumaNode> nodes) {
       LOG(INFO) << line;
     }
   }
-  for (const std::string& line : DescribeNodes(nodes)) LOG(INFO) << line;
+  for (const std::string& line : DescribeMachine(*nics.machine)) {
+    LOG(INFO) << line;
+  }
+  const absl::StatusOr<PriorityMatrix> matrix = ChooseNics(nics);
+  for (const std::string& line :
+       DescribeMatrix(matrix.value_or(PriorityMatrix()))) {
+    LOG(INFO) << line;
+  }
 }
 
 }  // namespace te::bench

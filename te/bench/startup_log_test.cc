@@ -4,6 +4,10 @@
 #include "gtest/gtest.h"
 #include "te/base/socket_address.h"
 #include "te/base/status_matchers.h"
+#include "te/topology/machine.h"
+#include "te/topology/numa_node.h"
+#include "te/topology/priority_matrix.h"
+#include "te/topology/test_machines.h"
 
 namespace te::bench {
 namespace {
@@ -29,16 +33,47 @@ TEST(StartupLogTest, TellsOfInterfacesAndWhyOnesAreSkipped) {
                           "link-local"));
 }
 
-TEST(StartupLogTest, TellsOfNodes) {
-  const NumaNode nodes[] = {
-      {.index = 0, .cpus = {0, 1, 2, 8}, .memory_bytes = uint64_t{1} << 30},
-      {.index = 2, .memory_bytes = 1 << 20}};
-  EXPECT_THAT(DescribeNodes(nodes),
-              ElementsAre("NUMA node 0: CPUs 0-2,8, 1 GiB",
-                          "NUMA node 2: CPUs none, 1 MiB"));
+TEST(StartupLogTest, TellsOfTheMachine) {
+  EXPECT_THAT(
+      DescribeMachine(DiscoverTestMachineByXml("two_sockets")),
+      ElementsAre("numa node num: 2", "NUMA node 0: CPUs 0-3, 64 GiB",
+                  "NUMA node 1: CPUs 4-7, 64 GiB",
+                  "found RDMA device mlx5_0 (port 1 ACTIVE on netdev "
+                  "enp59s0np0), NUMA node 0, PCI 0000:3b:00.0",
+                  "found RDMA device mlx5_1 (port 1 DOWN on netdev "
+                  "enp216s0np0), NUMA node 1, PCI 0000:d8:00.0; not used: port "
+                  "1 is DOWN"));
+  Machine machine = DiscoverTestMachineByXml("gpu_memory_node");
+  machine.nodes[1].allowed = false;
+  machine.nics[0].ports[0].rate_gbps = 200;
+  EXPECT_THAT(
+      DescribeMachine(machine),
+      ElementsAre("numa node num: 2", "NUMA node 0: CPUs 0-7, 480 GiB",
+                  "NUMA node 1: CPUs none, 96 GiB of the GPU at 0009:01:00.0; "
+                  "this process may not use it",
+                  "found RDMA device mlx5_0 (port 1 ACTIVE on netdev "
+                  "enP6p1s0), NUMA node 0, PCI 0006:01:00.0, 200 Gb/s",
+                  "found GPU cuda:0 NVIDIA GH100 [GH200 120GB / 480GB], NUMA "
+                  "node 0, PCI 0009:01:00.0"));
+  EXPECT_THAT(DescribeMachine(Machine{.nodes = {NumaNode{.cpus = {0, 1, 8}}}}),
+              ElementsAre("numa node num: 1", "NUMA node 0: CPUs 0-1,8, 0 B",
+                          "found no RDMA device"));
 }
 
-TEST(StartupLogTest, ThisMachineHasANode) { EXPECT_FALSE(FindNodes().empty()); }
+TEST(StartupLogTest, TellsWhichDevicesServeWhichMemory) {
+  TE_ASSERT_OK_AND_ASSIGN(
+      const PriorityMatrix matrix,
+      PriorityMatrix::FromJson(R"({"cpu:0": [["a", "b"], ["c"]],
+                                   "cpu:1": [["c"], []], "*": [[], ["a"]]})"));
+  EXPECT_THAT(DescribeMatrix(matrix),
+              ElementsAre("RDMA devices for *: otherwise a",
+                          "RDMA devices for cpu:0: a, b; otherwise c",
+                          "RDMA devices for cpu:1: c"));
+}
+
+TEST(StartupLogTest, ThisMachineHasANode) {
+  EXPECT_FALSE(FindMachine()->nodes.empty());
+}
 
 }  // namespace
 }  // namespace te::bench

@@ -98,13 +98,13 @@ std::string InitiatorCommand(const std::string& program,
 
 absl::Status RunTarget(const BenchOptions& options, const std::string& program,
                        program::StopSignal& stop, std::ostream& out) {
-  const std::vector<NumaNode> nodes = FindNodes();
   // Before the engine, which serves it until its end.
   TE_ASSIGN_OR_RETURN(const BenchMemory memory,
-                      BenchMemory::Map(nodes, options.buffer_size));
+                      BenchMemory::Map(options.engine.nics.machine->nodes,
+                                       options.buffer_size));
   TE_ASSIGN_OR_RETURN(const std::unique_ptr<TransferEngine> engine,
                       StartEngine(options.engine));
-  LogMachine(nodes);
+  LogMachine(options.engine.nics);
   return program::AtRunTime(
       Serve(*engine, memory, options, program, stop, out));
 }

@@ -1,0 +1,85 @@
+#include "te/bench/nic_flags.h"
+
+#include <memory>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "absl/status/status.h"
+#include "absl/strings/ascii.h"
+#include "absl/strings/match.h"
+#include "absl/strings/str_cat.h"
+#include "absl/strings/str_split.h"
+#include "absl/strings/string_view.h"
+#include "glog/logging.h"
+#include "te/base/status_macros.h"
+#include "te/program/text_file.h"
+#include "te/topology/nic_lookup.h"
+#include "te/topology/priority_matrix.h"
+
+namespace te::bench {
+namespace {
+
+absl::Status WithFlag(absl::string_view flag, const absl::Status& status) {
+  return absl::Status(status.code(),
+                      absl::StrCat("--", flag, ": ", status.message()));
+}
+
+// `options` if they can be followed; otherwise it is because of the flag.
+absl::StatusOr<NicOptions> Checked(absl::string_view flag, NicOptions options) {
+  const absl::Status status = ChooseNics(options).status();
+  if (!status.ok()) return WithFlag(flag, status);
+  return options;
+}
+
+// The matrix itself where it is none of a file.
+absl::StatusOr<std::string> MatrixText(const std::string& flag) {
+  if (absl::StartsWith(absl::StripLeadingAsciiWhitespace(flag), "{")) {
+    return flag;
+  }
+  return program::ReadTextFile(flag, PriorityMatrix::kMaxJsonBytes);
+}
+
+// Those of --device_name that exist.
+std::vector<std::string> KnownDevices(const FlagValues& flags,
+                                      const Machine& machine) {
+  std::vector<std::string> known;
+  for (const absl::string_view name :
+       absl::StrSplit(flags.device_name, ',', absl::SkipWhitespace())) {
+    const absl::StatusOr<const Nic*> nic =
+        FindNic(machine, absl::StripAsciiWhitespace(name));
+    if (nic.ok()) {
+      known.push_back((*nic)->name);
+    } else {
+      LOG(WARNING) << "--device_name: " << nic.status().message()
+                   << ". Protocol " << flags.protocol << " goes on without it";
+    }
+  }
+  return known;
+}
+
+}  // namespace
+
+absl::StatusOr<NicOptions> MakeNicOptions(
+    const FlagValues& flags, std::shared_ptr<const Machine> machine) {
+  NicOptions options = {.machine = std::move(machine)};
+  if (!flags.nic_priority_matrix.empty()) {
+    absl::StatusOr<std::string> matrix = MatrixText(flags.nic_priority_matrix);
+    if (!matrix.ok()) return WithFlag("nic_priority_matrix", matrix.status());
+    options.priority_matrix = *std::move(matrix);
+    if (!flags.device_name.empty() || !flags.exclude_device_name.empty()) {
+      LOG(WARNING) << "--device_name and --exclude_device_name have no effect "
+                      "beside --nic_priority_matrix";
+    }
+    return Checked("nic_priority_matrix", std::move(options));
+  }
+  options.allowed = KnownDevices(flags, *options.machine);
+  options.denied =
+      absl::StrSplit(flags.exclude_device_name, ',', absl::SkipWhitespace());
+  // Nothing, rather than all, where none of those that were named exists.
+  const bool none = !flags.device_name.empty() && options.allowed.empty();
+  options.by_distance = flags.auto_discovery && !none;
+  return Checked("exclude_device_name", std::move(options));
+}
+
+}  // namespace te::bench

@@ -1,0 +1,77 @@
+#include "te/bench/nic_flags.h"
+
+#include <fstream>
+#include <memory>
+#include <string>
+#include <utility>
+
+#include "absl/status/status.h"
+#include "absl/status/statusor.h"
+#include "gmock/gmock.h"
+#include "gtest/gtest.h"
+#include "te/base/status_matchers.h"
+#include "te/bench/bench_options.h"
+#include "te/nic_choice.h"
+#include "te/topology/priority_matrix.h"
+#include "te/topology/test_machines.h"
+
+namespace te::bench {
+namespace {
+
+using ::testing::AllOf;
+using ::testing::HasSubstr;
+
+// The matrix that comes of the flags.
+absl::StatusOr<std::string> Matrix(const FlagValues& flags) {
+  TE_ASSIGN_OR_RETURN(
+      NicOptions options,
+      MakeNicOptions(flags, std::make_shared<const Machine>(
+                                DiscoverTestMachineByXml("two_sockets"))));
+  options.spread = 0;
+  TE_ASSIGN_OR_RETURN(const PriorityMatrix matrix, ChooseNics(options));
+  return matrix.ToJson();
+}
+
+TEST(NicFlagsTest, WhatTheFlagsMean) {
+  EXPECT_THAT(Matrix({}),
+              IsOkAndHolds(HasSubstr(R"("cpu:1":[["mlx5_0"],[]])")));
+  EXPECT_THAT(Matrix({.device_name = "enp59s0np0,mlx5_1"}),
+              IsOkAndHolds(HasSubstr(R"("cpu:1":[["mlx5_0"],[]])")));
+  EXPECT_THAT(Matrix({.exclude_device_name = "mlx5_0"}), IsOkAndHolds("{}"));
+  EXPECT_THAT(Matrix({.device_name = "mlx5_1,mlx5_0", .auto_discovery = false}),
+              IsOkAndHolds(R"({"*":[["mlx5_1","mlx5_0"],[]]})"));
+  EXPECT_THAT(Matrix({.auto_discovery = false}), IsOkAndHolds("{}"));
+}
+
+TEST(NicFlagsTest, DevicesThatDoNotExistAreNotReplacedByOthers) {
+  EXPECT_THAT(Matrix({.device_name = "erdma_0"}), IsOkAndHolds("{}"));
+  EXPECT_THAT(Matrix({.device_name = "erdma_0,mlx5_0"}),
+              IsOkAndHolds(HasSubstr(R"("*":[["mlx5_0"],[]])")));
+}
+
+TEST(NicFlagsTest, AMatrixIsTextOrAFile) {
+  const std::string json = R"( {"cpu:0": [["mlx5_1"], []]})";
+  EXPECT_THAT(Matrix({.nic_priority_matrix = json}),
+              IsOkAndHolds(R"({"cpu:0":[["mlx5_1"],[]]})"));
+  const std::string path = testing::TempDir() + "/matrix.json";
+  std::ofstream(path) << json;
+  EXPECT_THAT(Matrix({.device_name = "mlx5_0", .nic_priority_matrix = path}),
+              IsOkAndHolds(R"({"cpu:0":[["mlx5_1"],[]]})"));
+}
+
+TEST(NicFlagsTest, ErrorsNameTheFlag) {
+  EXPECT_THAT(Matrix({.nic_priority_matrix = "/nonexistent"}),
+              StatusIs(absl::StatusCode::kNotFound,
+                       AllOf(HasSubstr("--nic_priority_matrix: "),
+                             HasSubstr("/nonexistent"))));
+  EXPECT_THAT(
+      Matrix({.nic_priority_matrix = R"({"cpu:0": [["mlx5_7"], []]})"}),
+      StatusIs(absl::StatusCode::kNotFound,
+               HasSubstr("--nic_priority_matrix: 'mlx5_7' is neither")));
+  EXPECT_THAT(Matrix({.exclude_device_name = "mlx5_7"}),
+              StatusIs(absl::StatusCode::kNotFound,
+                       HasSubstr("--exclude_device_name: 'mlx5_7'")));
+}
+
+}  // namespace
+}  // namespace te::bench
