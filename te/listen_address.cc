@@ -5,6 +5,7 @@
 
 #include <algorithm>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "absl/strings/ascii.h"
@@ -70,45 +71,84 @@ absl::StatusOr<SocketAddress> AddressOfThisHost(
       ", which is no address of this host; name one, or an interface"));
 }
 
-absl::StatusOr<SocketAddress> BestAddress(
-    absl::Span<const NetworkInterface> interfaces,
-    absl::string_view preferred) {
-  TE_ASSIGN_OR_RETURN(const AdvertisingRanking ranking,
-                      RankForAdvertising(interfaces, preferred));
+// What the best address depends on.
+struct Surroundings {
+  std::vector<NetworkInterface> interfaces;
+  absl::Span<const HostPort> metadata_servers;
+  MonotonicTime deadline;
+  const HostLookup& lookup;
+};
+
+std::vector<RouteToServer> FindRoutes(const Surroundings& around) {
+  std::vector<RouteToServer> routes;
+  for (const HostPort& server : around.metadata_servers) {
+    const absl::StatusOr<std::vector<SocketAddress>> resolved =
+        around.lookup.resolve(server.host, server.port.value_or(0),
+                              around.deadline);
+    // Whoever needs the server will fail, and say so louder.
+    LOG_IF(INFO, !resolved.ok())
+        << "the metadata server " << server.ToString()
+        << " has no say in which address is listened on: " << resolved.status();
+    if (!resolved.ok()) continue;
+    for (const SocketAddress& destination : *resolved) {
+      const absl::StatusOr<SocketAddress> source =
+          around.lookup.route_source(destination);
+      // No route is usual for one of the two IP versions.
+      if (!source.ok()) continue;
+      routes.push_back({.server = "the metadata server",
+                        .destination = destination,
+                        .source = *source});
+    }
+  }
+  return routes;
+}
+
+absl::StatusOr<AdvertisingCandidate> BestAddress(const Surroundings& around,
+                                                 absl::string_view preferred) {
+  TE_ASSIGN_OR_RETURN(
+      const AdvertisingRanking ranking,
+      RankForAdvertising(around.interfaces, preferred, FindRoutes(around)));
   if (ranking.candidates.empty()) {
     return absl::NotFoundError(
         "no interface of this host has an address; name one to listen on");
   }
-  return ranking.candidates.front().address;
+  return ranking.candidates.front();
+}
+
+void ListenOn(const AdvertisingCandidate& best, ListenAddress& result) {
+  result.address = best.address;
+  result.advertised_host = best.address.ip();
+  result.reason = best.reason;
 }
 
 // `result` already has the name, and gets its address. Debian maps a machine's
 // own name to 127.0.1.1, which is not what somebody who gives that name wants.
-absl::Status ListenOnName(absl::Span<const NetworkInterface> interfaces,
+absl::Status ListenOnName(const Surroundings& around,
                           absl::Span<const SocketAddress> resolved,
                           ListenAddress& result) {
   const std::string host = result.advertised_host;
   TE_ASSIGN_OR_RETURN(result.address,
-                      AddressOfThisHost(interfaces, host, resolved));
+                      AddressOfThisHost(around.interfaces, host, resolved));
   if (!result.address.IsLoopback() || MeansLoopback(host)) {
     return absl::OkStatus();
   }
-  TE_ASSIGN_OR_RETURN(const SocketAddress best, BestAddress(interfaces, ""));
-  if (best.IsLoopback()) return absl::OkStatus();
+  TE_ASSIGN_OR_RETURN(const AdvertisingCandidate best, BestAddress(around, ""));
+  if (best.address.IsLoopback()) return absl::OkStatus();
   LOG(WARNING) << "the host name " << host << " resolves to "
                << result.address.ip()
-               << ", which no other host can reach; listening on " << best.ip()
+               << ", which no other host can reach; listening on "
+               << best.address.ip()
                << " instead. Correct /etc/hosts, or name an address or an "
                   "interface";
-  result.address = best;
-  result.advertised_host = best.ip();
+  ListenOn(best, result);
   return absl::OkStatus();
 }
 
 }  // namespace
 
 absl::StatusOr<ListenAddress> ChooseListenAddress(
-    absl::string_view local_server_name, MonotonicTime deadline,
+    absl::string_view local_server_name,
+    absl::Span<const HostPort> metadata_servers, MonotonicTime deadline,
     const HostLookup& lookup) {
   HostPortRange parsed;
   if (!local_server_name.empty()) {
@@ -136,16 +176,21 @@ absl::StatusOr<ListenAddress> ChooseListenAddress(
     result.address = *literal;
     return result;
   }
-  TE_ASSIGN_OR_RETURN(const std::vector<NetworkInterface> interfaces,
+  TE_ASSIGN_OR_RETURN(std::vector<NetworkInterface> interfaces,
                       lookup.interfaces());
-  if (parsed.host.empty() || IsInterface(interfaces, parsed.host)) {
-    TE_ASSIGN_OR_RETURN(result.address, BestAddress(interfaces, parsed.host));
-    result.advertised_host = result.address.ip();
+  const Surroundings around = {.interfaces = std::move(interfaces),
+                               .metadata_servers = metadata_servers,
+                               .deadline = deadline,
+                               .lookup = lookup};
+  if (parsed.host.empty() || IsInterface(around.interfaces, parsed.host)) {
+    TE_ASSIGN_OR_RETURN(const AdvertisingCandidate best,
+                        BestAddress(around, parsed.host));
+    ListenOn(best, result);
     return result;
   }
   TE_ASSIGN_OR_RETURN(const std::vector<SocketAddress> resolved,
                       lookup.resolve(parsed.host, 0, deadline));
-  TE_RETURN_IF_ERROR(ListenOnName(interfaces, resolved, result));
+  TE_RETURN_IF_ERROR(ListenOnName(around, resolved, result));
   return result;
 }
 

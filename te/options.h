@@ -20,12 +20,14 @@ struct Options {
   // host is an address of this host, a name that resolves to one (not to
   // loopback, unless it is "localhost"), or the name of an interface; IPv6
   // addresses with a port stand in brackets. Empty takes the address that suits
-  // peers on other hosts best.
+  // peers on other hosts best: that from which this host reaches the metadata
+  // server, if there is one; never one of a container network.
   std::string local_server_name;
 
   // How segments are found. "p2p": by the peer's own "host:port", without any
   // service. Otherwise the address of a store, as in docs/metadata.md:
-  // "redis://host", "grpc://host:port". Ignored if there is a metadata_store.
+  // "redis://host", "grpc://host:port". Also where a metadata_store is, if
+  // there is one: then it only bears on the choice of the address above.
   std::string metadata_server = "p2p";
   // A store that this process provides, for example an InProcessStore that
   // several engines share.

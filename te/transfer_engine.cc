@@ -3,11 +3,13 @@
 #include <chrono>
 #include <string>
 #include <utility>
+#include <vector>
 
 #include "absl/strings/str_cat.h"
 #include "absl/strings/strip.h"
 #include "glog/logging.h"
 #include "te/base/clock.h"
+#include "te/base/host_port.h"
 #include "te/base/status_macros.h"
 #include "te/listen_address.h"
 #include "te/metadata/host_identity.h"
@@ -54,6 +56,15 @@ absl::StatusOr<std::unique_ptr<SegmentResolver>> MakeResolver(
                                                 options.metadata_lease);
 }
 
+// Those whose routes say on which network the peers are. Of an address that
+// this engine does not know, none: it may be that of a metadata_store, and if
+// not, MakeResolver says what is wrong.
+std::vector<HostPort> ServersOf(const Options& options) {
+  if (options.metadata_server == "p2p") return {};
+  return MetadataServers(options.metadata_server)
+      .value_or(std::vector<HostPort>{});
+}
+
 absl::Status CheckProtocol(const std::string& protocol) {
   if (protocol == "auto" || protocol == "tcp") return absl::OkStatus();
   return absl::InvalidArgumentError(
@@ -68,7 +79,7 @@ absl::StatusOr<std::unique_ptr<TransferEngine>> CreateTransferEngine(
   TE_RETURN_IF_ERROR(CheckProtocol(options.protocol));
   TE_ASSIGN_OR_RETURN(
       const ListenAddress listen,
-      ChooseListenAddress(options.local_server_name,
+      ChooseListenAddress(options.local_server_name, ServersOf(options),
                           DeadlineAfter(RealClock().Now(), kResolveTime)));
   EngineParts parts;
   TE_ASSIGN_OR_RETURN(parts.resolver, MakeResolver(options));
@@ -91,6 +102,8 @@ absl::StatusOr<std::unique_ptr<TransferEngine>> CreateTransferEngine(
                       TransferEngine::Create(options.engine, std::move(parts)));
   LOG(INFO) << "segment " << engine->segment_name() << " is served over tcp on "
             << tcp.listen_ip
+            << (listen.reason.empty() ? ""
+                                      : absl::StrCat(", which ", listen.reason))
             << (options.protocol == "auto"
                     ? "; protocol auto chose tcp, the only transport here"
                     : "");

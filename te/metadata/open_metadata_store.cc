@@ -3,10 +3,12 @@
 #include <memory>
 #include <string>
 #include <variant>
+#include <vector>
 
 #include "absl/status/status.h"
 #include "absl/strings/escaping.h"
 #include "absl/strings/str_cat.h"
+#include "te/base/host_port.h"
 #include "te/base/status_macros.h"
 #include "te/metadata/grpc_address.h"
 #include "te/metadata/grpc_store.h"
@@ -47,6 +49,15 @@ absl::StatusOr<std::unique_ptr<MetadataStore>> Open(
   return GrpcStore::Create(address, deadline);
 }
 
+std::vector<HostPort> Servers(const RedisAddress& address) {
+  if (address.host.empty()) return {};
+  return {{.host = address.host, .port = address.port}};
+}
+
+std::vector<HostPort> Servers(const GrpcAddress& address) {
+  return address.servers;
+}
+
 }  // namespace
 
 absl::StatusOr<std::unique_ptr<MetadataStore>> OpenMetadataStore(
@@ -61,6 +72,12 @@ absl::StatusOr<std::unique_ptr<MetadataStore>> OpenMetadataStore(
 absl::StatusOr<std::string> DescribeMetadataStore(absl::string_view uri) {
   TE_ASSIGN_OR_RETURN(const Address parsed, ParseAddress(uri));
   return std::visit([](const auto& address) { return address.ToString(); },
+                    parsed);
+}
+
+absl::StatusOr<std::vector<HostPort>> MetadataServers(absl::string_view uri) {
+  TE_ASSIGN_OR_RETURN(const Address parsed, ParseAddress(uri));
+  return std::visit([](const auto& address) { return Servers(address); },
                     parsed);
 }
 

@@ -5,10 +5,12 @@
 
 #include <memory>
 #include <string>
+#include <vector>
 
 #include "absl/status/statusor.h"
 #include "absl/strings/string_view.h"
 #include "te/base/clock.h"
+#include "te/base/host_port.h"
 #include "te/metadata/metadata_store.h"
 
 namespace te {
@@ -29,6 +31,10 @@ absl::StatusOr<std::unique_ptr<MetadataStore>> OpenMetadataStore(
 // The same address for people: without user and password. INVALID_ARGUMENT and
 // UNIMPLEMENTED as above; no I/O.
 absl::StatusOr<std::string> DescribeMetadataStore(absl::string_view uri);
+
+// The servers of such an address in its order, each with a port; none for
+// unix://. Names are not resolved. Errors as of DescribeMetadataStore.
+absl::StatusOr<std::vector<HostPort>> MetadataServers(absl::string_view uri);
 
 }  // namespace te
 

@@ -2,11 +2,12 @@
 
 #include <arpa/inet.h>
 #include <netinet/in.h>
-#include <stdint.h>
+#include <stddef.h>
 #include <sys/socket.h>
 
 #include <algorithm>
 #include <string>
+#include <tuple>
 #include <utility>
 #include <vector>
 
@@ -57,13 +58,96 @@ bool IsLinkLocal(const SocketAddress& address) {
   return ntohl(ipv4->sin_addr.s_addr) >> 16 == 0xa9fe;  // 169.254/16, RFC 3927
 }
 
-// Lower is better.
-int Rank(const SocketAddress& address) {
-  if (address.family() == AF_INET) return 0;
+bool HasAddress(const NetworkInterface& interface,
+                const SocketAddress& address) {
+  return std::find(interface.addresses.begin(), interface.addresses.end(),
+                   address) != interface.addresses.end();
+}
+
+// Where an address stands among others; lower is better.
+struct Standing {
+  size_t route = 0;
+  int kind = 0;
+};
+
+// By the kind of address alone.
+Standing KindOf(const SocketAddress& address, std::string& reason) {
+  if (address.IsLoopback()) {
+    reason = "is loopback, which only this host can reach; there is no other";
+    return {.kind = address.family() == AF_INET ? 0 : 1};
+  }
+  if (address.family() == AF_INET) {
+    reason = "is IPv4";
+    return {.kind = 0};
+  }
   const bool unique_local =
       (Ipv6(address).s6_addr[0] & 0xfe) == 0xfc;  // fc00::/7, RFC 4193
-  return unique_local ? 2 : 1;
+  reason = unique_local ? "is unique local IPv6" : "is global IPv6";
+  return {.kind = unique_local ? 2 : 1};
 }
+
+// Also sets the candidate's reason.
+Standing Judge(const NetworkInterface& interface,
+               absl::Span<const RouteToServer> routes,
+               AdvertisingCandidate& candidate) {
+  Standing standing = KindOf(candidate.address, candidate.reason);
+  for (const RouteToServer& route : routes) {
+    const SocketAddress source = route.source.WithPort(0);
+    if (!source.IsLoopback() && HasAddress(interface, source)) {
+      const std::string server =
+          absl::StrCat(route.server, " ", route.destination.ip());
+      if (candidate.address == source &&
+          source != route.destination.WithPort(0)) {
+        candidate.reason = absl::StrCat("carries the route to ", server);
+        return standing;
+      }
+      candidate.reason = absl::StrCat("is of ", interface.name,
+                                      ", as the route to ", server, " is");
+      ++standing.route;
+      return standing;
+    }
+    standing.route += 2;
+  }
+  return standing;
+}
+
+// Candidates, and how they compare.
+class Contest {
+ public:
+  explicit Contest(absl::Span<const RouteToServer> routes) : routes_(routes) {}
+
+  void Add(const NetworkInterface& interface, const SocketAddress& address) {
+    Entry entry = {.candidate = {interface.name, address}};
+    entry.standing = Judge(interface, routes_, entry.candidate);
+    entries_.push_back(std::move(entry));
+  }
+
+  bool empty() const { return entries_.empty(); }
+
+  // Best first. Leaves nothing.
+  std::vector<AdvertisingCandidate> Sort() {
+    std::stable_sort(entries_.begin(), entries_.end(),
+                     [](const Entry& a, const Entry& b) {
+                       return std::tie(a.standing.route, a.standing.kind) <
+                              std::tie(b.standing.route, b.standing.kind);
+                     });
+    std::vector<AdvertisingCandidate> candidates;
+    for (Entry& entry : entries_) {
+      candidates.push_back(std::move(entry.candidate));
+    }
+    entries_.clear();
+    return candidates;
+  }
+
+ private:
+  struct Entry {
+    AdvertisingCandidate candidate;
+    Standing standing;
+  };
+
+  absl::Span<const RouteToServer> routes_;
+  std::vector<Entry> entries_;
+};
 
 // Why the whole interface is skipped, or nothing.
 std::string ReasonToSkip(const NetworkInterface& interface) {
@@ -80,45 +164,31 @@ std::string ReasonToSkip(const NetworkInterface& interface) {
 }
 
 // Sorts the addresses of one interface into candidates and skipped.
-void AddInterface(const NetworkInterface& interface,
-                  AdvertisingRanking& ranking) {
+void AddInterface(const NetworkInterface& interface, Contest& contest,
+                  std::vector<SkippedForAdvertising>& skipped) {
   std::string reason = ReasonToSkip(interface);
   if (!reason.empty()) {
-    ranking.skipped.push_back({interface.name, "", std::move(reason)});
+    skipped.push_back({interface.name, "", std::move(reason)});
     return;
   }
   for (const SocketAddress& address : interface.addresses) {
     if (IsLinkLocal(address)) {
-      ranking.skipped.push_back(
+      skipped.push_back(
           {interface.name, address.ip(), "is link-local: not routed"});
     } else {
-      ranking.candidates.push_back({interface.name, address});
+      contest.Add(interface, address);
     }
   }
 }
 
 void AddLoopback(absl::Span<const NetworkInterface> interfaces,
-                 std::vector<AdvertisingCandidate>& candidates) {
+                 Contest& contest) {
   for (const NetworkInterface& interface : interfaces) {
     if (!interface.loopback || !interface.up) continue;
     for (const SocketAddress& address : interface.addresses) {
-      candidates.push_back({interface.name, address});
+      contest.Add(interface, address);
     }
   }
-}
-
-void SortByRank(std::vector<AdvertisingCandidate>& candidates) {
-  std::stable_sort(
-      candidates.begin(), candidates.end(),
-      [](const AdvertisingCandidate& a, const AdvertisingCandidate& b) {
-        return Rank(a.address) < Rank(b.address);
-      });
-}
-
-bool IsNamed(const AdvertisingCandidate& candidate,
-             absl::string_view preferred) {
-  return candidate.interface == preferred ||
-         candidate.address.ip() == preferred;
 }
 
 absl::Status NothingNamed(absl::Span<const NetworkInterface> interfaces,
@@ -136,28 +206,33 @@ absl::Status NothingNamed(absl::Span<const NetworkInterface> interfaces,
 
 // What the user named, best first; never empty.
 absl::StatusOr<std::vector<AdvertisingCandidate>> Named(
-    absl::Span<const NetworkInterface> interfaces,
-    absl::string_view preferred) {
+    absl::Span<const NetworkInterface> interfaces, absl::string_view preferred,
+    absl::Span<const RouteToServer> routes) {
   // Other spellings of an address, such as 0:0:0:0:0:0:0:1, count as well.
   const absl::StatusOr<SocketAddress> ip = SocketAddress::FromIp(preferred, 0);
   const std::string name = ip.ok() ? ip->ip() : std::string(preferred);
-  std::vector<AdvertisingCandidate> named;
+  Contest contest(routes);
   bool found = false;
   for (const NetworkInterface& interface : interfaces) {
     found = found || interface.name == name;
     for (const SocketAddress& address : interface.addresses) {
-      if (!IsNamed({interface.name, address}, name)) continue;
+      if (interface.name != name && address.ip() != name) continue;
       if (!interface.up) {
         return absl::FailedPreconditionError(
             absl::StrCat("interface ", interface.name, " of '", preferred,
                          "' is down: switch it on (ip link set ",
                          interface.name, " up) or name another"));
       }
-      named.push_back({interface.name, address});
+      contest.Add(interface, address);
     }
   }
-  if (!named.empty()) {
-    SortByRank(named);
+  if (!contest.empty()) {
+    std::vector<AdvertisingCandidate> named = contest.Sort();
+    for (AdvertisingCandidate& candidate : named) {
+      candidate.reason = candidate.interface == name
+                             ? absl::StrCat("is of ", name, ", which is named")
+                             : "is named";
+    }
     // A link-local address is reachable only with the peer's own scope.
     std::stable_partition(named.begin(), named.end(),
                           [](const AdvertisingCandidate& candidate) {
@@ -174,18 +249,19 @@ absl::StatusOr<std::vector<AdvertisingCandidate>> Named(
 }  // namespace
 
 absl::StatusOr<AdvertisingRanking> RankForAdvertising(
-    absl::Span<const NetworkInterface> interfaces,
-    absl::string_view preferred) {
+    absl::Span<const NetworkInterface> interfaces, absl::string_view preferred,
+    absl::Span<const RouteToServer> routes) {
   AdvertisingRanking ranking;
+  Contest contest(routes);
   for (const NetworkInterface& interface : interfaces) {
-    AddInterface(interface, ranking);
+    AddInterface(interface, contest, ranking.skipped);
   }
-  if (ranking.candidates.empty()) AddLoopback(interfaces, ranking.candidates);
-  SortByRank(ranking.candidates);
+  if (contest.empty()) AddLoopback(interfaces, contest);
+  ranking.candidates = contest.Sort();
   if (preferred.empty()) return ranking;
 
   TE_ASSIGN_OR_RETURN(std::vector<AdvertisingCandidate> candidates,
-                      Named(interfaces, preferred));
+                      Named(interfaces, preferred, routes));
   for (AdvertisingCandidate& candidate : ranking.candidates) {
     const bool first =
         std::any_of(candidates.begin(), candidates.end(),

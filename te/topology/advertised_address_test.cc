@@ -54,7 +54,24 @@ struct Case {
   std::vector<NetworkInterface> interfaces;
   std::string preferred;
   std::vector<std::string> candidates;
+  std::vector<RouteToServer> routes = {};
 };
+
+void ExpectRankings(const std::vector<Case>& cases) {
+  for (const Case& c : cases) {
+    SCOPED_TRACE(c.title);
+    TE_ASSERT_OK_AND_ASSIGN(
+        const AdvertisingRanking ranking,
+        RankForAdvertising(c.interfaces, c.preferred, c.routes));
+    EXPECT_EQ(Candidates(ranking), c.candidates);
+  }
+}
+
+RouteToServer Route(const std::string& destination, const std::string& source) {
+  return {.server = "the metadata server",
+          .destination = *SocketAddress::FromIp(destination, 6379),
+          .source = *SocketAddress::FromIp(source, 0)};
+}
 
 TEST(AdvertisedAddressTest, Ranks) {
   const std::vector<Case> cases = {
@@ -109,12 +126,123 @@ TEST(AdvertisedAddressTest, Ranks) {
        "eth0",
        {"eth0 10.0.0.1", "eth0 169.254.7.7"}},
   };
-  for (const Case& c : cases) {
-    SCOPED_TRACE(c.title);
-    TE_ASSERT_OK_AND_ASSIGN(const AdvertisingRanking ranking,
-                            RankForAdvertising(c.interfaces, c.preferred));
-    EXPECT_EQ(Candidates(ranking), c.candidates);
-  }
+  ExpectRankings(cases);
+}
+
+std::vector<NetworkInterface> TwoNetworks() {
+  return {Loopback(), Up("eth0", {"10.0.0.1"}),
+          Up("eth1", {"10.1.0.1", "2001:db8::1", "10.1.0.2"})};
+}
+
+TEST(AdvertisedAddressTest, RanksByTheRoutesToServers) {
+  const std::vector<NetworkInterface> two = TwoNetworks();
+  const std::vector<Case> cases = {
+      {"an address, and then the others of its interface",
+       two,
+       "",
+       {"eth1 10.1.0.2", "eth1 10.1.0.1", "eth1 2001:db8::1", "eth0 10.0.0.1"},
+       {Route("10.9.0.5", "10.1.0.2")}},
+      {"IPv6 although there is IPv4",
+       two,
+       "",
+       {"eth1 2001:db8::1", "eth1 10.1.0.1", "eth1 10.1.0.2", "eth0 10.0.0.1"},
+       {Route("2001:db8::5", "2001:db8::1")}},
+      {"the user knows better",
+       two,
+       "eth0",
+       {"eth0 10.0.0.1", "eth1 10.1.0.2", "eth1 10.1.0.1", "eth1 2001:db8::1"},
+       {Route("10.9.0.5", "10.1.0.2")}},
+      {"among the addresses of what the user named",
+       two,
+       "eth1",
+       {"eth1 10.1.0.2", "eth1 10.1.0.1", "eth1 2001:db8::1", "eth0 10.0.0.1"},
+       {Route("10.9.0.5", "10.1.0.2")}},
+      {"the first of two servers",
+       two,
+       "",
+       {"eth0 10.0.0.1", "eth1 10.1.0.1", "eth1 10.1.0.2", "eth1 2001:db8::1"},
+       {Route("10.0.0.5", "10.0.0.1"), Route("10.1.0.5", "10.1.0.1")}},
+      {"the second, since the first is on this host",
+       two,
+       "",
+       {"eth1 10.1.0.1", "eth1 10.1.0.2", "eth1 2001:db8::1", "eth0 10.0.0.1"},
+       {Route("127.0.0.1", "127.0.0.1"), Route("10.1.0.5", "10.1.0.1")}},
+  };
+  ExpectRankings(cases);
+}
+
+TEST(AdvertisedAddressTest, ARouteMayNotSayWhichAddressIsBest) {
+  const std::vector<NetworkInterface> two = TwoNetworks();
+  const std::vector<NetworkInterface> docker = {
+      Loopback(), Up("docker0", {"172.17.0.1"}), Up("eth0", {"10.0.0.1"})};
+  const std::vector<NetworkInterface> zone = {
+      Up("eth0", {"10.0.0.1"}), Up("eth1", {"fe80::1", "10.1.0.1"})};
+  const std::vector<Case> cases = {
+      {"a server at a loopback address",
+       two,
+       "",
+       {"eth0 10.0.0.1", "eth1 10.1.0.1", "eth1 10.1.0.2", "eth1 2001:db8::1"},
+       {Route("127.0.0.1", "127.0.0.1"), Route("::1", "::1")}},
+      {"a server at an address of this host, which may move with it",
+       two,
+       "",
+       {"eth1 10.1.0.1", "eth1 10.1.0.2", "eth1 2001:db8::1", "eth0 10.0.0.1"},
+       {Route("10.1.0.2", "10.1.0.2")}},
+      {"a server in a container of this host",
+       docker,
+       "",
+       {"eth0 10.0.0.1"},
+       {Route("172.17.0.2", "172.17.0.1")}},
+      {"a server on the link: the other address of the interface",
+       zone,
+       "",
+       {"eth1 10.1.0.1", "eth0 10.0.0.1"},
+       {Route("fe80::5", "fe80::1")}},
+      {"a source that no interface has",
+       zone,
+       "",
+       {"eth0 10.0.0.1", "eth1 10.1.0.1"},
+       {Route("10.9.0.5", "10.7.0.1")}},
+      {"no network: the order of loopback stays",
+       {Loopback()},
+       "",
+       {"lo 127.0.0.1", "lo ::1"},
+       {Route("::1", "::1")}},
+  };
+  ExpectRankings(cases);
+}
+
+TEST(AdvertisedAddressTest, SaysWhyACandidateStandsWhereItDoes) {
+  const auto reasons = [](const AdvertisingRanking& ranking) {
+    std::vector<std::string> lines;
+    for (const AdvertisingCandidate& candidate : ranking.candidates) {
+      lines.push_back(
+          absl::StrCat(candidate.address.ip(), " ", candidate.reason));
+    }
+    return lines;
+  };
+  const std::vector<NetworkInterface> interfaces = {
+      Up("eth0", {"10.0.0.1", "2001:db8::1", "fd00::1"}),
+      Up("eth1", {"10.1.0.1", "10.1.0.2"})};
+  TE_ASSERT_OK_AND_ASSIGN(
+      AdvertisingRanking ranking,
+      RankForAdvertising(interfaces, "", {Route("10.9.0.5", "10.1.0.2")}));
+  EXPECT_THAT(
+      reasons(ranking),
+      ElementsAre(
+          "10.1.0.2 carries the route to the metadata server 10.9.0.5",
+          "10.1.0.1 is of eth1, as the route to the metadata server 10.9.0.5 "
+          "is",
+          "10.0.0.1 is IPv4", "2001:db8::1 is global IPv6",
+          "fd00::1 is unique local IPv6"));
+  TE_ASSERT_OK_AND_ASSIGN(ranking, RankForAdvertising(interfaces, "fd00::1"));
+  EXPECT_EQ(reasons(ranking).front(), "fd00::1 is named");
+  TE_ASSERT_OK_AND_ASSIGN(ranking, RankForAdvertising(interfaces, "eth1"));
+  EXPECT_EQ(reasons(ranking).front(), "10.1.0.1 is of eth1, which is named");
+  TE_ASSERT_OK_AND_ASSIGN(
+      ranking,
+      RankForAdvertising({Loopback()}, "", {Route("127.0.0.2", "127.0.0.1")}));
+  EXPECT_THAT(reasons(ranking).front(), HasSubstr("is loopback"));
 }
 
 TEST(AdvertisedAddressTest, SaysWhatItSkippedAndWhy) {
