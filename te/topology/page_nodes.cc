@@ -5,7 +5,6 @@
 #include <unistd.h>
 
 #include "absl/status/status.h"
-#include "absl/strings/str_cat.h"
 #include "absl/types/span.h"
 #include "glog/logging.h"
 #include "te/base/errno_status.h"
@@ -23,10 +22,9 @@ absl::Status FindPageNodes(absl::Span<void* const> pages,
               kNoTarget, nodes.data(), 0) < 0) {
     return ErrnoToStatus(
         errno,
-        absl::StrCat("ask with move_pages for the NUMA nodes of ", pages.size(),
-                     " pages; name the location when registering memory, or "
-                     "let the container make this call (Docker: --cap-add "
-                     "SYS_NICE)"));
+        "ask the kernel with move_pages on which NUMA nodes memory lies; name "
+        "its location when registering it, or let the container make this call "
+        "(Docker: --cap-add SYS_NICE)");
   }
   return absl::OkStatus();
 }
