@@ -32,9 +32,10 @@ std::string RangeText(uint64_t address, uint64_t length) {
 
 }  // namespace
 
-BufferRegistry::BufferRegistry(size_t max_buffers)
+BufferRegistry::BufferRegistry(size_t max_buffers, PlacementOptions placement)
     : max_buffers_(max_buffers),
       first_version_(FirstVersion()),
+      placement_options_(std::move(placement)),
       slots_(std::make_unique<Slot[]>(max_buffers)),
       version_(first_version_) {
   CHECK_GT(max_buffers, 0u);
@@ -64,6 +65,8 @@ absl::StatusOr<BufferId> BufferRegistry::Register(const MemoryRegion& region) {
         absl::StrCat("cannot register ", RangeText(address, region.length),
                      ": null, empty, or beyond the address space"));
   }
+  // May take milliseconds, so not under mutex_.
+  std::unique_ptr<const MemoryPlacement> placement = FindPlacement(region);
   MutexLock lock(mutex_);
   if (free_.empty()) {
     return absl::ResourceExhaustedError(absl::StrCat(
@@ -78,6 +81,7 @@ absl::StatusOr<BufferId> BufferRegistry::Register(const MemoryRegion& region) {
   slot.length = region.length;
   slot.location = region.location;
   slot.access = region.access;
+  slot.placement = std::move(placement);
   const uint32_t generation = GenerationOf(slot.state) + 1;
   slot.state = uint64_t{generation} << 32;
   by_address_.Insert(address, region.length, index);
@@ -85,9 +89,25 @@ absl::StatusOr<BufferId> BufferRegistry::Register(const MemoryRegion& region) {
   return BufferId{MakeId(generation, index)};
 }
 
+// Null if the owner says where it is.
+std::unique_ptr<const MemoryPlacement> BufferRegistry::FindPlacement(
+    const MemoryRegion& region) {
+  if (region.location != MemoryLocation()) return nullptr;
+  auto placement = std::make_unique<const MemoryPlacement>(
+      MemoryPlacement::Find(reinterpret_cast<uint64_t>(region.address),
+                            region.length, placement_options_));
+  if (!placement->status().ok() && !placement_warned_.exchange(true)) {
+    LOG(WARNING) << "it is unknown on which NUMA nodes registered memory lies: "
+                 << placement->status();
+  }
+  return placement;
+}
+
 absl::Status BufferRegistry::Unregister(BufferId id, MonotonicTime deadline) {
   const uint32_t index = SlotOf(id);
   const auto generation = static_cast<uint32_t>(id.value >> 32);
+  // Freed when mutex_ is not held any more.
+  std::unique_ptr<const MemoryPlacement> placement;
   MutexLock lock(mutex_);
   if (index >= max_buffers_ || !InUse(slots_[index].state) ||
       GenerationOf(slots_[index].state) != generation) {
@@ -108,6 +128,7 @@ absl::Status BufferRegistry::Unregister(BufferId id, MonotonicTime deadline) {
       return absl::NotFoundError("another caller has unregistered the buffer");
     }
   }
+  placement = std::move(slot.placement);
   Free(index);
   return absl::OkStatus();
 }
@@ -133,6 +154,14 @@ bool BufferRegistry::TryPin(Slot& slot, uint32_t generation) {
     if (!IsOpen(state) || GenerationOf(state) != generation) return false;
   } while (!slot.state.compare_exchange_weak(state, state + 1));
   return true;
+}
+
+MemoryLocation BufferRegistry::LocalPin::LocationOf(const void* address,
+                                                    uint64_t length) const {
+  const Slot& slot = registry_->slots_[SlotOf(id_)];
+  if (slot.placement == nullptr) return slot.location;
+  return slot.placement->Of(reinterpret_cast<uint64_t>(address) - slot.address,
+                            length);
 }
 
 void BufferRegistry::Release(uint32_t index) {
@@ -238,7 +267,9 @@ BufferTable::SharedPage BufferRegistry::DescribePage(size_t page) {
     if (slot.access == Access::kLocalOnly) continue;
     buffers->push_back({.address = slot.address,
                         .length = slot.length,
-                        .location = slot.location,
+                        .location = slot.placement != nullptr
+                                        ? slot.placement->single()
+                                        : slot.location,
                         .remote_read = Allows(slot.access, Operation::kRead),
                         .remote_write = Allows(slot.access, Operation::kWrite),
                         .generation = id.value});

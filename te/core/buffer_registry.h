@@ -12,10 +12,12 @@
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "te/base/clock.h"
+#include "te/base/memory_location.h"
 #include "te/base/mutex.h"
 #include "te/core/range_map.h"
 #include "te/core/request.h"
 #include "te/metadata/buffer_table.h"
+#include "te/topology/memory_placement.h"
 #include "te/transport/exposed_memory.h"
 
 namespace te {
@@ -48,6 +50,10 @@ class BufferRegistry final : public ExposedMemory {
     }
     // The pinned buffer.
     BufferId id() const { return id_; }
+    // Where a slice of it, of at least 1 byte, lies: where its owner said, or
+    // where it was found at registration (MemoryPlacement::Of); "*" if that is
+    // unknown. O(1), lock-free, without allocation. Not of an empty pin.
+    MemoryLocation LocationOf(const void* address, uint64_t length) const;
 
    private:
     friend class BufferRegistry;
@@ -65,13 +71,15 @@ class BufferRegistry final : public ExposedMemory {
     uint64_t version = 0;
   };
 
-  // `max_buffers` is no more than a BufferTable shows.
-  explicit BufferRegistry(size_t max_buffers);
+  // `max_buffers` is no more than a BufferTable shows. `placement` is how to
+  // find out where buffers lie.
+  explicit BufferRegistry(size_t max_buffers, PlacementOptions placement = {});
   // Every pin must have been released.
   ~BufferRegistry() override;
 
-  // kInvalidArgument: empty, null or wrapping region; kResourceExhausted: as
-  // many buffers as there may be.
+  // Finds out where the region lies, if its location leaves that open; a kernel
+  // that does not tell is no error. kInvalidArgument: empty, null or wrapping
+  // region; kResourceExhausted: as many buffers as there may be.
   absl::StatusOr<BufferId> Register(const MemoryRegion& region);
 
   // Refuses new pins at once and waits for the last one to go. kNotFound: no
@@ -104,12 +112,16 @@ class BufferRegistry final : public ExposedMemory {
     uint64_t length = 0;
     MemoryLocation location;
     Access access = Access::kLocalOnly;
+    // If location is "*".
+    std::unique_ptr<const MemoryPlacement> placement;
   };
 
   static uint32_t SlotOf(BufferId id) {
     return static_cast<uint32_t>(id.value);
   }
   static bool TryPin(Slot& slot, uint32_t generation);
+  std::unique_ptr<const MemoryPlacement> FindPlacement(
+      const MemoryRegion& region);
   void Release(uint32_t slot) override;
   absl::Status Refuse(const RemoteAccess& access) const;
   void Free(uint32_t index) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
@@ -119,7 +131,10 @@ class BufferRegistry final : public ExposedMemory {
 
   const size_t max_buffers_;
   const uint64_t first_version_;
+  const PlacementOptions placement_options_;
   const std::unique_ptr<Slot[]> slots_;
+  // Whether the log says that the kernel does not tell where memory lies.
+  std::atomic<bool> placement_warned_{false};
 
   mutable Mutex mutex_;
   // Told when the last pin of a closing buffer goes.

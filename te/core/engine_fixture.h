@@ -25,6 +25,7 @@
 #include "te/metadata/in_process_store.h"
 #include "te/metadata/segment_resolver.h"
 #include "te/metadata/store_segment_resolver.h"
+#include "te/topology/memory_placement.h"
 #include "te/transport/exposed_memory.h"
 #include "te/transport/fake_transport.h"
 #include "te/transport/slice.h"
@@ -79,6 +80,7 @@ class EngineFixture : public testing::Test {
     parts.control.address = *SocketAddress::FromIp("127.0.0.1", 0);
     parts.advertised_host = "127.0.0.1";
     parts.segment_name = name;
+    parts.placement = placement_;
     parts.transports.push_back(
         [&](const Incarnation& self, ExposedMemory& memory)
             -> absl::StatusOr<std::unique_ptr<Transport>> {
@@ -146,6 +148,8 @@ class EngineFixture : public testing::Test {
     return memcmp(client_.memory.data(), server_.memory.data(), bytes) == 0;
   }
 
+  // Of nodes that are started from now on.
+  PlacementOptions placement_;
   std::shared_ptr<FakeNetwork> network_ = std::make_shared<FakeNetwork>();
   std::shared_ptr<InProcessStore> store_ = std::make_shared<InProcessStore>();
   Node server_;

@@ -33,6 +33,10 @@ inline bool Allows(Access access, Operation operation) {
 struct MemoryRegion {
   void* address = nullptr;
   size_t length = 0;
+  // "*" lets the engine ask the kernel on which NUMA node each page is, which
+  // takes some milliseconds at most (PlacementOptions); peers are told if it is
+  // one alone. Pages that nobody has touched yet have no node and stay unknown,
+  // so touch memory before registering it, or say where it will be.
   MemoryLocation location;
   Access access = Access::kRemoteReadWrite;
 };

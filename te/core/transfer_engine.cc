@@ -81,7 +81,7 @@ TransferEngine::TransferEngine(const EngineOptions& options,
            .on_change =
                [this](const std::string& name) { OnSegmentChange(name); }}),
       make_link_(ControlLinksOf(incarnation, segment_name_)),
-      buffers_(options.max_buffers),
+      buffers_(options.max_buffers, parts_.placement),
       inbox_(options.max_notifications),
       batches_(std::make_shared<BatchPool>(
           options.max_batches, options.max_slices,

@@ -40,6 +40,7 @@
 #include "te/metadata/segment_resolver.h"
 #include "te/rpc/control_handler.h"
 #include "te/rpc/control_server.h"
+#include "te/topology/memory_placement.h"
 #include "te/transport/exposed_memory.h"
 #include "te/transport/transport.h"
 
@@ -58,6 +59,8 @@ struct EngineParts {
   HostIdentity host;
   // Which NICs are near to which memory; may be empty.
   std::map<std::string, NicPreference> topology;
+  // How to find out where registered memory lies.
+  PlacementOptions placement;
   // Each is called once; the transports are used in this order.
   std::vector<std::function<absl::StatusOr<std::unique_ptr<Transport>>(
       const Incarnation&, ExposedMemory&)>>

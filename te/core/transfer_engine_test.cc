@@ -20,10 +20,12 @@
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "absl/strings/string_view.h"
+#include "absl/types/span.h"
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
 #include "te/base/clock.h"
 #include "te/base/incarnation.h"
+#include "te/base/memory_location.h"
 #include "te/base/status_matchers.h"
 #include "te/base/unique_fd.h"
 #include "te/core/batch.h"
@@ -31,6 +33,7 @@
 #include "te/core/engine_options.h"
 #include "te/core/request.h"
 #include "te/grpc/health_check.h"
+#include "te/metadata/buffer_table.h"
 #include "te/metadata/segment_descriptor.h"
 #include "te/metadata/segment_parts.h"
 #include "te/metadata/segment_resolver.h"
@@ -74,6 +77,37 @@ class SpyResolver final : public SegmentResolver {
   const bool keeps_descriptors_;
   const OnPublish on_publish_;
 };
+
+TEST_F(TransferEngineTest, PeersAreToldTheNodeOfABufferIfItIsOneAlone) {
+  std::vector<std::byte> memory(1 << 20);
+  const auto begin = reinterpret_cast<uint64_t>(memory.data());
+  const uint64_t middle = begin + memory.size() / 2;
+  placement_.find_page_nodes = [=](absl::Span<void* const> pages,
+                                   absl::Span<int> nodes) {
+    for (size_t i = 0; i < pages.size(); ++i) {
+      nodes[i] = reinterpret_cast<uint64_t>(pages[i]) < middle ? 1 : 2;
+    }
+    return absl::OkStatus();
+  };
+  Node owner;
+  StartNode("owner", {}, owner);
+  const size_t quarter = memory.size() / 4;
+  TE_ASSERT_OK(owner.engine->RegisterMemory(
+      {{.address = memory.data(), .length = quarter},
+       {.address = memory.data(), .length = memory.size()},
+       {.address = memory.data(),
+        .length = quarter,
+        .location = MemoryLocation::Cpu(3)}}));
+  const SegmentId segment = Open("owner");
+  TE_ASSERT_OK_AND_ASSIGN(const auto seen,
+                          client_.engine->DescribeSegment(segment));
+  std::vector<std::string> locations;
+  for (const BufferDescriptor& buffer : seen->buffers) {
+    if (buffer.address == begin)
+      locations.push_back(buffer.location.ToString());
+  }
+  EXPECT_THAT(locations, testing::ElementsAre("cpu:1", "*", "cpu:3"));
+}
 
 TEST_F(TransferEngineTest, EverySliceMayFailOnce) {
   for (uint64_t failing = 0; failing < 8; ++failing) {
