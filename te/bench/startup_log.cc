@@ -10,6 +10,7 @@
 #include "absl/strings/str_join.h"
 #include "glog/logging.h"
 #include "te/base/socket_address.h"
+#include "te/program/number_ranges.h"
 #include "te/program/size_text.h"
 #include "te/topology/device_place.h"
 #include "te/topology/discovery.h"
@@ -20,19 +21,6 @@
 
 namespace te::bench {
 namespace {
-
-// "0-3,8": runs of numbers that follow each other.
-std::string FormatCpus(absl::Span<const int> cpus) {
-  std::string text;
-  for (size_t i = 0; i < cpus.size();) {
-    size_t last = i;
-    while (last + 1 < cpus.size() && cpus[last + 1] == cpus[last] + 1) ++last;
-    absl::StrAppend(&text, text.empty() ? "" : ",", cpus[i]);
-    if (last > i) absl::StrAppend(&text, "-", cpus[last]);
-    i = last + 1;
-  }
-  return text.empty() ? "none" : text;
-}
 
 std::string PlaceText(const DevicePlace& place) {
   return absl::StrCat(
@@ -74,13 +62,13 @@ std::vector<std::string> DescribeMachine(const Machine& machine) {
   std::vector<std::string> lines = {
       absl::StrCat("numa node num: ", machine.nodes.size())};
   for (const NumaNode& node : machine.nodes) {
-    lines.push_back(
-        absl::StrCat("NUMA node ", node.index, ": CPUs ", FormatCpus(node.cpus),
-                     ", ", program::FormatSize(node.memory_bytes),
-                     node.gpu.has_value()
-                         ? absl::StrCat(" of the GPU at ", node.gpu->ToString())
-                         : "",
-                     node.allowed ? "" : "; this process may not use it"));
+    lines.push_back(absl::StrCat(
+        "NUMA node ", node.index, ": CPUs ", program::FormatRanges(node.cpus),
+        ", ", program::FormatSize(node.memory_bytes),
+        node.gpu.has_value()
+            ? absl::StrCat(" of the GPU at ", node.gpu->ToString())
+            : "",
+        node.allowed ? "" : "; this process may not use it"));
   }
   for (const Nic& nic : machine.nics) {
     const std::string broken = WhyUnusable(nic);

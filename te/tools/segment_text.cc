@@ -1,7 +1,6 @@
 #include "te/tools/segment_text.h"
 
 #include <algorithm>
-#include <array>
 #include <cstddef>
 #include <cstdint>
 #include <limits>
@@ -12,7 +11,6 @@
 #include "absl/status/statusor.h"
 #include "absl/strings/escaping.h"
 #include "absl/strings/str_cat.h"
-#include "absl/strings/str_format.h"
 #include "absl/strings/str_join.h"
 #include "absl/strings/string_view.h"
 #include "absl/time/clock.h"
@@ -24,6 +22,7 @@
 #include "te/metadata/segment_parts.h"
 #include "te/metadata/stored_segment.h"
 #include "te/program/size_text.h"
+#include "te/program/text_table.h"
 
 namespace te::tools {
 namespace {
@@ -108,28 +107,6 @@ Json BufferJson(const BufferDescriptor& buffer) {
           {"generation", buffer.generation}};
 }
 
-// Rows of cells, in columns two spaces apart.
-template <size_t kColumns>
-std::string Table(const std::vector<std::array<std::string, kColumns>>& rows) {
-  std::array<size_t, kColumns> widths = {};
-  for (const auto& row : rows) {
-    for (size_t i = 0; i < kColumns; ++i) {
-      widths[i] = std::max(widths[i], row[i].size());
-    }
-  }
-  std::string text;
-  for (const auto& row : rows) {
-    std::string line;
-    for (size_t i = 0; i < kColumns; ++i) {
-      absl::StrAppendFormat(&line, "%-*s  ", static_cast<int>(widths[i]),
-                            row[i]);
-    }
-    line.erase(line.find_last_not_of(' ') + 1);
-    absl::StrAppend(&text, line, "\n");
-  }
-  return text;
-}
-
 std::string TopologyText(const SegmentDescriptor& descriptor) {
   std::string text;
   for (const auto& [location, nics] : descriptor.topology) {
@@ -149,7 +126,7 @@ std::string HostText(const HostIdentity& host) {
 
 std::string BuffersText(const BufferTable& buffers, size_t max_buffers) {
   if (buffers.empty()) return "";
-  std::vector<std::array<std::string, 5>> rows = {
+  std::vector<std::vector<std::string>> rows = {
       {"  address", "length", "location", "peers may", "generation"}};
   for (const BufferDescriptor& buffer : buffers) {
     if (rows.size() > max_buffers) break;
@@ -158,7 +135,7 @@ std::string BuffersText(const BufferTable& buffers, size_t max_buffers) {
                     buffer.location.ToString(), std::string(AccessText(buffer)),
                     absl::StrCat(buffer.generation)});
   }
-  std::string text = Table(rows);
+  std::string text = program::FormatTable(rows);
   const size_t more = buffers.size() - (rows.size() - 1);
   if (more > 0)
     absl::StrAppend(&text, "  and ", more, " more; see --buffers\n");
@@ -175,7 +152,7 @@ std::string OwnerText(const SegmentDescriptor& descriptor) {
 
 std::string ListText(const std::vector<ListedSegment>& segments) {
   if (segments.empty()) return "no segments\n";
-  std::vector<std::array<std::string, 6>> rows = {
+  std::vector<std::vector<std::string>> rows = {
       {"name", "address", "process", "transports", "since", "incarnation"}};
   std::string errors;
   for (const ListedSegment& segment : segments) {
@@ -192,7 +169,8 @@ std::string ListText(const std::vector<ListedSegment>& segments) {
                     TimeText(descriptor.started_at),
                     descriptor.incarnation.ToString()});
   }
-  return absl::StrCat(rows.size() > 1 ? Table(rows) : "", errors);
+  return absl::StrCat(rows.size() > 1 ? program::FormatTable(rows) : "",
+                      errors);
 }
 
 std::string ListJson(const std::vector<ListedSegment>& segments) {
@@ -214,7 +192,7 @@ std::string ShowText(const SegmentSnapshot& segment, size_t max_buffers) {
   for (const BufferDescriptor& buffer : descriptor.buffers) {
     bytes += std::min(buffer.length, ~uint64_t{0} - bytes);
   }
-  std::vector<std::array<std::string, 2>> rows = {
+  std::vector<std::vector<std::string>> rows = {
       {"segment", descriptor.name},
       {"incarnation", descriptor.incarnation.ToString()},
       {"version",
@@ -226,7 +204,8 @@ std::string ShowText(const SegmentSnapshot& segment, size_t max_buffers) {
       {"topology", TopologyText(descriptor)},
       {"buffers", absl::StrCat(descriptor.buffers.size(), ", ",
                                program::FormatSize(bytes), " in all")}};
-  return Table(rows) + BuffersText(descriptor.buffers, max_buffers);
+  return program::FormatTable(rows) +
+         BuffersText(descriptor.buffers, max_buffers);
 }
 
 std::string ShowJson(const SegmentSnapshot& segment) {

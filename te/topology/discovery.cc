@@ -284,7 +284,9 @@ void RefineNodes(Machine& machine) {
   for (PciBridge& bridge : machine.bridges) refine(bridge.nodes);
   for (Gpu& gpu : machine.gpus) refine(gpu.place.nodes);
   for (Nic& nic : machine.nics) refine(nic.place.nodes);
-  for (NetDevice& device : machine.net_devices) refine(device.place.nodes);
+  for (NetDevice& device : machine.net_devices) {
+    if (device.place.pci.has_value()) refine(device.place.nodes);
+  }
 }
 
 }  // namespace

@@ -4,8 +4,8 @@
 #include <stdint.h>
 
 #include <string>
-#include <vector>
 
+#include "absl/strings/string_view.h"
 #include "te/topology/device_place.h"
 
 namespace te {
@@ -20,6 +20,10 @@ enum class NetDeviceKind : uint8_t {
   // Made by software: tunnels, links of containers.
   kVirtual,
 };
+
+// "physical", "virtual_function", "bond", "vlan", "bridge", "loopback",
+// "virtual".
+absl::string_view NetDeviceKindName(NetDeviceKind kind);
 
 // A network interface as sysfs and hwloc show it. Its addresses are
 // NetworkInterface's. A value.

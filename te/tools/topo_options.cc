@@ -1,0 +1,82 @@
+#include "te/tools/topo_options.h"
+
+#include <cstdint>
+#include <limits>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "absl/status/status.h"
+#include "absl/status/statusor.h"
+#include "absl/strings/str_cat.h"
+#include "absl/strings/str_split.h"
+#include "absl/strings/string_view.h"
+#include "te/base/status_macros.h"
+
+namespace te::tools {
+namespace {
+
+absl::Status Bad(absl::string_view flag, absl::string_view why) {
+  return absl::InvalidArgumentError(absl::StrCat("--", flag, ": ", why));
+}
+
+absl::StatusOr<TopoFormat> ParseFormat(const std::string& format) {
+  constexpr std::pair<absl::string_view, TopoFormat> kFormats[] = {
+      {"text", TopoFormat::kText},
+      {"json", TopoFormat::kJson},
+      {"matrix", TopoFormat::kMatrix},
+      {"svg", TopoFormat::kSvg},
+      {"html", TopoFormat::kHtml}};
+  for (const auto& [name, value] : kFormats) {
+    if (format == name) return value;
+  }
+  return Bad("format", absl::StrCat("\"", format,
+                                    "\" is none of text, json, matrix, svg and "
+                                    "html"));
+}
+
+absl::StatusOr<std::optional<MemoryLocation>> ParseLocation(
+    absl::string_view flag, const std::string& text) {
+  if (text.empty()) return std::nullopt;
+  const absl::StatusOr<MemoryLocation> location = MemoryLocation::Parse(text);
+  if (!location.ok()) return Bad(flag, location.status().message());
+  return *location;
+}
+
+}  // namespace
+
+absl::StatusOr<TopoOptions> ParseTopoOptions(
+    const TopoFlags& flags, const std::vector<std::string>& words) {
+  if (!words.empty()) {
+    return absl::InvalidArgumentError(
+        absl::StrCat("\"", words.front(), "\" is no flag"));
+  }
+  TopoOptions options = {.xml = flags.xml, .sysfs = flags.sysfs};
+  if (!flags.sysfs.empty() && flags.xml.empty()) {
+    return Bad("sysfs",
+               "the sysfs of another machine needs the --xml that lstopo has "
+               "written there");
+  }
+  TE_ASSIGN_OR_RETURN(options.format, ParseFormat(flags.format));
+  TE_ASSIGN_OR_RETURN(options.explain, ParseLocation("explain", flags.explain));
+  if (options.explain.has_value() && options.format != TopoFormat::kText) {
+    return Bad("explain", "goes with --format=text alone");
+  }
+  TE_ASSIGN_OR_RETURN(options.location,
+                      ParseLocation("location", flags.location));
+  if (options.location.has_value() && options.format != TopoFormat::kSvg &&
+      options.format != TopoFormat::kHtml) {
+    return Bad("location", "goes with --format=svg or html alone");
+  }
+  if (flags.spread < 0 || flags.spread > std::numeric_limits<uint32_t>::max()) {
+    return Bad("spread", absl::StrCat(flags.spread, " is out of range"));
+  }
+  options.policy = {
+      .allowed = absl::StrSplit(flags.device_name, ',', absl::SkipWhitespace()),
+      .denied = absl::StrSplit(flags.exclude_device_name, ',',
+                               absl::SkipWhitespace()),
+      .spread = static_cast<uint32_t>(flags.spread)};
+  return options;
+}
+
+}  // namespace te::tools
