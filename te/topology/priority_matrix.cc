@@ -205,7 +205,9 @@ absl::StatusOr<PriorityMatrix> PriorityMatrix::FromJson(
 std::string PriorityMatrix::ToJson() const {
   Json json = Json::object();
   for (const auto& [location, preference] : preferences_) {
-    json[location.ToString()] = {preference.preferred, preference.fallback};
+    // Not {a, b}: with two names in each, nlohmann takes that for an object.
+    json[location.ToString()] =
+        Json::array({Json(preference.preferred), Json(preference.fallback)});
   }
   return json.dump();
 }

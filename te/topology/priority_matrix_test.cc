@@ -89,6 +89,14 @@ TEST(PriorityMatrixTest, ReadsBothFormsAndPrintsTheOneWithLists) {
   }
 }
 
+// nlohmann took it for {"a": "b", "c": "d"}.
+TEST(PriorityMatrixTest, PrintsTwoPairsOfNamesAsLists) {
+  constexpr absl::string_view kPairs = R"({"cpu:0":[["a","b"],["c","d"]]})";
+  TE_ASSERT_OK_AND_ASSIGN(const PriorityMatrix matrix,
+                          PriorityMatrix::FromJson(kPairs));
+  EXPECT_EQ(matrix.ToJson(), kPairs);
+}
+
 struct Bad {
   std::string json;
   const char* complaint;
