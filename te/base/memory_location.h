@@ -3,7 +3,6 @@
 
 #include <stdint.h>
 
-#include <compare>
 #include <string>
 
 #include "absl/status/statusor.h"
@@ -30,9 +29,12 @@ class MemoryLocation {
   // The NUMA node or the device; 0 for kAny.
   uint16_t index() const { return index_; }
 
+  friend bool operator==(const MemoryLocation&,
+                         const MemoryLocation&) = default;
   // By kind, then by index.
-  friend auto operator<=>(const MemoryLocation&,
-                          const MemoryLocation&) = default;
+  friend bool operator<(const MemoryLocation& a, const MemoryLocation& b) {
+    return a.kind_ != b.kind_ ? a.kind_ < b.kind_ : a.index_ < b.index_;
+  }
 
  private:
   MemoryLocation(Kind kind, uint16_t index) : kind_(kind), index_(index) {}

@@ -3,8 +3,8 @@
 
 #include <stdint.h>
 
-#include <compare>
 #include <string>
+#include <tuple>
 #include <vector>
 
 #include "absl/status/statusor.h"
@@ -41,7 +41,11 @@ struct Distance {
   // Between the NUMA nodes, as Machine::numa_latencies.
   int numa_latency = kUnknownLatency;
 
-  friend auto operator<=>(const Distance&, const Distance&) = default;
+  friend bool operator==(const Distance&, const Distance&) = default;
+  friend bool operator<(const Distance& a, const Distance& b) {
+    return std::tie(a.proximity, a.numa_latency) <
+           std::tie(b.proximity, b.numa_latency);
+  }
 };
 
 // The locations of memory that a machine has: NUMA nodes with memory, GPUs, and

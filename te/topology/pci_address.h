@@ -3,8 +3,8 @@
 
 #include <stdint.h>
 
-#include <compare>
 #include <string>
+#include <tuple>
 
 #include "absl/status/statusor.h"
 #include "absl/strings/string_view.h"
@@ -23,7 +23,11 @@ struct PciAddress {
   static absl::StatusOr<PciAddress> Parse(absl::string_view text);
   std::string ToString() const;
 
-  friend auto operator<=>(const PciAddress&, const PciAddress&) = default;
+  friend bool operator==(const PciAddress&, const PciAddress&) = default;
+  friend bool operator<(const PciAddress& a, const PciAddress& b) {
+    return std::tie(a.domain, a.bus, a.device, a.function) <
+           std::tie(b.domain, b.bus, b.device, b.function);
+  }
 };
 
 }  // namespace te
