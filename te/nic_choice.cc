@@ -12,6 +12,7 @@
 #include "te/base/memory_location.h"
 #include "te/base/status_macros.h"
 #include "te/topology/discovery.h"
+#include "te/topology/distance.h"
 #include "te/topology/machine_summary.h"
 #include "te/topology/nic.h"
 #include "te/topology/nic_lookup.h"
@@ -35,7 +36,14 @@ absl::StatusOr<PriorityMatrix> GivenMatrix(const NicOptions& options,
         "denied beside it");
   }
   TE_ASSIGN_OR_RETURN(const PriorityMatrix matrix,
-                      PriorityMatrix::FromJson(options.priority_matrix));
+                      PriorityMatrix::FromJson(*options.priority_matrix));
+  for (const auto& [location, preference] : matrix.preferences()) {
+    const absl::Status found = PlaceOf(machine, location).status();
+    if (!found.ok()) {
+      LOG(WARNING) << "the NIC priority matrix has a line in vain: "
+                   << found.message();
+    }
+  }
   return ResolveMatrix(machine, matrix);
 }
 
@@ -57,9 +65,13 @@ absl::StatusOr<PriorityMatrix> AllowedForAll(const NicOptions& options,
 }  // namespace
 
 absl::StatusOr<PriorityMatrix> ChooseNics(const NicOptions& options) {
+  const bool names_nics = options.priority_matrix.has_value() ||
+                          !options.allowed.empty() || !options.denied.empty();
+  if (!names_nics && !options.by_distance) return PriorityMatrix();
   std::shared_ptr<const Machine> machine = options.machine;
   if (machine == nullptr) {
     absl::StatusOr<std::shared_ptr<const Machine>> found = Discover();
+    if (!found.ok() && names_nics) return found.status();
     if (!found.ok()) {
       // TCP and shared memory do without.
       LOG(WARNING) << "no NIC is used, because the topology of this machine is "
@@ -69,7 +81,9 @@ absl::StatusOr<PriorityMatrix> ChooseNics(const NicOptions& options) {
     }
     machine = *std::move(found);
   }
-  if (!options.priority_matrix.empty()) return GivenMatrix(options, *machine);
+  if (options.priority_matrix.has_value()) {
+    return GivenMatrix(options, *machine);
+  }
   if (!options.by_distance) return AllowedForAll(options, *machine);
   return MakeMatrix(*machine,
                     {.allowed = options.allowed,

@@ -24,7 +24,7 @@ struct NicOptions {
   // of `allowed`, in that order, and none if it is empty.
   bool by_distance = true;
   // In place of all that: a matrix as JSON (te/topology/priority_matrix.h).
-  std::string priority_matrix;
+  std::optional<std::string> priority_matrix;
   // Of NICs equally near, processes with different numbers begin with different
   // ones; the process's local rank serves best. Unset: a random number.
   std::optional<uint32_t> spread;
@@ -37,7 +37,9 @@ struct NicOptions {
 // what is odd about it.
 //
 // NOT_FOUND names a NIC that the machine does not have; INVALID_ARGUMENT says
-// what is wrong with the matrix, or which options exclude each other.
+// what is wrong with the matrix, or which options exclude each other. If the
+// machine cannot be discovered, that is an error only for options that name
+// NICs: otherwise none is used, and the log says why.
 absl::StatusOr<PriorityMatrix> ChooseNics(const NicOptions& options);
 
 }  // namespace te

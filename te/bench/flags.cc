@@ -35,9 +35,10 @@ DEFINE_string(
     "other hosts best, any port. Loopback: 127.0.0.1");
 DEFINE_string(segment_id, Defaults().segment_id,
               "the target's segment, as the target prints it");
-DEFINE_string(device_name, Defaults().device_name,
-              "the RDMA devices to use, by their own names or those of their "
-              "netdevs: mlx5_0,mlx5_1. Empty: all");
+DEFINE_string(
+    device_name, Defaults().device_name,
+    "the RDMA devices to use, by their own names or those of their "
+    "netdevs: mlx5_0,mlx5_1. Empty: all, with --noauto_discovery none");
 DEFINE_string(exclude_device_name, Defaults().exclude_device_name,
               "RDMA devices not to use");
 DEFINE_bool(auto_discovery, Defaults().auto_discovery,

@@ -19,6 +19,7 @@
 #include "te/nic_choice.h"
 #include "te/program/exit_status.h"
 #include "te/program/size_text.h"
+#include "te/topology/machine_summary.h"
 
 namespace te::bench {
 namespace {
@@ -55,6 +56,8 @@ absl::Status MeasureOwnTarget(TransferEngine& engine,
         << ": a target process of its own at " << target->segment_name()
         << ", buffers of " << program::FormatSize(options.buffer_size) << ", "
         << Seconds(options.duration) << " s a row. --help tells more.\n"
+        << "This machine: " << SummarizeMachine(*options.engine.nics.machine)
+        << ".\n"
         << std::endl;
   }
   TE_ASSIGN_OR_RETURN(
@@ -89,7 +92,7 @@ std::vector<std::string> TargetArguments(const BenchOptions& options) {
       absl::StrCat("--device_name=", absl::StrJoin(nics.allowed, ",")),
       absl::StrCat("--exclude_device_name=", absl::StrJoin(nics.denied, ",")),
       absl::StrCat("--auto_discovery=", nics.by_distance ? "true" : "false"),
-      absl::StrCat("--nic_priority_matrix=", nics.priority_matrix),
+      absl::StrCat("--nic_priority_matrix=", nics.priority_matrix.value_or("")),
       absl::StrCat("--buffer_size=", options.buffer_size),
       absl::StrCat("--minloglevel=", FLAGS_minloglevel),
       absl::StrCat("--v=", FLAGS_v),

@@ -1,5 +1,8 @@
 #include "te/bench/nic_flags.h"
 
+#include <unistd.h>
+
+#include <algorithm>
 #include <memory>
 #include <string>
 #include <utility>
@@ -9,10 +12,10 @@
 #include "absl/strings/ascii.h"
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
-#include "absl/strings/str_split.h"
 #include "absl/strings/string_view.h"
 #include "glog/logging.h"
 #include "te/base/status_macros.h"
+#include "te/program/name_list.h"
 #include "te/program/text_file.h"
 #include "te/topology/nic_lookup.h"
 #include "te/topology/priority_matrix.h"
@@ -40,29 +43,45 @@ absl::StatusOr<std::string> MatrixText(const std::string& flag) {
   return program::ReadTextFile(flag, PriorityMatrix::kMaxJsonBytes);
 }
 
-// Those of --device_name that exist.
+// Those of --device_name that exist, by the devices' own names.
 std::vector<std::string> KnownDevices(const FlagValues& flags,
                                       const Machine& machine) {
   std::vector<std::string> known;
-  for (const absl::string_view name :
-       absl::StrSplit(flags.device_name, ',', absl::SkipWhitespace())) {
-    const absl::StatusOr<const Nic*> nic =
-        FindNic(machine, absl::StripAsciiWhitespace(name));
-    if (nic.ok()) {
-      known.push_back((*nic)->name);
-    } else {
+  for (const std::string& name : program::ParseNameList(flags.device_name)) {
+    const absl::StatusOr<const Nic*> nic = FindNic(machine, name);
+    if (!nic.ok()) {
       LOG(WARNING) << "--device_name: " << nic.status().message()
                    << ". Protocol " << flags.protocol << " goes on without it";
+    } else if (std::find(known.begin(), known.end(), (*nic)->name) ==
+               known.end()) {
+      known.push_back((*nic)->name);
     }
   }
   return known;
+}
+
+// Which of the flags about devices are given beside each other in vain.
+absl::Status CheckExcluded(const FlagValues& flags, const Machine& machine,
+                           const std::vector<std::string>& excluded) {
+  if (!excluded.empty() && !flags.auto_discovery) {
+    return absl::InvalidArgumentError(
+        "--exclude_device_name: goes with --auto_discovery alone; without it "
+        "only the devices of --device_name are used");
+  }
+  for (const std::string& name : excluded) {
+    const absl::Status found = FindNic(machine, name).status();
+    if (!found.ok()) return WithFlag("exclude_device_name", found);
+  }
+  return absl::OkStatus();
 }
 
 }  // namespace
 
 absl::StatusOr<NicOptions> MakeNicOptions(
     const FlagValues& flags, std::shared_ptr<const Machine> machine) {
-  NicOptions options = {.machine = std::move(machine)};
+  // The same for the engine and for the log.
+  NicOptions options = {.spread = static_cast<uint32_t>(getpid()),
+                        .machine = std::move(machine)};
   if (!flags.nic_priority_matrix.empty()) {
     absl::StatusOr<std::string> matrix = MatrixText(flags.nic_priority_matrix);
     if (!matrix.ok()) return WithFlag("nic_priority_matrix", matrix.status());
@@ -73,13 +92,16 @@ absl::StatusOr<NicOptions> MakeNicOptions(
     }
     return Checked("nic_priority_matrix", std::move(options));
   }
+  options.denied = program::ParseNameList(flags.exclude_device_name);
+  TE_RETURN_IF_ERROR(CheckExcluded(flags, *options.machine, options.denied));
   options.allowed = KnownDevices(flags, *options.machine);
-  options.denied =
-      absl::StrSplit(flags.exclude_device_name, ',', absl::SkipWhitespace());
-  // Nothing, rather than all, where none of those that were named exists.
-  const bool none = !flags.device_name.empty() && options.allowed.empty();
-  options.by_distance = flags.auto_discovery && !none;
-  return Checked("exclude_device_name", std::move(options));
+  options.by_distance = flags.auto_discovery;
+  if (!flags.device_name.empty() && options.allowed.empty()) {
+    // Nothing, rather than all, where none of those that were named exists.
+    options.by_distance = false;
+    options.denied.clear();
+  }
+  return Checked("device_name", std::move(options));
 }
 
 }  // namespace te::bench

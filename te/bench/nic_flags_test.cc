@@ -49,6 +49,12 @@ TEST(NicFlagsTest, DevicesThatDoNotExistAreNotReplacedByOthers) {
               IsOkAndHolds(HasSubstr(R"("*":[["mlx5_0"],[]])")));
 }
 
+TEST(NicFlagsTest, ADeviceNamedTwiceIsOne) {
+  EXPECT_THAT(Matrix({.device_name = "mlx5_1, enp216s0np0,mlx5_1",
+                      .auto_discovery = false}),
+              IsOkAndHolds(R"({"*":[["mlx5_1"],[]]})"));
+}
+
 TEST(NicFlagsTest, AMatrixIsTextOrAFile) {
   const std::string json = R"( {"cpu:0": [["mlx5_1"], []]})";
   EXPECT_THAT(Matrix({.nic_priority_matrix = json}),
@@ -68,6 +74,18 @@ TEST(NicFlagsTest, ErrorsNameTheFlag) {
       Matrix({.nic_priority_matrix = R"({"cpu:0": [["mlx5_7"], []]})"}),
       StatusIs(absl::StatusCode::kNotFound,
                HasSubstr("--nic_priority_matrix: 'mlx5_7' is neither")));
+  EXPECT_THAT(Matrix({.nic_priority_matrix = "/dev/null"}),
+              StatusIs(absl::StatusCode::kInvalidArgument,
+                       HasSubstr("--nic_priority_matrix: ")));
+  // Whatever else is wrong.
+  EXPECT_THAT(
+      Matrix({.device_name = "erdma_0", .exclude_device_name = "mlx5_7"}),
+      StatusIs(absl::StatusCode::kNotFound,
+               HasSubstr("--exclude_device_name: 'mlx5_7'")));
+  EXPECT_THAT(
+      Matrix({.exclude_device_name = "mlx5_0", .auto_discovery = false}),
+      StatusIs(absl::StatusCode::kInvalidArgument,
+               HasSubstr("--exclude_device_name: goes with")));
   EXPECT_THAT(Matrix({.exclude_device_name = "mlx5_7"}),
               StatusIs(absl::StatusCode::kNotFound,
                        HasSubstr("--exclude_device_name: 'mlx5_7'")));

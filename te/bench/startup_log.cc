@@ -68,7 +68,7 @@ std::vector<std::string> DescribeMachine(const Machine& machine) {
         node.gpu.has_value()
             ? absl::StrCat(" of the GPU at ", node.gpu->ToString())
             : "",
-        node.allowed ? "" : "; this process may not use it"));
+        node.allowed ? "" : "; not allowed (cpuset)"));
   }
   for (const Nic& nic : machine.nics) {
     const std::string broken = WhyUnusable(nic);
@@ -78,7 +78,7 @@ std::vector<std::string> DescribeMachine(const Machine& machine) {
         port == nullptr || port->rate_gbps == 0 || !broken.empty()
             ? ""
             : absl::StrCat(", ", port->rate_gbps, " Gb/s"),
-        broken.empty() ? "" : absl::StrCat("; not used: ", broken)));
+        broken.empty() ? "" : absl::StrCat("; cannot be used now: ", broken)));
   }
   if (machine.nics.empty()) lines.emplace_back("found no RDMA device");
   for (const Gpu& gpu : machine.gpus) {
@@ -132,9 +132,11 @@ void LogMachine(const NicOptions& nics) {
     LOG(INFO) << line;
   }
   const absl::StatusOr<PriorityMatrix> matrix = ChooseNics(nics);
-  for (const std::string& line :
-       DescribeMatrix(matrix.value_or(PriorityMatrix()))) {
-    LOG(INFO) << line;
+  const std::vector<std::string> rows =
+      DescribeMatrix(matrix.value_or(PriorityMatrix()));
+  for (const std::string& line : rows) LOG(INFO) << line;
+  if (rows.empty() && !nics.machine->nics.empty()) {
+    LOG(INFO) << "no RDMA device is chosen";
   }
 }
 

@@ -41,8 +41,8 @@ TEST(StartupLogTest, TellsOfTheMachine) {
                   "found RDMA device mlx5_0 (port 1 ACTIVE on netdev "
                   "enp59s0np0), NUMA node 0, PCI 0000:3b:00.0",
                   "found RDMA device mlx5_1 (port 1 DOWN on netdev "
-                  "enp216s0np0), NUMA node 1, PCI 0000:d8:00.0; not used: port "
-                  "1 is DOWN"));
+                  "enp216s0np0), NUMA node 1, PCI 0000:d8:00.0; cannot be used "
+                  "now: port 1 is DOWN"));
   Machine machine = DiscoverTestMachineByXml("gpu_memory_node");
   machine.nodes[1].allowed = false;
   machine.nics[0].ports[0].rate_gbps = 200;
@@ -50,7 +50,7 @@ TEST(StartupLogTest, TellsOfTheMachine) {
       DescribeMachine(machine),
       ElementsAre("numa node num: 2", "NUMA node 0: CPUs 0-7, 480 GiB",
                   "NUMA node 1: CPUs none, 96 GiB of the GPU at 0009:01:00.0; "
-                  "this process may not use it",
+                  "not allowed (cpuset)",
                   "found RDMA device mlx5_0 (port 1 ACTIVE on netdev "
                   "enP6p1s0), NUMA node 0, PCI 0006:01:00.0, 200 Gb/s",
                   "found GPU cuda:0 NVIDIA GH100 [GH200 120GB / 480GB], NUMA "

@@ -1,6 +1,5 @@
 // The program: flags, help, exit status.
 
-#include <algorithm>
 #include <cstddef>
 #include <iostream>
 #include <set>
@@ -86,7 +85,7 @@ Flags:
 )";
 
 // Far above what lstopo writes of the largest machines.
-constexpr size_t kMaxXmlBytes = size_t{64} << 20;
+constexpr size_t kMaxXmlBytes = size_t{16} << 20;
 
 std::string HelpText() {
   std::string text(kIntroduction);
@@ -101,7 +100,22 @@ absl::StatusOr<Machine> Discover(const TopoOptions& options) {
   if (options.xml.empty()) return DiscoverMachine();
   TE_ASSIGN_OR_RETURN(const std::string xml,
                       program::ReadTextFile(options.xml, kMaxXmlBytes));
-  return DiscoverMachine(xml, options.sysfs);
+  absl::StatusOr<Machine> machine = DiscoverMachine(xml, options.sysfs);
+  if (machine.ok()) return machine;
+  return absl::Status(
+      machine.status().code(),
+      absl::StrCat(options.xml, ": ", machine.status().message()));
+}
+
+// Text and JSON have the warnings in them.
+void Warn(const TopoOptions& options, const TopoReport& report) {
+  if (!options.explain.has_value() && (options.format == TopoFormat::kText ||
+                                       options.format == TopoFormat::kJson)) {
+    return;
+  }
+  for (const std::string& warning : report.machine.warnings) {
+    std::cerr << "te_topo: " << warning << "\n";
+  }
 }
 
 absl::StatusOr<std::string> Explain(const TopoReport& report,
@@ -118,6 +132,7 @@ absl::StatusOr<std::string> Show(const TopoOptions& options) {
   TE_ASSIGN_OR_RETURN(Machine machine, Discover(options));
   TE_ASSIGN_OR_RETURN(const TopoReport report,
                       MakeTopoReport(std::move(machine), options.policy));
+  Warn(options, report);
   if (options.explain.has_value()) return Explain(report, *options.explain);
   const MemoryLocation shown =
       options.location.value_or(report.locations.front().memory);
@@ -126,11 +141,13 @@ absl::StatusOr<std::string> Show(const TopoOptions& options) {
       return TopoText(report);
     case TopoFormat::kJson:
       return TopoJson(report);
-    case TopoFormat::kMatrix: {
-      TE_ASSIGN_OR_RETURN(const PriorityMatrix matrix,
-                          MakeMatrix(report.machine, options.policy));
-      return matrix.ToJson() + "\n";
-    }
+    case TopoFormat::kMatrix:
+      if (report.matrix.preferences().empty()) {
+        return absl::NotFoundError(
+            "no RDMA device can be used, so there is no matrix; --format=text "
+            "says why");
+      }
+      return report.matrix.ToJson() + "\n";
     case TopoFormat::kSvg:
     case TopoFormat::kHtml:
       TE_RETURN_IF_ERROR(Explain(report, shown).status());

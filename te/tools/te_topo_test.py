@@ -68,7 +68,6 @@ class TeTopoTest(unittest.TestCase):
                 continue
             self.assertIn("NUMA nodes", self.check(machine(name)))
             json.loads(self.check(machine(name), "--format=json"))
-            json.loads(self.check(machine(name), "--format=matrix"))
             xml.dom.minidom.parseString(self.check(machine(name), "--format=svg"))
             self.assertIn("</html>", self.check(machine(name), "--format=html"))
 
@@ -113,6 +112,10 @@ class TeTopoTest(unittest.TestCase):
             shown["cpu:0"], [["mlx5_1", "mlx5_2", "mlx5_3", "mlx5_0"], []]
         )
 
+    def test_a_matrix_of_no_device_is_an_error(self):
+        self.check_error(1, "no RDMA device can be used", "--format=matrix",
+                         machine("one_socket"))
+
     def test_help(self):
         text = self.check("--help")
         for flag in ("--xml", "--sysfs", "--format", "--explain", "--spread"):
@@ -123,14 +126,16 @@ class TeTopoTest(unittest.TestCase):
         self.check_error(2, "unknown memory location", "--explain=node0")
         self.check_error(2, "is no flag", "show")
         self.check_error(2, "--sysfs: ", "--sysfs=/sys")
-        self.check_error(1, "this machine has no cpu:7", "--explain=cpu:7",
+        self.check_error(1, "the machine has no cpu:7", "--explain=cpu:7",
                          machine("two_sockets"))
-        self.check_error(1, "this machine has no cuda:0", "--format=svg",
+        self.check_error(1, "the machine has no cuda:0", "--format=svg",
                          "--location=cuda:0", machine("two_sockets"))
         self.check_error(1, "is mlx5_1 meant?", "--device_name=mlx5_11",
                          machine("two_sockets"))
         self.check_error(1, "open /nonexistent", "--xml=/nonexistent")
-        self.check_error(1, "the topology XML cannot be read", "--xml=/dev/null")
+        self.check_error(1, "/dev/null: the topology XML", "--xml=/dev/null")
+        self.check_error(1, "/nonexistent is no sysfs", "--sysfs=/nonexistent",
+                         machine("two_sockets"))
 
 
 if __name__ == "__main__":

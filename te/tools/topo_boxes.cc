@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "absl/strings/str_cat.h"
+#include "absl/strings/str_split.h"
 #include "absl/strings/string_view.h"
 #include "te/program/number_ranges.h"
 #include "te/program/size_text.h"
@@ -74,6 +75,13 @@ Box NetDeviceBox(const NetDevice& device) {
   return box;
 }
 
+// "0000:[5e-5e]": several functions of one device are below it.
+bool HasOneBus(const PciBridge& bridge) {
+  const std::vector<std::string> buses =
+      absl::StrSplit(bridge.buses, absl::ByAnyChar("[-]"));
+  return buses.size() >= 3 && buses[1] == buses[2];
+}
+
 // Puts each device into the box of its bridge, those into the boxes of their
 // NUMA nodes, and so on.
 class Builder {
@@ -109,7 +117,9 @@ int Builder::PackageOf(const std::vector<int>& nodes) const {
 }
 
 std::vector<Box>& Builder::Near(const std::vector<int>& nodes) {
-  if (nodes.size() == 1) return in_node_[nodes.front()];
+  if (nodes.size() == 1 && FindNode(machine_, nodes.front()) != nullptr) {
+    return in_node_[nodes.front()];
+  }
   const int package = PackageOf(nodes);
   return package < 0 ? elsewhere_ : in_package_[package];
 }
@@ -151,7 +161,7 @@ Box Builder::BridgeBox(size_t bridge) {
     box.lines.push_back(Shortened(absl::StrCat("root complex ", from.buses)));
   } else {
     box.lines.push_back(absl::StrCat(
-        "PCIe switch",
+        HasOneBus(from) ? "PCIe port" : "PCIe switch",
         from.pci.has_value() ? absl::StrCat(" ", from.pci->ToString()) : ""));
   }
   return box;
@@ -204,6 +214,12 @@ Box Builder::Build() {
   return machine;
 }
 
+void Move(Box& box, int right, int down) {
+  box.x += right;
+  box.y += down;
+  for (Box& child : box.children) Move(child, right, down);
+}
+
 }  // namespace
 
 Box BoxesOf(const TopoReport& report) {
@@ -211,31 +227,29 @@ Box BoxesOf(const TopoReport& report) {
 }
 
 void LayOut(Box& box, int x, int y) {
-  box.x = x;
-  box.y = y;
   int text_width = kNarrowest;
   for (const std::string& line : box.lines) {
     const int letter = &line == &box.lines.front() ? kBold : kLetter;
     text_width = std::max(text_width, static_cast<int>(line.size()) * letter);
   }
   box.width = text_width + 2 * kPadding;
-  const int text_end =
-      y + kPadding + static_cast<int>(box.lines.size()) * kLine;
-  int left = x + kPadding;
+  const int text_end = kPadding + static_cast<int>(box.lines.size()) * kLine;
+  int left = kPadding;
   int top = text_end + kPadding;
   int bottom = text_end;
   for (Box& child : box.children) {
-    LayOut(child, left, top);
-    if (left > x + kPadding && child.x + child.width > x + kRow) {
-      left = x + kPadding;
+    LayOut(child, 0, 0);
+    if (left > kPadding && left + child.width > kRow) {
+      left = kPadding;
       top = bottom + kPadding;
-      LayOut(child, left, top);
     }
-    left = child.x + child.width + kPadding;
-    bottom = std::max(bottom, child.y + child.height);
-    box.width = std::max(box.width, left - x);
+    Move(child, left, top);
+    left += child.width + kPadding;
+    bottom = std::max(bottom, top + child.height);
+    box.width = std::max(box.width, left);
   }
-  box.height = bottom + kPadding - y;
+  box.height = bottom + kPadding;
+  Move(box, x, y);
 }
 
 }  // namespace te::tools

@@ -34,7 +34,8 @@ struct Box {
 // left out: what they lead to is the switch, or the device.
 Box BoxesOf(const TopoReport& report);
 
-// Gives `box` and all in it their places, `box` at (x, y).
+// Gives `box`, which has no place yet, and all in it their places, `box` at
+// (x, y).
 void LayOut(Box& box, int x, int y);
 
 }  // namespace te::tools

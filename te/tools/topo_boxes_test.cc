@@ -81,5 +81,22 @@ TEST(TopoBoxesTest, BoxesAreWithinTheirParentsAndApart) {
   }
 }
 
+TEST(TopoBoxesTest, DeepTreesAreLaidOutOnce) {
+  Box box = {.lines = {"device"}};
+  for (int depth = 0; depth < 90; ++depth) {
+    Box wide = {.lines = {std::string(200, 'x')}};
+    box = {.lines = {"bridge"}, .children = {wide, box}};
+  }
+  LayOut(box, 0, 0);  // twice at each level would take for ever
+  ExpectWithin(box);
+}
+
+TEST(TopoBoxesTest, SeveralFunctionsOfADeviceHaveNoSwitch) {
+  const std::string outline = Outline(BoxesOfMachine("virtual_functions"));
+  EXPECT_NE(outline.find("PCIe port 0000:5d:00.0(mlx5_0, mlx5_1, mlx5_2)"),
+            std::string::npos)
+      << outline;
+}
+
 }  // namespace
 }  // namespace te::tools

@@ -5,12 +5,14 @@
 #include "absl/strings/str_cat.h"
 #include "nlohmann/json.hpp"
 #include "te/base/memory_location.h"
+#include "te/base/nic_preference.h"
 #include "te/topology/device_place.h"
 #include "te/topology/distance.h"
 #include "te/topology/machine.h"
 #include "te/topology/net_device.h"
 #include "te/topology/nic.h"
 #include "te/topology/nic_ranking.h"
+#include "te/topology/priority_matrix.h"
 
 namespace te::tools {
 namespace {
@@ -131,14 +133,11 @@ Json LatenciesJson(const Machine& machine) {
   return json;
 }
 
-Json MatrixRow(const Machine& machine, const TopoReport::Location& location) {
-  Json row = {{"preferred", Json::array()}, {"fallback", Json::array()}};
-  for (const RankedNic& ranked : location.nics) {
-    const std::string& name = machine.nics[ranked.nic].name;
-    if (ranked.standing == Standing::kPreferred) row["preferred"] += name;
-    if (ranked.standing == Standing::kFallback) row["fallback"] += name;
-  }
-  return row;
+Json MatrixRow(const PriorityMatrix& matrix, MemoryLocation memory) {
+  const auto found = matrix.preferences().find(memory);
+  const NicPreference row =
+      found == matrix.preferences().end() ? NicPreference() : found->second;
+  return {{"preferred", row.preferred}, {"fallback", row.fallback}};
 }
 
 Json DistancesRow(const Machine& machine,
@@ -166,7 +165,7 @@ std::string TopoJson(const TopoReport& report) {
                {"warnings", machine.warnings}};
   for (const TopoReport::Location& location : report.locations) {
     const std::string name = location.memory.ToString();
-    json["matrix"][name] = MatrixRow(machine, location);
+    json["matrix"][name] = MatrixRow(report.matrix, location.memory);
     if (location.memory == MemoryLocation()) continue;
     json["distances"][name] = DistancesRow(machine, location);
   }

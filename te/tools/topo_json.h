@@ -9,11 +9,9 @@ namespace te::tools {
 
 // A topology for programs: one object with numa_nodes, numa_latencies, nics,
 // gpus, net_devices, pci_bridges, matrix, distances and warnings. What is not
-// known is null. The matrix has all locations, and names devices as
+// known is null. The matrix has all locations, also those without a device:
 //
 //   "matrix": {"cpu:0": {"preferred": ["mlx5_0"], "fallback": []}}
-//
-// which transfer_bench takes as well.
 std::string TopoJson(const TopoReport& report);
 
 }  // namespace te::tools

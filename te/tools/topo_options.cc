@@ -9,9 +9,9 @@
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "absl/strings/str_cat.h"
-#include "absl/strings/str_split.h"
 #include "absl/strings/string_view.h"
 #include "te/base/status_macros.h"
+#include "te/program/name_list.h"
 
 namespace te::tools {
 namespace {
@@ -71,11 +71,9 @@ absl::StatusOr<TopoOptions> ParseTopoOptions(
   if (flags.spread < 0 || flags.spread > std::numeric_limits<uint32_t>::max()) {
     return Bad("spread", absl::StrCat(flags.spread, " is out of range"));
   }
-  options.policy = {
-      .allowed = absl::StrSplit(flags.device_name, ',', absl::SkipWhitespace()),
-      .denied = absl::StrSplit(flags.exclude_device_name, ',',
-                               absl::SkipWhitespace()),
-      .spread = static_cast<uint32_t>(flags.spread)};
+  options.policy = {.allowed = program::ParseNameList(flags.device_name),
+                    .denied = program::ParseNameList(flags.exclude_device_name),
+                    .spread = static_cast<uint32_t>(flags.spread)};
   return options;
 }
 

@@ -54,7 +54,7 @@ TEST(TopoPictureTest, NeedsNoOtherFile) {
 TEST(TopoPictureTest, NamesOfAFileCannotBecomeMarkup) {
   Machine machine = DiscoverTestMachineByXml("eight_gpus");
   machine.gpus[0].name = "</text><script>alert(1)</script>\x01\xff";
-  machine.nics[0].name = "a</script><b>";
+  machine.nics[0].name = "a<b><script>";
   machine.nics[0].ports[0].netdev = "\"&'";
   machine.bridges[0].buses = "]]><!--";
   const TopoReport report = MakeTopoReport(machine, {}).value();
@@ -66,7 +66,7 @@ TEST(TopoPictureTest, NamesOfAFileCannotBecomeMarkup) {
     EXPECT_THAT(picture, HasSubstr("&quot;&amp;'"));
   }
   EXPECT_THAT(TopoHtml(report, MemoryLocation()),
-              HasSubstr("a\\u003c/script>\\u003cb>"));
+              HasSubstr("a\\u003cb>\\u003cscript>"));
 }
 
 }  // namespace

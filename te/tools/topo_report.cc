@@ -17,6 +17,7 @@ absl::StatusOr<TopoReport> MakeTopoReport(Machine machine,
                         RankNics(report.machine, memory, policy));
     report.locations.push_back(std::move(location));
   }
+  TE_ASSIGN_OR_RETURN(report.matrix, MakeMatrix(report.machine, policy));
   return report;
 }
 

@@ -7,6 +7,7 @@
 #include "te/base/memory_location.h"
 #include "te/topology/machine.h"
 #include "te/topology/nic_ranking.h"
+#include "te/topology/priority_matrix.h"
 
 namespace te::tools {
 
@@ -20,6 +21,8 @@ struct TopoReport {
 
   Machine machine;
   std::vector<Location> locations;
+  // Without the locations for which no NIC can be used.
+  PriorityMatrix matrix;
 };
 
 // Fails as RankNics does.

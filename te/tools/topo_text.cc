@@ -1,6 +1,5 @@
 #include "te/tools/topo_text.h"
 
-#include <algorithm>
 #include <string>
 #include <vector>
 
@@ -47,8 +46,7 @@ std::string NodesText(const Machine& machine) {
       note = absl::StrCat("memory of the GPU at ", node.gpu->ToString());
     }
     if (!node.allowed) {
-      absl::StrAppend(&note, note.empty() ? "" : "; ",
-                      "this process may not use it");
+      absl::StrAppend(&note, note.empty() ? "" : "; ", "not allowed (cpuset)");
     }
     rows.push_back({absl::StrCat("cpu:", node.index),
                     node.package < 0 ? "-" : absl::StrCat(node.package),
@@ -81,6 +79,10 @@ std::string NicsText(const Machine& machine) {
   Rows rows = {{"name", "PCI", "node", "driver", "port", "state", "link",
                 "rate", "LID", "GIDs", "netdev", ""}};
   for (const Nic& nic : machine.nics) {
+    if (nic.ports.empty()) {
+      rows.push_back({nic.name, PciText(nic.place), NodeText(nic.place), "?",
+                      "-", "-", "-", "-", "-", "-", "-", NicNotes(nic)});
+    }
     std::vector<std::string> row = {
         nic.name, PciText(nic.place), NodeText(nic.place),
         nic.driver.empty() ? "?" : absl::CHexEscape(nic.driver)};
@@ -126,12 +128,8 @@ std::string NetDevicesText(const Machine& machine) {
 
 // The word that ibdev2netdev would print.
 std::string NetDeviceState(const Machine& machine, const NicPort& port) {
-  const auto device =
-      std::find_if(machine.net_devices.begin(), machine.net_devices.end(),
-                   [&](const NetDevice& d) { return d.name == port.netdev; });
-  if (device == machine.net_devices.end() || device->operstate == "unknown") {
-    return "Unknown";
-  }
+  const NetDevice* device = FindNetDevice(machine, port.netdev);
+  if (device == nullptr || device->operstate == "unknown") return "Unknown";
   return device->operstate == "up" ? "Up" : "Down";
 }
 

@@ -2,6 +2,7 @@
 #define TE_TOPOLOGY_DEVICE_PLACE_H_
 
 #include <optional>
+#include <string>
 #include <vector>
 
 #include "te/topology/pci_address.h"
@@ -12,6 +13,9 @@ namespace te {
 struct DevicePlace {
   // Nothing for what software alone makes, as Soft-RoCE does.
   std::optional<PciAddress> pci;
+  // The kernel's name of the device itself: that of the PCI function, or of
+  // what is below it, "mlx5_core.sf.4". Empty if unknown, as from an XML alone.
+  std::string device;
   // The bridge above it, an index of Machine::bridges; -1 if unknown.
   int bridge = -1;
   // The NUMA nodes next to it, ascending: one, or several where it is attached

@@ -5,11 +5,13 @@
 #include <algorithm>
 #include <iterator>
 #include <map>
+#include <optional>
 #include <set>
 #include <string>
 #include <utility>
 #include <vector>
 
+#include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "absl/strings/match.h"
 #include "absl/strings/numbers.h"
@@ -21,7 +23,9 @@
 #include "te/topology/device_name.h"
 #include "te/topology/hwloc_tree.h"
 #include "te/topology/hwloc_xml.h"
+#include "te/topology/machine_links.h"
 #include "te/topology/net_sysfs.h"
+#include "te/topology/pci_address.h"
 #include "te/topology/rdma_sysfs.h"
 #include "te/topology/sysfs.h"
 
@@ -91,16 +95,20 @@ std::vector<Gpu> GpusOf(const HwlocTree& tree) {
   return gpus;
 }
 
+constexpr int kMaxPort = 255;
+
 // What hwloc has read from sysfs: "Port1State", "Port1LID", "Port1GID0".
 // It leaves out the types of the GIDs, without which they are of no use.
-std::vector<NicPort> PortsOf(const OsDevice& device) {
+std::vector<NicPort> PortsOf(const OsDevice& device,
+                             const PciFunction* function) {
   std::vector<NicPort> ports;
   for (const auto& [name, value] : device.infos) {
     absl::string_view digits = name;
     NicPort port;
     if (!absl::ConsumePrefix(&digits, "Port") ||
         !absl::ConsumeSuffix(&digits, "State") ||
-        !absl::SimpleAtoi(digits, &port.number)) {
+        !absl::SimpleAtoi(digits, &port.number) || port.number < 1 ||
+        port.number > kMaxPort) {
       continue;
     }
     if (int state; absl::SimpleAtoi(value.substr(0, 1), &state) && state >= 1 &&
@@ -112,7 +120,11 @@ std::vector<NicPort> PortsOf(const OsDevice& device) {
                          absl::SimpleHexAtoi(lid->second, &number) &&
                          number > 0 && number <= UINT16_MAX) {
       port.lid = static_cast<uint16_t>(number);
-      port.link_layer = LinkLayer::kInfiniBand;
+      // Some drivers of Ethernet cards say 1.
+      constexpr uint16_t kEthernet = 0x0200;
+      port.link_layer = function != nullptr && function->class_id == kEthernet
+                            ? LinkLayer::kEthernet
+                            : LinkLayer::kInfiniBand;
     }
     ports.push_back(std::move(port));
   }
@@ -123,63 +135,95 @@ std::vector<NicPort> PortsOf(const OsDevice& device) {
   return ports;
 }
 
-bool IsVirtualFunction(const HwlocTree& tree, const DevicePlace& place) {
-  return std::any_of(tree.functions.begin(), tree.functions.end(),
-                     [&](const PciFunction& function) {
-                       return function.place.pci == place.pci &&
-                              absl::StrContains(function.model,
-                                                "Virtual Function");
-                     });
+using FunctionsByAddress = std::map<PciAddress, const PciFunction*>;
+
+FunctionsByAddress ByAddress(const HwlocTree& tree) {
+  FunctionsByAddress functions;
+  for (const PciFunction& function : tree.functions) {
+    functions.emplace(*function.place.pci, &function);
+  }
+  return functions;
 }
 
-Nic NicOf(const HwlocTree& tree, const OsDevice& device) {
+const PciFunction* FunctionOf(const FunctionsByAddress& functions,
+                              const DevicePlace& place) {
+  if (!place.pci.has_value()) return nullptr;
+  const auto found = functions.find(*place.pci);
+  return found == functions.end() ? nullptr : found->second;
+}
+
+bool IsVirtualFunction(const PciFunction* function) {
+  return function != nullptr &&
+         absl::StrContains(function->model, "Virtual Function");
+}
+
+Nic NicOf(const OsDevice& device, const PciFunction* function) {
   return {.name = device.name,
           .place = device.place,
-          .virtual_function = IsVirtualFunction(tree, device.place),
+          .virtual_function = IsVirtualFunction(function),
           .bond = absl::StrContains(device.name, "bond"),
-          .ports = PortsOf(device)};
+          .ports = PortsOf(device, function)};
 }
 
-NetDevice NetDeviceOf(const HwlocTree& tree, const OsDevice& device) {
+NetDevice NetDeviceOf(const OsDevice& device, const PciFunction* function) {
   NetDevice result;
   result.name = device.name;
   result.place = device.place;
   if (!device.place.pci.has_value()) {
     result.kind = NetDeviceKind::kVirtual;
-  } else if (IsVirtualFunction(tree, device.place)) {
+  } else if (IsVirtualFunction(function)) {
     result.kind = NetDeviceKind::kVirtualFunction;
   }
   const auto port = device.infos.find("Port");
   if (int number; port != device.infos.end() &&
-                  absl::SimpleAtoi(port->second, &number) && number > 0) {
+                  absl::SimpleAtoi(port->second, &number) && number > 0 &&
+                  number <= kMaxPort) {
     result.port = number;
   }
   return result;
 }
 
 void AddFromTree(const HwlocTree& tree, Machine& machine) {
+  const FunctionsByAddress functions = ByAddress(tree);
   std::set<std::string> names;
   for (const OsDevice& device : tree.os_devices) {
+    const PciFunction* function = FunctionOf(functions, device.place);
     if (!names.insert(device.name).second) {
       machine.warnings.push_back(
           absl::StrCat("the topology XML has ", device.name,
                        " more than once: the first one is taken"));
     } else if (device.kind == OsDevice::Kind::kRdma) {
-      machine.nics.push_back(NicOf(tree, device));
+      machine.nics.push_back(NicOf(device, function));
     } else {
-      machine.net_devices.push_back(NetDeviceOf(tree, device));
+      machine.net_devices.push_back(NetDeviceOf(device, function));
     }
   }
 }
 
 // hwloc knows the tree above a device, and sysfs the device itself.
-void Place(const HwlocTree& tree, DevicePlace& place) {
-  if (!place.pci.has_value()) return;
-  for (const PciFunction& function : tree.functions) {
-    if (function.place.pci != place.pci) continue;
-    place.bridge = function.place.bridge;
-    if (place.nodes.empty()) place.nodes = function.place.nodes;
-    return;
+void Place(const FunctionsByAddress& functions, DevicePlace& place) {
+  const PciFunction* function = FunctionOf(functions, place);
+  if (function == nullptr) return;
+  place.bridge = function->place.bridge;
+  if (place.nodes.empty()) place.nodes = function->place.nodes;
+}
+
+// For a copy of a sysfs that has lost the links to devices.
+std::optional<PciAddress> PciByName(const HwlocTree& tree,
+                                    const std::string& name) {
+  for (const OsDevice& device : tree.os_devices) {
+    if (device.name == name) return device.place.pci;
+  }
+  return std::nullopt;
+}
+
+// hwloc places all of a root complex at once, and sysfs each device.
+void PlaceGpus(const Sysfs& sysfs, Machine& machine) {
+  for (Gpu& gpu : machine.gpus) {
+    const DevicePlace place = ReadPlace(
+        sysfs, absl::StrCat("bus/pci/devices/", gpu.place.pci->ToString()),
+        machine.warnings);
+    if (!place.nodes.empty()) gpu.place.nodes = place.nodes;
   }
 }
 
@@ -192,8 +236,13 @@ void AddFromSysfs(const HwlocTree& tree, const Sysfs& sysfs, Machine& machine) {
     std::move(warnings->begin(), warnings->end(),
               std::back_inserter(machine.warnings));
   }
-  for (Nic& nic : machine.nics) Place(tree, nic.place);
-  for (NetDevice& device : machine.net_devices) Place(tree, device.place);
+  const FunctionsByAddress functions = ByAddress(tree);
+  for (Nic& nic : machine.nics) {
+    if (!nic.place.pci.has_value()) nic.place.pci = PciByName(tree, nic.name);
+    Place(functions, nic.place);
+  }
+  for (NetDevice& device : machine.net_devices) Place(functions, device.place);
+  PlaceGpus(sysfs, machine);
   for (const OsDevice& device : tree.os_devices) {
     if (device.kind == OsDevice::Kind::kRdma &&
         std::none_of(machine.nics.begin(), machine.nics.end(),
@@ -201,45 +250,6 @@ void AddFromSysfs(const HwlocTree& tree, const Sysfs& sysfs, Machine& machine) {
       machine.warnings.push_back(absl::StrCat(
           device.name, " is in the topology of hwloc, but no longer in ",
           sysfs.root(), "/class/infiniband: it is left out"));
-    }
-  }
-}
-
-const NetDevice* FindNetDevice(const Machine& machine,
-                               const std::string& name) {
-  for (const NetDevice& device : machine.net_devices) {
-    if (device.name == name) return &device;
-  }
-  return nullptr;
-}
-
-// The netdev of a port of which no GID tells it.
-std::string NetDeviceOfPort(const Machine& machine, const Nic& nic,
-                            const NicPort& port) {
-  if (!nic.place.pci.has_value()) return "";
-  for (const NetDevice& device : machine.net_devices) {
-    if (device.place.pci != nic.place.pci || device.port != port.number) {
-      continue;
-    }
-    return nic.bond && !device.master.empty() ? device.master : device.name;
-  }
-  return "";
-}
-
-void JoinNicsWithNetDevices(Machine& machine) {
-  for (Nic& nic : machine.nics) {
-    for (NicPort& port : nic.ports) {
-      if (port.netdev.empty()) {
-        port.netdev = NetDeviceOfPort(machine, nic, port);
-      }
-      const NetDevice* device = FindNetDevice(machine, port.netdev);
-      if (device == nullptr) continue;
-      nic.bond = nic.bond || device->kind == NetDeviceKind::kBond;
-      // Soft-RoCE is where the netdev is that it uses.
-      if (!nic.place.pci.has_value()) {
-        nic.place.bridge = device->place.bridge;
-        nic.place.nodes = device->place.nodes;
-      }
     }
   }
 }
@@ -252,42 +262,8 @@ void SortByName(std::vector<Device>& devices) {
             });
 }
 
-// Of the nodes next to a device those that have CPUs of their own, if there are
-// any: what is next to a socket with HBM, CXL or GPU memory is not between two
-// nodes. hwloc gives such memory the CPUs of the node beside it.
-std::vector<int> NodesWithCpus(const Machine& machine,
-                               const std::vector<int>& near) {
-  std::vector<const NumaNode*> found;
-  for (const NumaNode& node : machine.nodes) {
-    if (!std::binary_search(near.begin(), near.end(), node.index) ||
-        node.cpus.empty() || node.gpu.has_value()) {
-      continue;
-    }
-    const bool known = std::any_of(
-        found.begin(), found.end(),
-        [&](const NumaNode* other) { return other->cpus == node.cpus; });
-    if (!known) found.push_back(&node);
-  }
-  if (found.empty()) return near;
-  std::vector<int> indexes;
-  for (const NumaNode* node : found) indexes.push_back(node->index);
-  return indexes;
-}
-
-void RefineNodes(Machine& machine) {
-  const auto refine = [&](std::vector<int>& nodes) {
-    // On a machine of one node all is next to it, whatever the firmware says.
-    nodes = machine.nodes.size() == 1
-                ? std::vector<int>{machine.nodes.front().index}
-                : NodesWithCpus(machine, nodes);
-  };
-  for (PciBridge& bridge : machine.bridges) refine(bridge.nodes);
-  for (Gpu& gpu : machine.gpus) refine(gpu.place.nodes);
-  for (Nic& nic : machine.nics) refine(nic.place.nodes);
-  for (NetDevice& device : machine.net_devices) {
-    if (device.place.pci.has_value()) refine(device.place.nodes);
-  }
-}
+// A host of virtual machines has some hundreds.
+constexpr size_t kMaxNics = 1024;
 
 }  // namespace
 
@@ -301,12 +277,21 @@ absl::StatusOr<Machine> DiscoverMachine(absl::string_view hwloc_xml,
                      .warnings = tree.warnings};
   if (sysfs_root.empty()) {
     AddFromTree(tree, machine);
+  } else if (const Sysfs sysfs(sysfs_root); sysfs.Exists("class")) {
+    AddFromSysfs(tree, sysfs, machine);
   } else {
-    AddFromSysfs(tree, Sysfs(sysfs_root), machine);
+    return absl::NotFoundError(absl::StrCat(
+        sysfs_root, " is no sysfs: it has no folder class; is it mounted?"));
   }
   SortByName(machine.nics);
   SortByName(machine.net_devices);
-  JoinNicsWithNetDevices(machine);
+  if (machine.nics.size() > kMaxNics) {
+    machine.warnings.push_back(absl::StrCat("of ", machine.nics.size(),
+                                            " RDMA devices only ", kMaxNics,
+                                            " are looked at"));
+    machine.nics.resize(kMaxNics);
+  }
+  LinkNetDevices(machine);
   RefineNodes(machine);
   return machine;
 }

@@ -18,7 +18,8 @@ absl::StatusOr<Machine> DiscoverMachine();
 // Any machine: of the XML that `lstopo --of xml` writes there, and a copy of
 // its sysfs ("/sys" by its own name), or "" for none: then RDMA devices and
 // netdevs are those that hwloc has seen, of which it knows less. Depends on
-// nothing else. INVALID_ARGUMENT if the XML cannot be understood.
+// nothing else. INVALID_ARGUMENT if the XML cannot be understood, NOT_FOUND if
+// there is no sysfs.
 absl::StatusOr<Machine> DiscoverMachine(absl::string_view hwloc_xml,
                                         const std::string& sysfs_root);
 

@@ -31,13 +31,6 @@ std::vector<std::string> Names(const std::vector<Nic>& nics) {
   return names;
 }
 
-const NetDevice* FindNetDevice(const Machine& machine, absl::string_view name) {
-  for (const NetDevice& device : machine.net_devices) {
-    if (device.name == name) return &device;
-  }
-  return nullptr;
-}
-
 TEST(DiscoveryTest, ThisMachine) {
   TE_ASSERT_OK_AND_ASSIGN(const Machine machine, DiscoverMachine());
   ASSERT_FALSE(machine.nodes.empty());
@@ -261,11 +254,34 @@ TEST(DiscoveryTest, ADeviceThatAnXmlHasTwiceIsTakenOnce) {
               ElementsAre(HasSubstr("mlx5_0 more than once")));
 }
 
-TEST(DiscoveryTest, AMissingSysfsIsAWarning) {
+TEST(DiscoveryTest, AMissingSysfsIsAnError) {
+  EXPECT_THAT(DiscoverMachine(ReadTestMachine("one_socket.xml"), "/nonexistent")
+                  .status(),
+              StatusIs(absl::StatusCode::kNotFound, HasSubstr("/nonexistent")));
+}
+
+TEST(DiscoveryTest, ACopyOfSysfsWithoutItsLinksIsPlacedByTheXml) {
+  const SysfsCopy sysfs(
+      "[class/infiniband/mlx5_1/ports/1]\n"
+      "state = 4: ACTIVE\nlink_layer = Ethernet\nrate = 25 Gb/sec (1X EDR)\n"
+      "lid = 0x0\ngids/0 = fe80::1\n"
+      "[class/net]\n");
   TE_ASSERT_OK_AND_ASSIGN(
       const Machine machine,
-      DiscoverMachine(ReadTestMachine("one_socket.xml"), "/nonexistent"));
-  EXPECT_THAT(machine.warnings, ElementsAre(HasSubstr("/nonexistent")));
+      DiscoverMachine(ReadTestMachine("two_sockets.xml"), sysfs.root()));
+  EXPECT_EQ(machine.nics.at(0).place.pci->ToString(), "0000:d8:00.0");
+  EXPECT_EQ(machine.nics[0].place.numa_node(), 1);
+}
+
+TEST(DiscoveryTest, ANodeThatDoesNotExistIsNoPlace) {
+  SysfsCopy sysfs(ReadTestMachine("two_sockets.sysfs"));
+  sysfs.Add("[devices/pci0000:3a/0000:3a:00.0/0000:3b:00.0]\nnuma_node = 7\n");
+  TE_ASSERT_OK_AND_ASSIGN(
+      const Machine machine,
+      DiscoverMachine(ReadTestMachine("two_sockets.xml"), sysfs.root()));
+  EXPECT_THAT(machine.nics.at(0).place.nodes, IsEmpty());
+  EXPECT_THAT(machine.warnings,
+              Contains(HasSubstr("mlx5_0 is said to be next to NUMA nodes")));
 }
 
 TEST(DiscoveryTest, WhatIsNoTopologyIsAnError) {

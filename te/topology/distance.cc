@@ -15,13 +15,6 @@
 namespace te {
 namespace {
 
-const NumaNode* FindNode(const Machine& machine, int index) {
-  for (const NumaNode& node : machine.nodes) {
-    if (node.index == index) return &node;
-  }
-  return nullptr;
-}
-
 // The lowest bridge that both are below; -1 if there is none.
 int CommonBridge(const Machine& machine, int a, int b) {
   // A bridge has a greater index than its parent.
@@ -140,7 +133,7 @@ absl::StatusOr<DevicePlace> PlaceOf(const Machine& machine,
     return place;
   }
   return absl::NotFoundError(absl::StrCat(
-      "this machine has no ", location.ToString(), "; it has ",
+      "the machine has no ", location.ToString(), "; it has ",
       absl::StrJoin(LocationsOf(machine), ", ",
                     [](std::string* out, const MemoryLocation& there) {
                       absl::StrAppend(out, there.ToString());

@@ -12,6 +12,7 @@
 
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
+#include "absl/strings/ascii.h"
 #include "absl/strings/escaping.h"
 #include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
@@ -25,11 +26,12 @@ namespace te {
 namespace {
 
 // Real machines have a tenth of these.
-constexpr size_t kMaxBytes = size_t{64} << 20;
+constexpr size_t kMaxBytes = size_t{16} << 20;
 constexpr int kMaxDepth = 100;
 constexpr size_t kMaxNodes = 512;
 constexpr size_t kMaxBitmapWords = 1024;  // of 32 CPUs each
-constexpr size_t kMaxDevices = 65536;
+constexpr size_t kMaxDevices = 32768;
+constexpr size_t kMaxPackages = 1024;
 constexpr size_t kMaxWarnings = 100;
 
 std::string Quoted(absl::string_view text) {
@@ -76,6 +78,18 @@ std::string Find(const std::map<std::string, std::string>& infos,
                  const char* name) {
   const auto found = infos.find(name);
   return found == infos.end() ? "" : found->second;
+}
+
+// "0000:[17-39]"; empty if it is anything else.
+std::string Buses(absl::string_view text) {
+  constexpr size_t kLongest = 20;
+  const bool sound =
+      text.size() <= kLongest &&
+      std::all_of(text.begin(), text.end(), [](char c) {
+        return absl::ascii_isxdigit(c) ||
+               absl::string_view(":[]-").find(c) != absl::string_view::npos;
+      });
+  return sound ? std::string(text) : "";
 }
 
 // "0207 [15b3:1021] [15b3:0041] 00": class, vendor and device, the board's
@@ -166,12 +180,17 @@ absl::Status TreeReader::ReadObject(const pugi::xml_node& object,
   } else if (const pugi::xml_attribute set = object.attribute("nodeset")) {
     // Whatever is no I/O says which NUMA nodes are near to what is below it.
     above.place.nodes = ParseSet(set.as_string());
+    if (above.place.nodes.size() > kMaxNodes) above.place.nodes.clear();
   }
   if (type == "NUMANode") TE_RETURN_IF_ERROR(ReadNode(object));
   // hwloc 1.10 and older say Socket.
   if (type == "Package" || type == "Socket") {
     packages_.push_back(
         {object.attribute("os_index").as_int(-1), above.place.nodes});
+  }
+  if (packages_.size() > kMaxPackages) {
+    return absl::InvalidArgumentError(
+        absl::StrCat("it has more than ", kMaxPackages, " packages"));
   }
   if (tree_.functions.size() + tree_.bridges.size() + tree_.os_devices.size() >
       kMaxDevices) {
@@ -214,11 +233,12 @@ absl::Status TreeReader::ReadNode(const pugi::xml_node& object) {
 
 void TreeReader::ReadBridge(const pugi::xml_node& object, Surroundings& above) {
   PciBridge bridge = {.parent = above.place.bridge,
-                      .buses = std::string(Attribute(object, "bridge_pci")),
+                      .buses = Buses(Attribute(object, "bridge_pci")),
                       .nodes = above.place.nodes};
   // From the host's side (0) or from PCI's (1), always to PCI.
   if (Attribute(object, "bridge_type") == "0-1") {
     bridge.kind = PciBridge::Kind::kHost;
+    bridge.parent = -1;
   } else {
     const absl::StatusOr<PciAddress> address =
         PciAddress::Parse(Attribute(object, "pci_busid"));
@@ -324,9 +344,11 @@ void TreeReader::ReadDistances(const pugi::xml_node& distances) {
   };
   const std::vector<int> indexes = numbers("indexes");
   const std::vector<int> values = numbers("u64values");
+  const auto negative = [](int value) { return value < 0; };
   if (indexes.size() > kMaxNodes ||
       values.size() != indexes.size() * indexes.size() ||
-      std::any_of(values.begin(), values.end(), [](int v) { return v < 0; })) {
+      std::any_of(values.begin(), values.end(), negative) ||
+      std::any_of(indexes.begin(), indexes.end(), negative)) {
     Warn("the matrix of latencies between NUMA nodes is not understood");
     return;
   }

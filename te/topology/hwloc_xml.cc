@@ -60,6 +60,11 @@ absl::StatusOr<std::string> HwlocXmlOfThisMachine() {
     return ErrnoToStatus(
         errno, "discover this machine's topology with hwloc; is /sys mounted?");
   }
+  if (hwloc_topology_is_thissystem(topology.get()) == 0) {
+    return absl::FailedPreconditionError(
+        "hwloc describes another machine than this one: HWLOC_XMLFILE, "
+        "HWLOC_SYNTHETIC or HWLOC_FSROOT is set in the environment; unset it");
+  }
   char* xml = nullptr;
   int length = 0;
   if (hwloc_topology_export_xmlbuffer(topology.get(), &xml, &length, 0) != 0) {

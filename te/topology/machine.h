@@ -9,6 +9,8 @@
 #include <utility>
 #include <vector>
 
+#include "absl/base/attributes.h"
+#include "absl/strings/string_view.h"
 #include "te/topology/gpu.h"
 #include "te/topology/net_device.h"
 #include "te/topology/nic.h"
@@ -58,6 +60,13 @@ struct Machine {
 
   friend bool operator==(const Machine&, const Machine&) = default;
 };
+
+// What the machine has of that name or number; null if it has none.
+const NetDevice* FindNetDevice(const Machine& machine
+                                   ABSL_ATTRIBUTE_LIFETIME_BOUND,
+                               absl::string_view name);
+const NumaNode* FindNode(const Machine& machine ABSL_ATTRIBUTE_LIFETIME_BOUND,
+                         int index);
 
 }  // namespace te
 

@@ -16,6 +16,8 @@ absl::string_view NetDeviceKindName(NetDeviceKind kind) {
       return "vlan";
     case NetDeviceKind::kBridge:
       return "bridge";
+    case NetDeviceKind::kRepresentor:
+      return "representor";
     case NetDeviceKind::kLoopback:
       return "loopback";
     case NetDeviceKind::kVirtual:

@@ -4,6 +4,7 @@
 #include <stdint.h>
 
 #include <string>
+#include <vector>
 
 #include "absl/strings/string_view.h"
 #include "te/topology/device_place.h"
@@ -16,13 +17,15 @@ enum class NetDeviceKind : uint8_t {
   kBond,
   kVlan,
   kBridge,
+  // The switch's end of a virtual function, or of a sub-function.
+  kRepresentor,
   kLoopback,
   // Made by software: tunnels, links of containers.
   kVirtual,
 };
 
-// "physical", "virtual_function", "bond", "vlan", "bridge", "loopback",
-// "virtual".
+// "physical", "virtual_function", "bond", "vlan", "bridge", "representor",
+// "loopback", "virtual".
 absl::string_view NetDeviceKindName(NetDeviceKind kind);
 
 // A network interface as sysfs and hwloc show it. Its addresses are
@@ -41,6 +44,8 @@ struct NetDevice {
   int port = 1;
   // The bond or bridge that it is a part of; empty without one.
   std::string master;
+  // Those that it is made upon: the members of a bond, a VLAN's netdev.
+  std::vector<std::string> lowers;
 
   friend bool operator==(const NetDevice&, const NetDevice&) = default;
 };

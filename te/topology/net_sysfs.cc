@@ -2,6 +2,7 @@
 
 #include <stdint.h>
 
+#include <algorithm>
 #include <string>
 #include <utility>
 #include <vector>
@@ -13,7 +14,9 @@
 #include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/string_view.h"
+#include "absl/strings/strip.h"
 #include "te/topology/device_name.h"
+#include "te/topology/sysfs.h"
 
 namespace te {
 namespace {
@@ -40,29 +43,41 @@ NetDeviceKind KindOf(const Sysfs& sysfs, const std::string& folder) {
   if (sysfs.Exists(folder + "/bonding")) return NetDeviceKind::kBond;
   if (sysfs.Exists(folder + "/bridge")) return NetDeviceKind::kBridge;
   if (!sysfs.Exists(folder + "/device")) return NetDeviceKind::kVirtual;
+  // "pf0vf3", "c1pf0sf88" (devlink-port of the kernel's documentation); "p0" is
+  // a port of the card.
+  const std::string port = sysfs.Read(folder + "/phys_port_name").value_or("");
+  if (absl::StrContains(port, "pf")) return NetDeviceKind::kRepresentor;
   return sysfs.Exists(folder + "/device/physfn")
              ? NetDeviceKind::kVirtualFunction
              : NetDeviceKind::kPhysical;
 }
 
-NetDevice ReadDevice(const Sysfs& sysfs, const std::string& name) {
+std::string NameOrNothing(std::string name) {
+  return IsDeviceName(name) ? name : "";
+}
+
+NetDevice ReadDevice(const Sysfs& sysfs, const std::string& name,
+                     std::vector<std::string>& warnings) {
   const std::string folder = absl::StrCat(kClass, "/", name);
   NetDevice device;
   device.name = name;
   device.kind = KindOf(sysfs, folder);
-  device.place.pci = sysfs.PciFunctionOf(folder + "/device");
-  int node;
-  if (absl::SimpleAtoi(sysfs.Read(folder + "/device/numa_node").value_or("-1"),
-                       &node) &&
-      node >= 0) {
-    device.place.nodes = {node};
-  }
+  device.place = ReadPlace(sysfs, folder + "/device", warnings);
   const std::string state = sysfs.Read(folder + "/operstate").value_or("");
   if (!state.empty()) device.operstate = state;
   device.speed_mbps = NumberOf<int64_t>(sysfs, folder + "/speed");
   device.mtu = NumberOf<int>(sysfs, folder + "/mtu");
-  device.port = 1 + NumberOf<int>(sysfs, folder + "/dev_port");
-  device.master = sysfs.LinkName(folder + "/master");
+  constexpr int kMaxPort = 255;
+  device.port =
+      1 + std::min(NumberOf<int>(sysfs, folder + "/dev_port"), kMaxPort - 1);
+  device.master = NameOrNothing(sysfs.LinkName(folder + "/master"));
+  for (const std::string& entry :
+       sysfs.List(folder).value_or(std::vector<std::string>())) {
+    absl::string_view lower = entry;
+    if (absl::ConsumePrefix(&lower, "lower_") && IsDeviceName(lower)) {
+      device.lowers.emplace_back(lower);
+    }
+  }
   return device;
 }
 
@@ -79,7 +94,7 @@ NetDevices ReadNetDevices(const Sysfs& sysfs) {
     // With bonding loaded, the file bonding_masters stands beside the devices.
     if (!sysfs.Exists(absl::StrCat(kClass, "/", name, "/uevent"))) continue;
     if (IsDeviceName(name)) {
-      result.devices.push_back(ReadDevice(sysfs, name));
+      result.devices.push_back(ReadDevice(sysfs, name, result.warnings));
     } else {
       result.warnings.push_back(
           absl::StrCat(sysfs.root(), "/", kClass, ": '",

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <string>
+#include <vector>
 
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
@@ -15,8 +16,10 @@ std::string WhyUnusable(const NicPort& port) {
     return absl::StrCat("port ", port.number, " is ",
                         PortStateName(port.state));
   }
-  // On InfiniBand the LID does.
-  if (port.gids.has_value() && port.gids->empty() && port.lid == 0) {
+  // A LID does as well, but only on InfiniBand: others may pretend to have one.
+  const bool has_lid =
+      port.link_layer == LinkLayer::kInfiniBand && port.lid != 0;
+  if (port.gids.has_value() && port.gids->empty() && !has_lid) {
     return absl::StrCat("port ", port.number, " has no GID",
                         port.netdev.empty()
                             ? ""
@@ -30,12 +33,20 @@ std::string WhyUnusable(const NicPort& port) {
 
 const NicPort* MainPort(const Nic& nic) {
   for (const NicPort& port : nic.ports) {
+    if (WhyUnusable(port).empty()) return &port;
+  }
+  for (const NicPort& port : nic.ports) {
     if (port.state == PortState::kActive) return &port;
   }
   return nic.ports.empty() ? nullptr : &nic.ports.front();
 }
 
 std::string WhyUnusable(const Nic& nic) {
+  if (nic.kind == NicKind::kIwarp) return "it speaks iWARP and not RoCE";
+  if (nic.kind == NicKind::kOther) {
+    return "it speaks neither InfiniBand nor RoCE";
+  }
+  if (nic.ports.empty()) return "it has no ports";
   std::vector<std::string> reasons;
   for (const NicPort& port : nic.ports) {
     reasons.push_back(WhyUnusable(port));

@@ -26,6 +26,16 @@ enum class PortState : uint8_t {
 
 enum class LinkLayer : uint8_t { kUnknown, kInfiniBand, kEthernet };
 
+// What speaks through a device (enum rdma_node_type of the same header).
+enum class NicKind : uint8_t {
+  kUnknown,
+  // A channel adapter: InfiniBand and RoCE.
+  kChannelAdapter,
+  kIwarp,
+  // EFA, usNIC: what has queue pairs of its own kinds.
+  kOther,
+};
+
 // How packets that use a GID look. kInfiniBand: on InfiniBand's own link layer.
 enum class GidType : uint8_t { kUnknown, kInfiniBand, kRoceV1, kRoceV2 };
 
@@ -35,7 +45,7 @@ struct GidEntry {
   Gid gid;
   GidType type = GidType::kUnknown;
   // The netdev that it belongs to, a VLAN's or a bond's own name where it is
-  // one of theirs; empty where there is none.
+  // one of theirs; empty where there is none in this network namespace.
   std::string netdev;
 
   friend bool operator==(const GidEntry&, const GidEntry&) = default;
@@ -65,6 +75,7 @@ struct NicPort {
 struct Nic {
   std::string name;  // "mlx5_0"
   DevicePlace place;
+  NicKind kind = NicKind::kUnknown;
   std::string driver;  // "mlx5_core"; empty if unknown
   // A function that a hypervisor or a container was given (SR-IOV).
   bool virtual_function = false;
@@ -75,8 +86,8 @@ struct Nic {
   friend bool operator==(const Nic&, const Nic&) = default;
 };
 
-// The port through which a NIC is used: the first active one, else the first;
-// null if it has none.
+// The port through which a NIC is used: the first that can be used, else the
+// first active one, else the first; null if it has none.
 const NicPort* MainPort(const Nic& nic);
 
 // Why nothing can be sent through `nic` now: "port 1 is DOWN". Empty if it can.

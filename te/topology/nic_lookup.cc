@@ -16,6 +16,9 @@
 namespace te {
 namespace {
 
+// How a NIC and a netdev belong together, the closest first.
+enum class Bond { kNetDevice, kGid, kLower, kMaster, kNone };
+
 bool HasGidOf(const NicPort& port, absl::string_view netdev) {
   return port.gids.has_value() &&
          std::any_of(port.gids->begin(), port.gids->end(),
@@ -23,21 +26,46 @@ bool HasGidOf(const NicPort& port, absl::string_view netdev) {
 }
 
 // `device`: what is known of that netdev, or null.
-bool HasNetDevice(const Nic& nic, absl::string_view name,
-                  const NetDevice* device) {
-  return std::any_of(nic.ports.begin(), nic.ports.end(),
-                     [&](const NicPort& port) {
-                       return port.netdev == name || HasGidOf(port, name) ||
-                              (device != nullptr && !device->master.empty() &&
-                               port.netdev == device->master);
-                     });
+Bond BondOf(const NicPort& port, absl::string_view name,
+            const NetDevice* device) {
+  if (port.netdev.empty()) return Bond::kNone;
+  if (port.netdev == name) return Bond::kNetDevice;
+  if (HasGidOf(port, name)) return Bond::kGid;
+  if (device == nullptr) return Bond::kNone;
+  if (std::find(device->lowers.begin(), device->lowers.end(), port.netdev) !=
+      device->lowers.end()) {
+    return Bond::kLower;
+  }
+  return port.netdev == device->master ? Bond::kMaster : Bond::kNone;
 }
 
-const NetDevice* FindNetDevice(const Machine& machine, absl::string_view name) {
-  for (const NetDevice& device : machine.net_devices) {
-    if (device.name == name) return &device;
+// A member of a bond is known by its device where the GIDs of several are the
+// bond's.
+bool IsDeviceOf(const Nic& nic, const NetDevice* device) {
+  return device != nullptr && device->kind != NetDeviceKind::kRepresentor &&
+         device->place.pci.has_value() && device->place.pci == nic.place.pci &&
+         device->place.device == nic.place.device;
+}
+
+// Those to which the netdev belongs most closely.
+std::vector<const Nic*> NicsOf(const Machine& machine, absl::string_view name) {
+  const NetDevice* device = FindNetDevice(machine, name);
+  std::vector<const Nic*> nics;
+  Bond closest = Bond::kMaster;
+  for (const Nic& nic : machine.nics) {
+    Bond bond = Bond::kNone;
+    for (const NicPort& port : nic.ports) {
+      bond = std::min(bond, BondOf(port, name, device));
+    }
+    if (bond != Bond::kNone && IsDeviceOf(nic, device)) {
+      bond = Bond::kNetDevice;
+    }
+    if (bond > closest) continue;
+    if (bond < closest) nics.clear();
+    closest = bond;
+    nics.push_back(&nic);
   }
-  return nullptr;
+  return nics;
 }
 
 // The number of letters to change, add or take away (Levenshtein, 1965).
@@ -83,7 +111,7 @@ absl::Status NoSuchNic(const Machine& machine, absl::string_view name) {
                              : "a netdev that has no RDMA device");
   if (machine.nics.empty()) {
     return absl::NotFoundError(
-        absl::StrCat(text, ", and this machine has no RDMA device at all"));
+        absl::StrCat(text, ", and the machine has no RDMA device at all"));
   }
   if (const std::string nearest = NearestName(machine, name);
       !nearest.empty()) {
@@ -105,9 +133,16 @@ absl::StatusOr<const Nic*> FindNic(const Machine& machine,
   for (const Nic& nic : machine.nics) {
     if (nic.name == name) return &nic;
   }
-  const NetDevice* device = FindNetDevice(machine, name);
-  for (const Nic& nic : machine.nics) {
-    if (!name.empty() && HasNetDevice(nic, name, device)) return &nic;
+  const std::vector<const Nic*> nics = NicsOf(machine, name);
+  if (nics.size() == 1) return nics.front();
+  if (nics.size() > 1) {
+    return absl::InvalidArgumentError(
+        absl::StrCat("'", name, "' is the netdev of several RDMA devices, ",
+                     absl::StrJoin(nics, ", ",
+                                   [](std::string* out, const Nic* nic) {
+                                     absl::StrAppend(out, nic->name);
+                                   }),
+                     ": name one of them"));
   }
   return NoSuchNic(machine, name);
 }

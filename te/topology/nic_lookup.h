@@ -14,7 +14,7 @@ namespace te {
 // The RDMA device that `name` means: its own ("mlx5_1"), or that of its netdev,
 // of the bond that this is in, or of a VLAN upon it ("enp61s0f1np1", "bond0",
 // "bond0.100"). NOT_FOUND says which there are, and which is spelled most like
-// it. A pure function.
+// it; INVALID_ARGUMENT names several that are meant alike. A pure function.
 absl::StatusOr<const Nic*> FindNic(const Machine& machine
                                        ABSL_ATTRIBUTE_LIFETIME_BOUND,
                                    absl::string_view name);

@@ -5,6 +5,7 @@
 #include "gtest/gtest.h"
 #include "te/base/status_matchers.h"
 #include "te/topology/machine.h"
+#include "te/topology/net_device.h"
 #include "te/topology/nic.h"
 #include "te/topology/test_machines.h"
 
@@ -63,10 +64,34 @@ TEST(NicLookupTest, AnUnknownNameFailsWithWhatThereIsAndTheNearest) {
                        HasSubstr("'lo' is a netdev that has no RDMA device")));
 }
 
+// Two cards bonded, each with an RDMA device of its own.
+TEST(NicLookupTest, AMemberOfABondMeansItsOwnDevice) {
+  Machine machine = DiscoverTestMachine("two_sockets");
+  for (NetDevice& device : machine.net_devices) device.master = "bond0";
+  machine.net_devices.push_back({.name = "bond0",
+                                 .kind = NetDeviceKind::kBond,
+                                 .lowers = {"enp59s0np0", "enp216s0np0"}});
+  for (Nic& nic : machine.nics) nic.ports[0].netdev = "bond0";
+  TE_ASSERT_OK_AND_ASSIGN(const Nic* nic, FindNic(machine, "enp216s0np0"));
+  EXPECT_EQ(nic->name, "mlx5_1");
+  EXPECT_THAT(FindNic(machine, "bond0").status(),
+              StatusIs(absl::StatusCode::kInvalidArgument,
+                       HasSubstr("several RDMA devices, mlx5_0, mlx5_1")));
+}
+
+TEST(NicLookupTest, AVlanWithoutGidsMeansTheDeviceBelow) {
+  Machine machine = DiscoverTestMachine("two_sockets");
+  machine.net_devices.push_back({.name = "enp59s0np0.7",
+                                 .kind = NetDeviceKind::kVlan,
+                                 .lowers = {"enp59s0np0"}});
+  TE_ASSERT_OK_AND_ASSIGN(const Nic* nic, FindNic(machine, "enp59s0np0.7"));
+  EXPECT_EQ(nic->name, "mlx5_0");
+}
+
 TEST(NicLookupTest, SaysThatThereAreNone) {
   EXPECT_THAT(FindNic(DiscoverTestMachine("one_socket"), "mlx5_0").status(),
               StatusIs(absl::StatusCode::kNotFound,
-                       HasSubstr("this machine has no RDMA device")));
+                       HasSubstr("the machine has no RDMA device")));
 }
 
 }  // namespace

@@ -35,6 +35,12 @@ std::string Row(const PriorityMatrix& matrix, const char* location) {
                       absl::StrJoin(found->second.fallback, " "));
 }
 
+// By its sysfs too, if that has the devices.
+Machine MachineOf(const std::string& name) {
+  return name == "memory_beside_dies" ? DiscoverTestMachineByXml(name)
+                                      : DiscoverTestMachine(name);
+}
+
 struct Case {
   const char* machine;
   const char* location;
@@ -63,6 +69,8 @@ TEST(NicRankingTest, MatrixOfEachMachine) {
       // mlx5_1 has an eighth of the rate.
       {"four_nodes_per_socket", "cpu:1", "mlx5_0 mlx5_1 | mlx5_2 mlx5_3"},
       {"four_nodes_per_socket", "cpu:6", "mlx5_3 | mlx5_0 mlx5_2 mlx5_1"},
+      {"memory_beside_dies", "cpu:0", "mlx5_0 | mlx5_1"},
+      {"memory_beside_dies", "cpu:1", "mlx5_1 | mlx5_0"},
       {"bond", "cpu:0", "mlx5_bond_0 | "},
       {"virtual_functions", "cpu:0", "mlx5_0 mlx5_1 | "},
       {"arm", "cpu:0", "mlx4_0 | "},
@@ -74,7 +82,7 @@ TEST(NicRankingTest, MatrixOfEachMachine) {
   };
   for (const Case& c : cases) {
     TE_ASSERT_OK_AND_ASSIGN(const PriorityMatrix matrix,
-                            MakeMatrix(DiscoverTestMachine(c.machine), {}));
+                            MakeMatrix(MachineOf(c.machine), {}));
     EXPECT_EQ(Row(matrix, c.location), c.row) << c.machine << " " << c.location;
   }
 }

@@ -13,7 +13,6 @@ using ::testing::HasSubstr;
 std::vector<GidEntry> OneGid() { return {{.index = 0, .gid = Gid({0xfe})}}; }
 
 TEST(NicTest, WhatIsNotKnownIsFine) {
-  EXPECT_EQ(WhyUnusable(Nic{.name = "mlx5_0"}), "");
   EXPECT_EQ(WhyUnusable(Nic{.name = "mlx5_0", .ports = {NicPort{}}}), "");
 }
 
@@ -44,7 +43,35 @@ TEST(NicTest, InfiniBandIsAddressedByLidToo) {
   EXPECT_EQ(WhyUnusable(nic), "");
 }
 
+TEST(NicTest, ALidOnEthernetIsNoAddress) {
+  const Nic nic{.name = "irdma0",
+                .ports = {{.state = PortState::kActive,
+                           .link_layer = LinkLayer::kEthernet,
+                           .lid = 1,
+                           .gids = std::vector<GidEntry>()}}};
+  EXPECT_THAT(WhyUnusable(nic), HasSubstr("has no GID"));
+}
+
+TEST(NicTest, OnlyChannelAdaptersAreUsed) {
+  const auto why = [](NicKind kind) {
+    return WhyUnusable(Nic{.kind = kind, .ports = {NicPort{}}});
+  };
+  EXPECT_EQ(why(NicKind::kChannelAdapter), "");
+  EXPECT_THAT(why(NicKind::kIwarp), HasSubstr("iWARP"));
+  EXPECT_THAT(why(NicKind::kOther), HasSubstr("neither InfiniBand nor RoCE"));
+}
+
+TEST(NicTest, TheMainPortIsOneThatCanBeUsed) {
+  const Nic nic{
+      .ports = {{.number = 1,
+                 .state = PortState::kActive,
+                 .gids = std::vector<GidEntry>()},
+                {.number = 2, .state = PortState::kActive, .gids = OneGid()}}};
+  EXPECT_EQ(MainPort(nic)->number, 2);
+}
+
 TEST(NicTest, ADeviceWithoutPortsHasNoMainPort) {
+  EXPECT_EQ(WhyUnusable(Nic{.name = "mlx5_0"}), "it has no ports");
   EXPECT_EQ(MainPort(Nic{.name = "mlx5_0"}), nullptr);
 }
 

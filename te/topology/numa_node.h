@@ -14,8 +14,9 @@ namespace te {
 struct NumaNode {
   // The kernel's number: N of "cpu:N". Numbers may have gaps.
   int index = 0;
-  // The CPUs' numbers, ascending. Empty where a node is memory alone, as that
-  // of a GPU or of a CXL device is.
+  // The CPUs' numbers, ascending. Memory that has none of its own, as HBM and
+  // CXL, has those that it is near to, as far as hwloc knows; that of a GPU
+  // has none.
   std::vector<int> cpus;
   uint64_t memory_bytes = 0;
   // The socket's number; -1 where it belongs to none, or to several.

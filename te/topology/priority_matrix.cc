@@ -3,6 +3,8 @@
 #include <stdint.h>
 
 #include <algorithm>
+#include <map>
+#include <set>
 #include <string>
 #include <utility>
 #include <vector>
@@ -55,13 +57,11 @@ absl::Status CheckPreference(MemoryLocation location,
 // All NICs: those that some location prefers, then the others.
 NicPreference Everything(const PriorityMatrix::Preferences& preferences) {
   NicPreference all;
+  std::set<std::string> known;
   const auto add = [&](const std::vector<std::string>& from,
                        std::vector<std::string>& to) {
     for (const std::string& name : from) {
-      const auto in = [&](const std::vector<std::string>& names) {
-        return std::find(names.begin(), names.end(), name) != names.end();
-      };
-      if (!in(all.preferred) && !in(all.fallback)) to.push_back(name);
+      if (known.insert(name).second) to.push_back(name);
     }
   };
   for (const auto& [location, each] : preferences) {
@@ -114,18 +114,14 @@ absl::StatusOr<NicPreference> ReadPreference(absl::string_view where,
 
 // nlohmann's parser keeps the last of several equal keys.
 absl::StatusOr<Json> ParseJson(absl::string_view text) {
-  std::vector<std::vector<std::string>> keys;
+  std::vector<std::set<std::string>> keys;
   std::string twice;
   const auto watch = [&](int, Json::parse_event_t event, Json& parsed) {
     if (event == Json::parse_event_t::object_start) keys.emplace_back();
     if (event == Json::parse_event_t::object_end) keys.pop_back();
     if (event == Json::parse_event_t::key) {
       const auto key = parsed.get<std::string>();
-      if (std::find(keys.back().begin(), keys.back().end(), key) !=
-          keys.back().end()) {
-        twice = key;
-      }
-      keys.back().push_back(key);
+      if (!keys.back().insert(key).second) twice = key;
     }
     return true;
   };
@@ -149,12 +145,17 @@ absl::StatusOr<PriorityMatrix> PriorityMatrix::Create(Preferences preferences) {
   for (const auto& [location, preference] : preferences) {
     TE_RETURN_IF_ERROR(CheckPreference(location, preference));
   }
+  const NicPreference all = Everything(preferences);
+  if (all.preferred.size() + all.fallback.size() > kMaxDistinctNics) {
+    return Invalid(
+        absl::StrCat("has more than ", kMaxDistinctNics, " different NICs"));
+  }
   PriorityMatrix matrix;
   matrix.preferences_ = std::move(preferences);
+  std::map<std::string, uint16_t> known;
   const auto any = matrix.preferences_.find(MemoryLocation());
-  matrix.rows_[0] = matrix.MakeRow(any != matrix.preferences_.end()
-                                       ? any->second
-                                       : Everything(matrix.preferences_));
+  matrix.rows_[0] = matrix.MakeRow(
+      any != matrix.preferences_.end() ? any->second : all, known);
   for (const auto& [location, preference] : matrix.preferences_) {
     if (location.kind() == MemoryLocation::Kind::kAny) continue;
     std::vector<uint16_t>& rows = location.kind() == MemoryLocation::Kind::kCpu
@@ -162,19 +163,21 @@ absl::StatusOr<PriorityMatrix> PriorityMatrix::Create(Preferences preferences) {
                                       : matrix.cuda_rows_;
     rows.resize(std::max<size_t>(rows.size(), location.index() + 1), 0);
     rows[location.index()] = static_cast<uint16_t>(matrix.rows_.size());
-    matrix.rows_.push_back(matrix.MakeRow(preference));
+    matrix.rows_.push_back(matrix.MakeRow(preference, known));
   }
   return matrix;
 }
 
-PriorityMatrix::Row PriorityMatrix::MakeRow(const NicPreference& preference) {
+PriorityMatrix::Row PriorityMatrix::MakeRow(
+    const NicPreference& preference, std::map<std::string, uint16_t>& known) {
   Row row;
   row.preferred_ = preference.preferred.size();
   for (const auto* names : {&preference.preferred, &preference.fallback}) {
     for (const std::string& name : *names) {
-      const auto found = std::find(nics_.begin(), nics_.end(), name);
-      row.nics_.push_back(static_cast<uint16_t>(found - nics_.begin()));
-      if (found == nics_.end()) nics_.push_back(name);
+      const auto [entry, added] =
+          known.try_emplace(name, static_cast<uint16_t>(nics_.size()));
+      if (added) nics_.push_back(name);
+      row.nics_.push_back(entry->second);
     }
   }
   return row;

@@ -35,7 +35,9 @@ class PriorityMatrix {
   // Limits, for what peers are told must be sent to them.
   static constexpr size_t kMaxLocations = 1024;
   static constexpr size_t kMaxNics = 256;  // of one location
-  static constexpr size_t kMaxJsonBytes = size_t{1} << 20;
+  static constexpr size_t kMaxDistinctNics = 1024;
+  // Fits into an argument of a command line, which has 128 KiB at most.
+  static constexpr size_t kMaxJsonBytes = size_t{96} << 10;
 
   // Knows no location and no NIC.
   PriorityMatrix() = default;
@@ -89,7 +91,9 @@ class PriorityMatrix {
   }
 
  private:
-  Row MakeRow(const NicPreference& preference);
+  // The NICs' indices, `known` having those of nics_.
+  Row MakeRow(const NicPreference& preference,
+              std::map<std::string, uint16_t>& known);
 
   Preferences preferences_;
   std::vector<std::string> nics_;

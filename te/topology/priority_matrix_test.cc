@@ -126,8 +126,8 @@ TEST(PriorityMatrixTest, SaysWhatIsWrong) {
       {R"({"cpu:0": [["a b"], []]})",
        "has 'a b' for cpu:0, which is no device"},
       {R"({"cpu:0": [[""], []]})", "has '' for cpu:0"},
-      {std::string(2 << 20, ' '), "has more than 1048576 bytes"},
-      {std::string(100000, '['), "is no JSON"},
+      {std::string(2 << 20, ' '), "has more than 98304 bytes"},
+      {std::string(90000, '['), "is no JSON"},
   };
   for (const Bad& bad : cases) {
     EXPECT_THAT(
@@ -152,6 +152,20 @@ TEST(PriorityMatrixTest, HasLimits) {
   EXPECT_THAT(PriorityMatrix::Create(wide),
               StatusIs(absl::StatusCode::kInvalidArgument,
                        HasSubstr("more than 256 NICs for *")));
+  PriorityMatrix::Preferences different;
+  for (int i = 0; i < 1024; ++i) {
+    const std::string name = absl::StrCat("mlx5_", i);
+    different[MemoryLocation::Cpu(static_cast<uint16_t>(i / 16))]
+        .preferred.push_back(name);
+  }
+  TE_ASSERT_OK_AND_ASSIGN(const PriorityMatrix full,
+                          PriorityMatrix::Create(different));
+  const PriorityMatrix::Row& last = full.Find(MemoryLocation::Cpu(63));
+  EXPECT_EQ(full.nics().at(last.preferred().back()), "mlx5_1023");
+  different[MemoryLocation::Cpu(64)].preferred = {"mlx5_1024"};
+  EXPECT_THAT(PriorityMatrix::Create(different),
+              StatusIs(absl::StatusCode::kInvalidArgument,
+                       HasSubstr("more than 1024 different NICs")));
 }
 
 }  // namespace

@@ -25,6 +25,13 @@ constexpr size_t kMaxGids = 1024;
 constexpr size_t kMaxPorts = 32;
 constexpr size_t kMaxWarnings = 100;
 
+// "1: CA"
+NicKind KindOf(absl::string_view node_type) {
+  if (node_type.empty()) return NicKind::kUnknown;
+  if (node_type[0] == '1') return NicKind::kChannelAdapter;
+  return node_type[0] == '4' ? NicKind::kIwarp : NicKind::kOther;
+}
+
 class RdmaReader {
  public:
   explicit RdmaReader(const Sysfs& sysfs) : sysfs_(sysfs) {}
@@ -79,18 +86,11 @@ void RdmaReader::ReadDevice(const std::string& name) {
   Nic nic;
   nic.name = name;
   const std::string device = folder + "/device";
-  nic.place.pci = sysfs_.PciFunctionOf(device);
+  nic.place = ReadPlace(sysfs_, device, devices_.warnings);
+  nic.kind = KindOf(sysfs_.Read(folder + "/node_type").value_or(""));
   nic.driver = sysfs_.LinkName(device + "/driver");
   nic.virtual_function = sysfs_.Exists(device + "/physfn");
   nic.bond = absl::StrContains(name, "bond");
-  if (int node; sysfs_.Exists(device + "/numa_node")) {
-    const std::string text = Attribute(device + "/numa_node");
-    if (!absl::SimpleAtoi(text, &node) || node < -1) {
-      WarnOfText(device + "/numa_node", text, "NUMA node");
-    } else if (node >= 0) {
-      nic.place.nodes = {node};
-    }
-  }
   ReadPorts(folder + "/ports", nic);
   // What Soft-RoCE and Soft-iWARP are made upon.
   const std::string parent = sysfs_.Read(folder + "/parent").value_or("");
@@ -113,7 +113,8 @@ void RdmaReader::ReadPorts(const std::string& folder, Nic& nic) {
   if (!numbers.ok()) return;
   for (const std::string& text : *numbers) {
     int number;
-    if (!absl::SimpleAtoi(text, &number) || number < 1 || number > 255) {
+    if (!absl::SimpleAtoi(text, &number) || number < 1 || number > 255 ||
+        absl::StrCat(number) != text) {
       WarnOfText(folder, text, "number of a port");
       continue;
     }
@@ -145,7 +146,7 @@ NicPort RdmaReader::ReadPort(const std::string& folder, int number) {
     port.link_layer = LinkLayer::kInfiniBand;
   } else if (layer == "Ethernet") {
     port.link_layer = LinkLayer::kEthernet;
-  } else if (!layer.empty()) {
+  } else if (!layer.empty() && layer != "Unknown") {
     WarnOfText(folder + "/link_layer", layer, "link layer");
   }
   // "100 Gb/sec (4X EDR)"
@@ -176,7 +177,8 @@ void RdmaReader::ReadGids(const std::string& folder, NicPort& port) {
   std::vector<GidEntry> gids;
   for (const std::string& text : *indexes) {
     int index;
-    if (!absl::SimpleAtoi(text, &index) || index < 0) {
+    if (!absl::SimpleAtoi(text, &index) || index < 0 ||
+        absl::StrCat(index) != text) {
       WarnOfText(folder + "/gids", text, "index of a GID");
       continue;
     }

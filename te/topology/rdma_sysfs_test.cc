@@ -3,6 +3,7 @@
 #include <sys/stat.h>
 
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "absl/strings/str_cat.h"
@@ -57,6 +58,9 @@ TEST(RdmaSysfsTest, GarbageIsLeftOutAndNamed) {
       {"lid", "0x10000", "'0x10000' is no LID"},
       {"gids/0", "10.0.0.1", "gids/0: '10.0.0.1' is no GID"},
       {"gids/x", "::1", "ports/1/gids: 'x' is no index of a GID"},
+      {"gids/00", "::1", "ports/1/gids: '00' is no index of a GID"},
+      {"../01/state", "4: ACTIVE", "ports: '01' is no number of a port"},
+      {"../../device/numa_node", "near", "'near' is no NUMA node"},
       {"state", "\x01\x02", "ports/1/state is no text"},
   };
   for (const Garbage& garbage : cases) {
@@ -67,6 +71,21 @@ TEST(RdmaSysfsTest, GarbageIsLeftOutAndNamed) {
     const RdmaDevices devices = ReadRdmaDevices(Sysfs(copy.root()));
     EXPECT_THAT(devices.warnings, ElementsAre(HasSubstr(garbage.complaint)));
     EXPECT_THAT(devices.nics, SizeIs(1));
+  }
+}
+
+TEST(RdmaSysfsTest, KnowsWhatTheDeviceSpeaks) {
+  const std::pair<const char*, NicKind> cases[] = {
+      {"1: CA", NicKind::kChannelAdapter},
+      {"4: RNIC", NicKind::kIwarp},
+      {"7: unspecified", NicKind::kOther}};
+  for (const auto& [type, kind] : cases) {
+    SysfsCopy copy(kDevice);
+    copy.Add(absl::StrCat("[class/infiniband/mlx5_0]\nnode_type = ", type,
+                          "\n[", kPort, "]\nlink_layer = Unknown\n"));
+    const RdmaDevices devices = ReadRdmaDevices(Sysfs(copy.root()));
+    EXPECT_THAT(devices.warnings, IsEmpty());
+    EXPECT_EQ(devices.nics.at(0).kind, kind) << type;
   }
 }
 

@@ -17,6 +17,7 @@
 #include "absl/status/statusor.h"
 #include "absl/strings/ascii.h"
 #include "absl/strings/escaping.h"
+#include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_split.h"
 #include "absl/strings/string_view.h"
@@ -32,6 +33,13 @@ constexpr size_t kMaxAttribute = 4096;  // a page, as the kernel has it
 absl::Status NoAttribute(absl::string_view path, absl::string_view why) {
   return absl::InvalidArgumentError(
       absl::StrCat(absl::CHexEscape(path), " ", why));
+}
+
+// Without symbolic links; empty if there is no such file.
+std::string RealPath(const std::string& path) {
+  const std::unique_ptr<char, void (*)(void*)> real(
+      realpath(path.c_str(), nullptr), &free);
+  return real == nullptr ? "" : real.get();
 }
 
 }  // namespace
@@ -97,16 +105,40 @@ std::string Sysfs::LinkName(absl::string_view path) const {
   return std::string(text.substr(text.rfind('/') + 1));
 }
 
+std::string Sysfs::RealName(absl::string_view path) const {
+  const std::string real = RealPath(Whole(path));
+  return real.substr(real.rfind('/') + 1);
+}
+
 std::optional<PciAddress> Sysfs::PciFunctionOf(absl::string_view path) const {
-  const std::unique_ptr<char, void (*)(void*)> real(
-      realpath(Whole(path).c_str(), nullptr), &free);
-  if (real == nullptr) return std::nullopt;
-  const std::vector<absl::string_view> parts = absl::StrSplit(real.get(), '/');
+  const std::string real = RealPath(Whole(path));
+  const std::vector<absl::string_view> parts = absl::StrSplit(real, '/');
   for (auto part = parts.rbegin(); part != parts.rend(); ++part) {
     const absl::StatusOr<PciAddress> address = PciAddress::Parse(*part);
     if (address.ok()) return *address;
   }
   return std::nullopt;
+}
+
+DevicePlace ReadPlace(const Sysfs& sysfs, const std::string& link,
+                      std::vector<std::string>& warnings) {
+  DevicePlace place;
+  place.pci = sysfs.PciFunctionOf(link);
+  place.device = sysfs.RealName(link);
+  for (const char* file : {"/numa_node", "/../numa_node"}) {
+    const absl::StatusOr<std::string> text = sysfs.Read(link + file);
+    if (!text.ok()) continue;
+    int node;
+    if (!absl::SimpleAtoi(*text, &node) || node < -1) {
+      warnings.push_back(absl::StrCat(sysfs.root(), "/", link, file, ": '",
+                                      absl::CHexEscape(text->substr(0, 100)),
+                                      "' is no NUMA node"));
+    } else if (node >= 0) {
+      place.nodes = {node};
+    }
+    break;
+  }
+  return place;
 }
 
 }  // namespace te

@@ -9,6 +9,7 @@
 #include "absl/base/attributes.h"
 #include "absl/status/statusor.h"
 #include "absl/strings/string_view.h"
+#include "te/topology/device_place.h"
 #include "te/topology/pci_address.h"
 
 namespace te {
@@ -39,6 +40,10 @@ class Sysfs {
   // none: "mlx5_core" for ".../device/driver".
   std::string LinkName(absl::string_view path) const;
 
+  // The last part of where `path` leads to in the end; empty if it leads to
+  // nothing.
+  std::string RealName(absl::string_view path) const;
+
   // The PCI function that `path`, a link to a device, means or is below of, as
   // ".../0000:00:03.0/virtio2" is.
   std::optional<PciAddress> PciFunctionOf(absl::string_view path) const;
@@ -48,6 +53,12 @@ class Sysfs {
 
   const std::string root_;
 };
+
+// The place of the device that `link` leads to, without its bridge. What is
+// below a PCI function, as a sub-function is, has its NUMA node. A number that
+// is none becomes a warning.
+DevicePlace ReadPlace(const Sysfs& sysfs, const std::string& link,
+                      std::vector<std::string>& warnings);
 
 }  // namespace te
 
