@@ -241,7 +241,13 @@ void AddFromSysfs(const HwlocTree& tree, const Sysfs& sysfs, Machine& machine) {
     if (!nic.place.pci.has_value()) nic.place.pci = PciByName(tree, nic.name);
     Place(functions, nic.place);
   }
-  for (NetDevice& device : machine.net_devices) Place(functions, device.place);
+  for (NetDevice& device : machine.net_devices) {
+    if (device.kind == NetDeviceKind::kVirtual) {
+      device.place.pci = PciByName(tree, device.name);
+      if (device.place.pci.has_value()) device.kind = NetDeviceKind::kPhysical;
+    }
+    Place(functions, device.place);
+  }
   PlaceGpus(sysfs, machine);
   for (const OsDevice& device : tree.os_devices) {
     if (device.kind == OsDevice::Kind::kRdma &&

@@ -265,12 +265,13 @@ TEST(DiscoveryTest, ACopyOfSysfsWithoutItsLinksIsPlacedByTheXml) {
       "[class/infiniband/mlx5_1/ports/1]\n"
       "state = 4: ACTIVE\nlink_layer = Ethernet\nrate = 25 Gb/sec (1X EDR)\n"
       "lid = 0x0\ngids/0 = fe80::1\n"
-      "[class/net]\n");
+      "[class/net/enp216s0np0]\nuevent = \noperstate = up\n");
   TE_ASSERT_OK_AND_ASSIGN(
       const Machine machine,
       DiscoverMachine(ReadTestMachine("two_sockets.xml"), sysfs.root()));
   EXPECT_EQ(machine.nics.at(0).place.pci->ToString(), "0000:d8:00.0");
   EXPECT_EQ(machine.nics[0].place.numa_node(), 1);
+  EXPECT_EQ(machine.nics[0].ports.at(0).netdev, "enp216s0np0");
 }
 
 TEST(DiscoveryTest, ANodeThatDoesNotExistIsNoPlace) {

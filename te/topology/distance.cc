@@ -158,8 +158,10 @@ std::string DescribeWay(const Machine& machine, const DevicePlace& memory,
                             : "");
   }
   if (distance.proximity == Proximity::kSameRootComplex) {
-    return absl::StrCat("below the same root complex, buses ",
-                        machine.bridges[static_cast<size_t>(bridge)].buses);
+    const std::string& buses =
+        machine.bridges[static_cast<size_t>(bridge)].buses;
+    return absl::StrCat("below the same root complex",
+                        buses.empty() ? "" : absl::StrCat(", buses ", buses));
   }
   if (device.nodes.empty()) return "nobody knows to which NUMA node it is next";
   std::string text =
