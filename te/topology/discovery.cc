@@ -37,6 +37,8 @@ constexpr uint16_t kNvidia = 0x10de;
 constexpr uint16_t kAmd = 0x1002;
 constexpr uint16_t kIntel = 0x8086;
 
+constexpr int kMaxGpuIndex = 255;  // more than any machine has
+
 std::string VendorName(const PciFunction& function) {
   switch (function.vendor_id) {
     case kNvidia:
@@ -62,7 +64,41 @@ bool IsGpu(const PciFunction& function) {
           function.vendor_id == kIntel);
 }
 
-// PyTorch calls AMD's GPUs cuda:N too.
+// A library's number and name of a GPU, which only an XML from elsewhere has.
+void TakeFromLibraries(const HwlocTree& tree, Gpu& gpu) {
+  for (const OsDevice& device : tree.os_devices) {
+    if (device.kind != OsDevice::Kind::kGpu ||
+        device.place.pci != gpu.place.pci) {
+      continue;
+    }
+    absl::string_view number = device.name;
+    if (uint32_t index; absl::ConsumePrefix(&number, "cuda") &&
+                        absl::SimpleAtoi(number, &index) &&
+                        index <= kMaxGpuIndex) {
+      gpu.index = static_cast<int>(index);
+    }
+    const auto model = device.infos.find("GPUModel");
+    if (model != device.infos.end()) gpu.name = model->second;
+  }
+}
+
+// Where CUDA has not numbered them. PyTorch calls AMD's GPUs cuda:N too.
+void NumberGpus(std::vector<Gpu>& gpus) {
+  std::set<int> taken;
+  bool nvidia = false;
+  for (const Gpu& gpu : gpus) {
+    taken.insert(gpu.index);
+    nvidia = nvidia || gpu.vendor_id == kNvidia;
+  }
+  int next = 0;
+  for (Gpu& gpu : gpus) {
+    if (gpu.index >= 0 || gpu.vendor_id != (nvidia ? kNvidia : kAmd)) continue;
+    while (taken.contains(next)) ++next;
+    if (next > kMaxGpuIndex) return;
+    gpu.index = next++;
+  }
+}
+
 std::vector<Gpu> GpusOf(const HwlocTree& tree) {
   std::vector<Gpu> gpus;
   for (const PciFunction& function : tree.functions) {
@@ -78,20 +114,12 @@ std::vector<Gpu> GpusOf(const HwlocTree& tree) {
          .vendor_id = function.vendor_id,
          .device_id = function.device_id,
          .name = vendor.empty() ? model : absl::StrCat(vendor, " ", model)});
+    TakeFromLibraries(tree, gpus.back());
   }
   std::sort(gpus.begin(), gpus.end(), [](const Gpu& a, const Gpu& b) {
     return a.place.pci < b.place.pci;
   });
-  const bool nvidia = std::any_of(gpus.begin(), gpus.end(), [](const Gpu& gpu) {
-    return gpu.vendor_id == kNvidia;
-  });
-  constexpr int kMaxIndex = 255;  // more than any machine has
-  int next = 0;
-  for (Gpu& gpu : gpus) {
-    if (gpu.vendor_id == (nvidia ? kNvidia : kAmd) && next <= kMaxIndex) {
-      gpu.index = next++;
-    }
-  }
+  NumberGpus(gpus);
   return gpus;
 }
 
@@ -187,6 +215,7 @@ void AddFromTree(const HwlocTree& tree, Machine& machine) {
   const FunctionsByAddress functions = ByAddress(tree);
   std::set<std::string> names;
   for (const OsDevice& device : tree.os_devices) {
+    if (device.kind == OsDevice::Kind::kGpu) continue;
     const PciFunction* function = FunctionOf(functions, device.place);
     if (!names.insert(device.name).second) {
       machine.warnings.push_back(

@@ -112,6 +112,29 @@ TEST(DiscoveryTest, EightGpusEightNics) {
   }
 }
 
+TEST(DiscoveryTest, CudasOwnNumbersOfGpusCount) {
+  const std::string first = R"(<object type="PCIDev" pci_busid="0000:13:00.0")";
+  const std::string second =
+      R"(<object type="PCIDev" pci_busid="0000:23:00.0")";
+  std::string xml = ReadTestMachine("eight_gpus.xml");
+  const auto name = [&](const std::string& device, const char* cuda) {
+    const size_t end = xml.find("/>", xml.find("PCIDevice", xml.find(device)));
+    xml.insert(
+        end + 2,
+        absl::StrCat(R"(<object type="OSDev" osdev_type="5" name=")", cuda,
+                     R"("><info name="GPUModel" value="H100"/>)", "</object>"));
+  };
+  name(first, "cuda1");
+  name(second, "cuda0");
+  TE_ASSERT_OK_AND_ASSIGN(const Machine machine, DiscoverMachine(xml, ""));
+  ASSERT_EQ(machine.gpus.size(), 8U);
+  EXPECT_EQ(machine.gpus[0].index, 1);
+  EXPECT_EQ(machine.gpus[0].name, "H100");
+  EXPECT_EQ(machine.gpus[1].index, 0);
+  EXPECT_EQ(machine.gpus[2].index, 2);
+  EXPECT_EQ(machine.gpus[2].name, "NVIDIA GH100 [H100 SXM5 80GB]");
+}
+
 TEST(DiscoveryTest, Bond) {
   const Machine& machine = DiscoverTestMachine("bond");
   ASSERT_THAT(Names(machine.nics), ElementsAre("mlx5_bond_0"));

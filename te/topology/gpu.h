@@ -12,8 +12,9 @@ namespace te {
 // A GPU or another accelerator on PCI. A value.
 struct Gpu {
   // N of "cuda:N": its place among the GPUs of its vendor by PCI address, as
-  // with CUDA_DEVICE_ORDER=PCI_BUS_ID. A process to which CUDA_VISIBLE_DEVICES
-  // hides some counts only the others. -1 if no location means it.
+  // with CUDA_DEVICE_ORDER=PCI_BUS_ID; or CUDA's own number, if an XML has
+  // that. A process to which CUDA_VISIBLE_DEVICES hides some counts only the
+  // others. -1 if no location means it.
   int index = -1;
   DevicePlace place;
   uint16_t vendor_id = 0;  // of PCI: 0x10de is NVIDIA

@@ -116,6 +116,7 @@ bool ParsePciType(absl::string_view text, PciFunction& function) {
 OsDevice::Kind ParseKind(absl::string_view osdev_type) {
   if (osdev_type == "2") return OsDevice::Kind::kNetwork;
   if (osdev_type == "3") return OsDevice::Kind::kRdma;
+  if (osdev_type == "1" || osdev_type == "5") return OsDevice::Kind::kGpu;
   return OsDevice::Kind::kOther;
 }
 

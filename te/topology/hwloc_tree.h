@@ -18,7 +18,8 @@ namespace te {
 
 // What an operating system calls a device: "eth0", "mlx5_0".
 struct OsDevice {
-  enum class Kind : uint8_t { kNetwork, kRdma, kOther };
+  // kGpu: of a GPU's driver or library, "cuda0", "nvml0".
+  enum class Kind : uint8_t { kNetwork, kRdma, kGpu, kOther };
   Kind kind = Kind::kOther;
   std::string name;
   DevicePlace place;
