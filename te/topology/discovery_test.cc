@@ -191,6 +191,25 @@ TEST(DiscoveryTest, VirtualMachineWithAGpu) {
             "0000:00:03.0");
 }
 
+// What the kernel really shows of Soft-RoCE.
+TEST(DiscoveryTest, SoftRoceOnTwoInterfaces) {
+  const Machine& machine = DiscoverTestMachine("soft_roce");
+  EXPECT_THAT(machine.warnings, IsEmpty());
+  ASSERT_THAT(Names(machine.nics), ElementsAre("rxe0", "rxe1"));
+  const Nic& nic = machine.nics[0];
+  EXPECT_EQ(nic.kind, NicKind::kChannelAdapter);
+  EXPECT_FALSE(nic.place.pci.has_value());
+  EXPECT_THAT(nic.place.nodes, ElementsAre(0, 1)) << "as its netdev";
+  EXPECT_GE(nic.place.bridge, 0);
+  ASSERT_EQ(nic.ports.size(), 1U);
+  EXPECT_EQ(nic.ports[0].netdev, "eth0");
+  ASSERT_EQ(nic.ports[0].gids->size(), 4U);
+  EXPECT_EQ(nic.ports[0].gids->at(1).gid.ToString(), "::ffff:10.0.0.1");
+  EXPECT_EQ(nic.ports[0].gids->at(1).type, GidType::kRoceV2);
+  EXPECT_EQ(WhyUnusable(nic), "");
+  EXPECT_EQ(WhyUnusable(machine.nics[1]), "port 1 is DOWN");
+}
+
 TEST(DiscoveryTest, AnXmlAloneHasPortsNetdevsAndVirtualFunctions) {
   const Machine two = DiscoverTestMachineByXml("two_sockets");
   ASSERT_THAT(Names(two.nics), ElementsAre("mlx5_0", "mlx5_1"));
