@@ -17,7 +17,7 @@ namespace te {
 namespace {
 
 // How a NIC and a netdev belong together, the closest first.
-enum class Bond { kNetDevice, kGid, kLower, kMaster, kNone };
+enum class Relation { kNetDevice, kGid, kLower, kMaster, kNone };
 
 bool HasGidOf(const NicPort& port, absl::string_view netdev) {
   return port.gids.has_value() &&
@@ -26,17 +26,17 @@ bool HasGidOf(const NicPort& port, absl::string_view netdev) {
 }
 
 // `device`: what is known of that netdev, or null.
-Bond BondOf(const NicPort& port, absl::string_view name,
-            const NetDevice* device) {
-  if (port.netdev.empty()) return Bond::kNone;
-  if (port.netdev == name) return Bond::kNetDevice;
-  if (HasGidOf(port, name)) return Bond::kGid;
-  if (device == nullptr) return Bond::kNone;
+Relation RelationOf(const NicPort& port, absl::string_view name,
+                    const NetDevice* device) {
+  if (port.netdev.empty()) return Relation::kNone;
+  if (port.netdev == name) return Relation::kNetDevice;
+  if (HasGidOf(port, name)) return Relation::kGid;
+  if (device == nullptr) return Relation::kNone;
   if (std::find(device->lowers.begin(), device->lowers.end(), port.netdev) !=
       device->lowers.end()) {
-    return Bond::kLower;
+    return Relation::kLower;
   }
-  return port.netdev == device->master ? Bond::kMaster : Bond::kNone;
+  return port.netdev == device->master ? Relation::kMaster : Relation::kNone;
 }
 
 // A member of a bond is known by its device where the GIDs of several are the
@@ -51,18 +51,18 @@ bool IsDeviceOf(const Nic& nic, const NetDevice* device) {
 std::vector<const Nic*> NicsOf(const Machine& machine, absl::string_view name) {
   const NetDevice* device = FindNetDevice(machine, name);
   std::vector<const Nic*> nics;
-  Bond closest = Bond::kMaster;
+  Relation closest = Relation::kMaster;
   for (const Nic& nic : machine.nics) {
-    Bond bond = Bond::kNone;
+    Relation relation = Relation::kNone;
     for (const NicPort& port : nic.ports) {
-      bond = std::min(bond, BondOf(port, name, device));
+      relation = std::min(relation, RelationOf(port, name, device));
     }
-    if (bond != Bond::kNone && IsDeviceOf(nic, device)) {
-      bond = Bond::kNetDevice;
+    if (relation != Relation::kNone && IsDeviceOf(nic, device)) {
+      relation = Relation::kNetDevice;
     }
-    if (bond > closest) continue;
-    if (bond < closest) nics.clear();
-    closest = bond;
+    if (relation > closest) continue;
+    if (relation < closest) nics.clear();
+    closest = relation;
     nics.push_back(&nic);
   }
   return nics;
