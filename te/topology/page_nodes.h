@@ -11,7 +11,8 @@ namespace te {
 // for a page of which the kernel tells nothing:
 //   ENOENT: nobody has touched it so far, or it is swapped out;
 //   EFAULT: nothing is mapped there, or it was only read so far, and stands for
-//           the kernel's page of zeros.
+//           the kernel's page of zeros; or, to older kernels (6.1), nobody has
+//           touched it or any beside it.
 // Touches and moves no page. Thread-safe.
 //
 // An error means that the kernel answers nobody here: PERMISSION_DENIED where
