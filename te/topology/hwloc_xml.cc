@@ -10,6 +10,7 @@
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "te/base/errno_status.h"
+#include "te/base/mutex.h"
 
 namespace te {
 namespace {
@@ -50,6 +51,10 @@ void Configure(hwloc_topology_t topology) {
 }  // namespace
 
 absl::StatusOr<std::string> HwlocXmlOfThisMachine() {
+  // hwloc asks libudev, which makes a table's random key when it is first used:
+  // two threads that do so at once may find nothing in each other's tables.
+  static Mutex mutex;
+  const MutexLock lock(mutex);
   hwloc_topology_t created = nullptr;
   if (hwloc_topology_init(&created) != 0) {
     return ErrnoToStatus(errno, "hwloc_topology_init");

@@ -13,7 +13,7 @@ namespace te {
 //
 // Caches, cores and disks are left out, and so is what hwloc's plugins would
 // add: starting CUDA, OpenCL and an X server's extensions takes half a second.
-// Thread-safe.
+// Thread-safe: one thread at a time asks hwloc, which cannot do with more.
 absl::StatusOr<std::string> HwlocXmlOfThisMachine();
 
 }  // namespace te
