@@ -43,12 +43,14 @@ const TopoFlags& Defaults() {
 
 using te::tools::Defaults;
 
-DEFINE_string(xml, Defaults().xml,
-              "the topology of another machine, as lstopo --of xml writes it "
-              "there; -: from stdin. Empty: this machine");
+DEFINE_string(
+    xml, Defaults().xml,
+    "the topology of another machine, as lstopo --disallowed --of xml "
+    "writes it there; -: from stdin. Empty: this machine");
 DEFINE_string(sysfs, Defaults().sysfs,
-              "beside --xml, a copy of that machine's /sys: with GIDs, rates "
-              "and netdevs. Empty: what the XML knows of them");
+              "beside --xml, a copy of that machine's /sys, of which "
+              "docs/topology.md says how to make it: with GIDs, rates and "
+              "netdevs. Empty: what the XML knows of them");
 DEFINE_string(format, Defaults().format,
               "text; json; matrix, for --nic_priority_matrix of "
               "transfer_bench; svg or html, a picture");
@@ -77,7 +79,7 @@ memory.
   te_topo
   te_topo --explain=cpu:0
   te_topo --format=html > topology.html
-  lstopo --of xml | ssh desk te_topo --xml=- --format=json
+  lstopo --disallowed --of xml | ssh desk te_topo --xml=- --format=json
 
 Exit status: 0; 1, something failed, and stderr says what; 2, a flag is wrong.
 
