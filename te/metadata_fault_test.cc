@@ -206,6 +206,9 @@ TEST_P(MetadataFaultTest, ARestartedEngineTakesItsNameAtOnce) {
   ASSERT_NE(target_, nullptr);
   EXPECT_FALSE(Write().ok()) << "written to another incarnation";
   TE_ASSERT_OK_AND_ASSIGN(segment_, initiator_->OpenSegment(kName, kEnough));
+  // The watch may not have told yet of the memory that the new engine has
+  // registered since it began.
+  TE_ASSERT_OK(initiator_->RefreshSegment(segment_, kEnough));
   TE_EXPECT_OK(Write());
 }
 
