@@ -12,7 +12,6 @@
 #include "te/base/memory_location.h"
 #include "te/base/status_macros.h"
 #include "te/topology/discovery.h"
-#include "te/topology/distance.h"
 #include "te/topology/machine_summary.h"
 #include "te/topology/nic.h"
 #include "te/topology/nic_lookup.h"
@@ -37,13 +36,6 @@ absl::StatusOr<PriorityMatrix> GivenMatrix(const NicOptions& options,
   }
   TE_ASSIGN_OR_RETURN(const PriorityMatrix matrix,
                       PriorityMatrix::FromJson(*options.priority_matrix));
-  for (const auto& [location, preference] : matrix.preferences()) {
-    const absl::Status found = PlaceOf(machine, location).status();
-    if (!found.ok()) {
-      LOG(WARNING) << "the NIC priority matrix has a line in vain: "
-                   << found.message();
-    }
-  }
   return ResolveMatrix(machine, matrix);
 }
 

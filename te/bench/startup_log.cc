@@ -14,6 +14,7 @@
 #include "te/program/size_text.h"
 #include "te/topology/device_place.h"
 #include "te/topology/discovery.h"
+#include "te/topology/distance.h"
 #include "te/topology/gpu.h"
 #include "te/topology/nic.h"
 #include "te/topology/nic_lookup.h"
@@ -90,7 +91,8 @@ std::vector<std::string> DescribeMachine(const Machine& machine) {
   return lines;
 }
 
-std::vector<std::string> DescribeMatrix(const PriorityMatrix& matrix) {
+std::vector<std::string> DescribeMatrix(const Machine& machine,
+                                        const PriorityMatrix& matrix) {
   std::vector<std::string> lines;
   for (const auto& [location, nics] : matrix.preferences()) {
     std::string line = absl::StrCat("RDMA devices for ", location.ToString(),
@@ -98,6 +100,9 @@ std::vector<std::string> DescribeMatrix(const PriorityMatrix& matrix) {
     if (!nics.fallback.empty()) {
       absl::StrAppend(&line, nics.preferred.empty() ? "" : "; ", "otherwise ",
                       absl::StrJoin(nics.fallback, ", "));
+    }
+    if (!PlaceOf(machine, location).ok()) {
+      absl::StrAppend(&line, "; the machine has no such memory");
     }
     lines.push_back(std::move(line));
   }
@@ -133,7 +138,7 @@ void LogMachine(const NicOptions& nics) {
   }
   const absl::StatusOr<PriorityMatrix> matrix = ChooseNics(nics);
   const std::vector<std::string> rows =
-      DescribeMatrix(matrix.value_or(PriorityMatrix()));
+      DescribeMatrix(*nics.machine, matrix.value_or(PriorityMatrix()));
   for (const std::string& line : rows) LOG(INFO) << line;
   if (rows.empty() && !nics.machine->nics.empty()) {
     LOG(INFO) << "no RDMA device is chosen";

@@ -16,12 +16,14 @@ namespace te::bench {
 
 // What the log says when the program starts, a line each: the interfaces, those
 // that peers had better not be told of with the reason; the NUMA nodes, RDMA
-// devices and GPUs; and which devices serve which memory.
+// devices and GPUs; and which devices serve which memory, also such as the
+// machine has not.
 std::vector<std::string> DescribeInterfaces(
     absl::Span<const NetworkInterface> interfaces,
     const AdvertisingRanking& ranking);
 std::vector<std::string> DescribeMachine(const Machine& machine);
-std::vector<std::string> DescribeMatrix(const PriorityMatrix& matrix);
+std::vector<std::string> DescribeMatrix(const Machine& machine,
+                                        const PriorityMatrix& matrix);
 
 // This machine; one NUMA node without CPUs and nothing else if it cannot be
 // found out, which is logged.

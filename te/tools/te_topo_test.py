@@ -112,6 +112,26 @@ class TeTopoTest(unittest.TestCase):
             shown["cpu:0"], [["mlx5_1", "mlx5_2", "mlx5_3", "mlx5_0"], []]
         )
 
+    def test_warnings_are_on_stderr_where_the_output_has_no_place_for_them(self):
+        with tempfile.TemporaryDirectory() as sysfs:
+            os.makedirs(f"{sysfs}/class/net")
+            result = run(machine("two_sockets"), f"--sysfs={sysfs}", "--explain=cpu:0")
+        self.assertEqual(result.returncode, 0, result.stderr)
+        self.assertIn("te_topo: mlx5_1 is in the topology of hwloc", result.stderr)
+
+    def test_another_machine_in_the_environment_is_not_taken_for_this_one(self):
+        result = subprocess.run(
+            [TOOL],
+            env={**os.environ, "HWLOC_SYNTHETIC": "pack:2 numa:2 pu:1"},
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+            timeout=PATIENCE,
+            check=False,
+        )
+        self.assertEqual(result.returncode, 1)
+        self.assertIn("HWLOC_SYNTHETIC", result.stderr)
+
     def test_a_matrix_of_no_device_is_an_error(self):
         self.check_error(1, "no RDMA device can be used", "--format=matrix",
                          machine("one_socket"))

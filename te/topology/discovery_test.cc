@@ -135,6 +135,31 @@ TEST(DiscoveryTest, CudasOwnNumbersOfGpusCount) {
   EXPECT_EQ(machine.gpus[2].name, "NVIDIA GH100 [H100 SXM5 80GB]");
 }
 
+// hwloc has one place for all that is below a root complex.
+TEST(DiscoveryTest, SysfsKnowsTheNodeOfAGpu) {
+  SysfsCopy sysfs(ReadTestMachine("eight_gpus.sysfs"));
+  sysfs.Add("[bus/pci/devices/0000:13:00.0]\nnuma_node = 1\n");
+  TE_ASSERT_OK_AND_ASSIGN(
+      const Machine machine,
+      DiscoverMachine(ReadTestMachine("eight_gpus.xml"), sysfs.root()));
+  EXPECT_EQ(machine.gpus.at(0).place.numa_node(), 1);
+  EXPECT_EQ(machine.gpus.at(1).place.numa_node(), 0);
+}
+
+TEST(DiscoveryTest, LooksAtABoundedNumberOfNics) {
+  std::string xml = R"(<topology><object type="Machine" nodeset="0x1">)";
+  for (int i = 0; i < 1025; ++i) {
+    absl::StrAppend(&xml, R"(<object type="OSDev" osdev_type="3" name="n)", i,
+                    R"("/>)");
+  }
+  TE_ASSERT_OK_AND_ASSIGN(
+      const Machine machine,
+      DiscoverMachine(absl::StrCat(xml, "</object></topology>"), ""));
+  EXPECT_EQ(machine.nics.size(), 1024U);
+  EXPECT_THAT(machine.warnings,
+              ElementsAre(HasSubstr("of 1025 RDMA devices only 1024")));
+}
+
 TEST(DiscoveryTest, Bond) {
   const Machine& machine = DiscoverTestMachine("bond");
   ASSERT_THAT(Names(machine.nics), ElementsAre("mlx5_bond_0"));

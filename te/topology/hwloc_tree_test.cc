@@ -115,6 +115,18 @@ TEST(HwlocTreeTest, LatenciesMayHaveGapsInTheNumbersOfNodes) {
   EXPECT_EQ(tree.numa_latencies.at({8, 0}), 81);
 }
 
+TEST(HwlocTreeTest, BusesAreBusesOrNothing) {
+  TE_ASSERT_OK_AND_ASSIGN(
+      const HwlocTree tree,
+      ParseHwlocTree(Xml(R"(<object type="Bridge" bridge_type="0-1" )"
+                         R"(bridge_pci="&#27;[31m"/>)"
+                         R"(<object type="Bridge" bridge_type="0-1" )"
+                         R"(bridge_pci="0000:[17-39]"/>)")));
+  ASSERT_THAT(tree.bridges, SizeIs(2));
+  EXPECT_EQ(tree.bridges[0].buses, "");
+  EXPECT_EQ(tree.bridges[1].buses, "0000:[17-39]");
+}
+
 struct Odd {
   std::string xml;
   const char* complaint;
@@ -124,6 +136,13 @@ TEST(HwlocTreeTest, RefusesWhatIsNoTopology) {
   std::string deep;
   for (int i = 0; i < 1000; ++i) deep += "<object type=\"Group\">";
   for (int i = 0; i < 1000; ++i) deep += "</object>";
+  std::string packages;
+  for (int i = 0; i < 1025; ++i) packages += R"(<object type="Package"/>)";
+  std::string nodes;
+  for (int i = 0; i < 513; ++i) {
+    absl::StrAppend(&nodes, R"(<object type="NUMANode" os_index=")", i,
+                    R"("/>)");
+  }
   const Odd cases[] = {
       {"", "No document element found"},
       {"mlx5_0", "No document element found"},
@@ -138,6 +157,9 @@ TEST(HwlocTreeTest, RefusesWhatIsNoTopology) {
            R"(<object type="NUMANode" os_index="1"/>)"),
        "the NUMA node 1 more than once"},
       {Xml(deep), "nested more than 100 levels deep"},
+      {Xml(packages), "more than 1024 packages"},
+      {Xml(nodes), "more than 512 NUMA nodes"},
+      {std::string((16 << 20) + 1, ' '), "more than 16 MiB"},
   };
   for (const Odd& odd : cases) {
     EXPECT_THAT(
