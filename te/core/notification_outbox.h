@@ -12,8 +12,8 @@
 #include "te/base/clock.h"
 #include "te/base/incarnation.h"
 #include "te/base/mutex.h"
+#include "te/base/task_queue.h"
 #include "te/core/batch_state.h"
-#include "te/core/task_queue.h"
 
 namespace te {
 

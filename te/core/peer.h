@@ -13,10 +13,10 @@
 #include "absl/types/span.h"
 #include "te/base/clock.h"
 #include "te/base/mutex.h"
+#include "te/base/task_queue.h"
 #include "te/core/control_link.h"
 #include "te/core/engine_options.h"
 #include "te/core/segment_view.h"
-#include "te/core/task_queue.h"
 #include "te/metadata/segment_directory.h"
 #include "te/transport/transport.h"
 

@@ -1,5 +1,5 @@
-#ifndef TE_CORE_TASK_QUEUE_H_
-#define TE_CORE_TASK_QUEUE_H_
+#ifndef TE_BASE_TASK_QUEUE_H_
+#define TE_BASE_TASK_QUEUE_H_
 
 #include <functional>
 #include <map>
@@ -44,4 +44,4 @@ class TaskQueue {
 
 }  // namespace te
 
-#endif  // TE_CORE_TASK_QUEUE_H_
+#endif  // TE_BASE_TASK_QUEUE_H_

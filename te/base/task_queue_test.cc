@@ -1,4 +1,4 @@
-#include "te/core/task_queue.h"
+#include "te/base/task_queue.h"
 
 #include <atomic>
 #include <chrono>
