@@ -18,11 +18,11 @@
 #include "te/base/mutex.h"
 #include "te/base/unique_fd.h"
 #include "te/transport/slice.h"
+#include "te/transport/slice_list.h"
 #include "te/transport/tcp/frame.h"
 #include "te/transport/tcp/frame_reader.h"
 #include "te/transport/tcp/frame_writer.h"
 #include "te/transport/tcp/io_loop.h"
-#include "te/transport/tcp/slice_list.h"
 #include "te/transport/tcp/slice_window.h"
 #include "te/transport/transport.h"
 

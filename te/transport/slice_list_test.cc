@@ -1,4 +1,4 @@
-#include "te/transport/tcp/slice_list.h"
+#include "te/transport/slice_list.h"
 
 #include <atomic>
 #include <cstddef>
@@ -10,7 +10,7 @@
 #include "gtest/gtest.h"
 #include "te/transport/slice.h"
 
-namespace te::tcp {
+namespace te {
 namespace {
 
 std::vector<uint32_t> Drain(SliceList list) {
@@ -83,4 +83,4 @@ TEST(SliceInboxTest, LosesNothingOfSeveralThreads) {
 }
 
 }  // namespace
-}  // namespace te::tcp
+}  // namespace te

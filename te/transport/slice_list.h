@@ -1,5 +1,5 @@
-#ifndef TE_TRANSPORT_TCP_SLICE_LIST_H_
-#define TE_TRANSPORT_TCP_SLICE_LIST_H_
+#ifndef TE_TRANSPORT_SLICE_LIST_H_
+#define TE_TRANSPORT_SLICE_LIST_H_
 
 #include <atomic>
 #include <utility>
@@ -7,7 +7,7 @@
 #include "absl/types/span.h"
 #include "te/transport/slice.h"
 
-namespace te::tcp {
+namespace te {
 
 // Slices in order, linked through Slice::next. For one thread at a time.
 class SliceList {
@@ -44,7 +44,8 @@ class SliceList {
 };
 
 // Where any thread leaves slices for whoever sends next. Lock-free; its bound
-// is that of the slices that exist. Sequentially consistent: see ClientStream.
+// is that of the slices that exist. Sequentially consistent: see
+// tcp::ClientStream.
 class SliceInbox {
  public:
   // `slices` is not empty.
@@ -81,6 +82,6 @@ class SliceInbox {
   std::atomic<Slice*> top_{nullptr};
 };
 
-}  // namespace te::tcp
+}  // namespace te
 
-#endif  // TE_TRANSPORT_TCP_SLICE_LIST_H_
+#endif  // TE_TRANSPORT_SLICE_LIST_H_
