@@ -165,7 +165,7 @@ absl::Status Peer::Connect(std::shared_ptr<const SegmentDescriptor> descriptor,
   absl::Status failure;
   for (const auto& transport : services_.transports) {
     absl::StatusOr<std::shared_ptr<Rail>> rail =
-        transport->Connect(identity, rail_id_, *link, deadline);
+        transport->Connect(identity, rail_id_, link, deadline);
     if (rail.ok()) {
       auto route = std::make_shared<Route>();
       route->view = std::make_shared<SegmentView>(std::move(descriptor));

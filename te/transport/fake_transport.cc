@@ -174,12 +174,12 @@ class FakeRail final : public Rail {
 };
 
 absl::StatusOr<std::shared_ptr<Rail>> FakeTransport::Connect(
-    const PeerIdentity& peer, uint64_t rail_id, PeerChannel& channel,
-    MonotonicTime deadline) {
+    const PeerIdentity& peer, uint64_t rail_id,
+    std::shared_ptr<PeerChannel> channel, MonotonicTime deadline) {
   TE_RETURN_IF_ERROR(network_->NextConnect());
   TE_ASSIGN_OR_RETURN(
       const std::string answer,
-      channel.Exchange(name(), absl::StrCat(rail_id), deadline));
+      channel->Exchange(name(), absl::StrCat(rail_id), deadline));
   uint64_t session = 0;
   if (!absl::SimpleAtoi(answer, &session)) {
     return absl::DataLossError("a fake handshake was answered by others");

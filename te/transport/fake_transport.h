@@ -103,8 +103,8 @@ class FakeTransport final : public Transport {
 
   absl::string_view name() const override { return "fake"; }
   absl::StatusOr<std::shared_ptr<Rail>> Connect(
-      const PeerIdentity& peer, uint64_t rail_id, PeerChannel& channel,
-      MonotonicTime deadline) override;
+      const PeerIdentity& peer, uint64_t rail_id,
+      std::shared_ptr<PeerChannel> channel, MonotonicTime deadline) override;
   absl::StatusOr<std::string> Accept(const Incarnation& client,
                                      absl::string_view request,
                                      MonotonicTime deadline) override;

@@ -132,11 +132,12 @@ Fault FaultScript::Next(Call call) {
 }
 
 absl::StatusOr<std::shared_ptr<Rail>> FaultInjectingTransport::Connect(
-    const PeerIdentity& peer, uint64_t rail_id, PeerChannel& channel,
-    MonotonicTime deadline) {
+    const PeerIdentity& peer, uint64_t rail_id,
+    std::shared_ptr<PeerChannel> channel, MonotonicTime deadline) {
   if (script_->Next(Call::kConnect) == Fault::kFail) return Injected();
-  TE_ASSIGN_OR_RETURN(std::shared_ptr<Rail> rail,
-                      inner_->Connect(peer, rail_id, channel, deadline));
+  TE_ASSIGN_OR_RETURN(
+      std::shared_ptr<Rail> rail,
+      inner_->Connect(peer, rail_id, std::move(channel), deadline));
   return std::make_shared<FaultInjectingRail>(std::move(rail), script_);
 }
 

@@ -14,6 +14,7 @@
 #include "te/base/clock.h"
 #include "te/base/incarnation.h"
 #include "te/base/mutex.h"
+#include "te/transport/peer_channel.h"
 #include "te/transport/transport.h"
 
 namespace te {
@@ -68,8 +69,8 @@ class FaultInjectingTransport final : public Transport {
 
   absl::string_view name() const override { return inner_->name(); }
   absl::StatusOr<std::shared_ptr<Rail>> Connect(
-      const PeerIdentity& peer, uint64_t rail_id, PeerChannel& channel,
-      MonotonicTime deadline) override;
+      const PeerIdentity& peer, uint64_t rail_id,
+      std::shared_ptr<PeerChannel> channel, MonotonicTime deadline) override;
   absl::StatusOr<std::string> Accept(const Incarnation& client,
                                      absl::string_view request,
                                      MonotonicTime deadline) override {

@@ -80,10 +80,11 @@ class Transport {
   // Sets a rail up with the peer, by `deadline`. `rail_id` is chosen by the
   // caller, once per lasting relation: connecting again under the same id first
   // makes sure, at the peer, that nothing sent over the earlier rail of that id
-  // can reach memory any more. The earlier rail must be closed.
+  // can reach memory any more. The earlier rail must be closed. The rail may
+  // keep the channel, to set up again what is a part of it.
   virtual absl::StatusOr<std::shared_ptr<Rail>> Connect(
-      const PeerIdentity& peer, uint64_t rail_id, PeerChannel& channel,
-      MonotonicTime deadline) = 0;
+      const PeerIdentity& peer, uint64_t rail_id,
+      std::shared_ptr<PeerChannel> channel, MonotonicTime deadline) = 0;
 
   // The other end of Connect: answers a peer's handshake, whose bytes are not
   // to be trusted.

@@ -17,7 +17,7 @@ using std::chrono::seconds;
 void TransportConformance::SetUp() {
   TE_ASSERT_OK_AND_ASSIGN(client_, GetParam().make(client_id_, client_memory_));
   TE_ASSERT_OK_AND_ASSIGN(server_, GetParam().make(server_id_, server_memory_));
-  channel_ = std::make_unique<LoopbackChannel>(client_id_, *server_);
+  channel_ = std::make_shared<LoopbackChannel>(client_id_, *server_);
   generation_ =
       server_memory_.Add(absl::MakeSpan(remote_), TestMemory::Rights::kBoth);
   TE_ASSERT_OK_AND_ASSIGN(rail_, Connect(kRailId));
@@ -34,7 +34,7 @@ void TransportConformance::TearDown() {
 absl::StatusOr<std::shared_ptr<Rail>> TransportConformance::Connect(
     uint64_t rail_id) {
   return client_->Connect({.name = "server", .incarnation = server_id_},
-                          rail_id, *channel_, Soon());
+                          rail_id, channel_, Soon());
 }
 
 Slice TransportConformance::MakeSlice(Operation operation, size_t offset,
@@ -462,7 +462,7 @@ TEST_P(TransportConformance, NothingGoesToAnotherIncarnation) {
   const auto before = remote_;
   const absl::StatusOr<std::shared_ptr<Rail>> rail =
       client_->Connect({.name = "server", .incarnation = Incarnation({9})},
-                       kRailId + 1, *channel_, Soon());
+                       kRailId + 1, channel_, Soon());
   if (rail.ok()) {
     rail_->Close(Gone());
     rail_ = *rail;

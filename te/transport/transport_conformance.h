@@ -101,7 +101,7 @@ class TransportConformance : public testing::TestWithParam<TransportParam> {
   uint64_t generation_ = 0;
   std::unique_ptr<Transport> client_;
   std::unique_ptr<Transport> server_;
-  std::unique_ptr<LoopbackChannel> channel_;
+  std::shared_ptr<LoopbackChannel> channel_;
   std::shared_ptr<Rail> rail_;
 };
 

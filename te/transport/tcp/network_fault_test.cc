@@ -80,12 +80,12 @@ class NetworkFaultTest : public testing::Test {
         client_, CreateTcpTransport(options, client_id, client_memory_));
     TE_ASSERT_OK_AND_ASSIGN(
         server_, CreateTcpTransport(options, server_id, server_memory_));
-    channel_ = std::make_unique<RelayedChannel>(client_id, *server_);
+    channel_ = std::make_shared<RelayedChannel>(client_id, *server_);
     generation_ =
         server_memory_.Add(absl::MakeSpan(remote_), TestMemory::Rights::kBoth);
     TE_ASSERT_OK_AND_ASSIGN(
         rail_, client_->Connect({.name = "server", .incarnation = server_id},
-                                /*rail_id=*/1, *channel_, Soon()));
+                                /*rail_id=*/1, channel_, Soon()));
   }
   void TearDown() override { Stop(); }
   void Stop() {
@@ -132,7 +132,7 @@ class NetworkFaultTest : public testing::Test {
   uint64_t generation_ = 0;
   std::unique_ptr<Transport> client_;
   std::unique_ptr<Transport> server_;
-  std::unique_ptr<RelayedChannel> channel_;
+  std::shared_ptr<RelayedChannel> channel_;
   std::shared_ptr<Rail> rail_;
 };
 

@@ -78,15 +78,15 @@ class TcpTransport final : public Transport {
   absl::string_view name() const override { return kTcpTransportName; }
 
   absl::StatusOr<std::shared_ptr<Rail>> Connect(
-      const PeerIdentity& peer, uint64_t rail_id, PeerChannel& channel,
-      MonotonicTime deadline) override {
+      const PeerIdentity& peer, uint64_t rail_id,
+      std::shared_ptr<PeerChannel> channel, MonotonicTime deadline) override {
     HandshakeRequest request;
     request.set_wire_version(kWireVersion);
     request.set_rail_id(rail_id);
     request.set_streams(static_cast<uint32_t>(options_.streams_per_peer));
     TE_ASSIGN_OR_RETURN(
         const std::string answer,
-        channel.Exchange(name(), request.SerializeAsString(), deadline));
+        channel->Exchange(name(), request.SerializeAsString(), deadline));
     HandshakeResponse response;
     if (!response.ParseFromString(answer) || response.port() > UINT16_MAX) {
       return absl::DataLossError(
