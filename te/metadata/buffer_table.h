@@ -11,6 +11,7 @@
 
 #include "absl/base/attributes.h"
 #include "te/base/memory_location.h"
+#include "te/metadata/transport_keys.h"
 
 namespace te {
 
@@ -23,6 +24,8 @@ struct BufferDescriptor {
   bool remote_write = false;
   // Tells this registration from an earlier one of the same range.
   uint64_t generation = 0;
+  // What peers' transports need to reach it.
+  TransportKeys keys;
 
   friend bool operator==(const BufferDescriptor&,
                          const BufferDescriptor&) = default;
@@ -34,8 +37,9 @@ struct BufferDescriptor {
 // and its reading cost one page. A value type; thread-compatible.
 class BufferTable {
  public:
-  // About 8 KiB in a message: small beside a round trip, and a segment with as
-  // many buffers as there may be has no more than kMaxPages.
+  // About 8 KiB in a message, if there are no keys: small beside a round trip,
+  // and a segment with as many buffers as there may be has no more than
+  // kMaxPages.
   static constexpr size_t kPageBuffers = 256;
   static constexpr size_t kMaxPages = 4096;
   static constexpr size_t kMaxBuffers = kPageBuffers * kMaxPages;

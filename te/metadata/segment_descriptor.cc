@@ -23,6 +23,7 @@
 #include "te/metadata/buffer_table.h"
 #include "te/metadata/host_identity.h"
 #include "te/metadata/segment.pb.h"
+#include "te/metadata/transport_keys.h"
 
 namespace te {
 namespace {
@@ -70,13 +71,7 @@ absl::Status ValidateBuffer(const BufferDescriptor& buffer) {
 
 absl::Status ValidateTransport(const std::string& name,
                                const std::string& attributes) {
-  bool good_name =
-      !name.empty() &&
-      name.size() <= SegmentDescriptor::kMaxTransportNameBytes &&
-      std::all_of(name.begin(), name.end(), [](char c) {
-        return absl::ascii_islower(c) || absl::ascii_isdigit(c) || c == '_';
-      });
-  if (!good_name) {
+  if (!IsTransportName(name)) {
     return Invalid(absl::StrCat("transport name '",
                                 absl::CHexEscape(name.substr(0, 100)),
                                 "' is malformed"));
@@ -127,12 +122,18 @@ absl::StatusOr<BufferDescriptor> FromProto(const proto::Buffer& in) {
   absl::StatusOr<MemoryLocation> location =
       MemoryLocation::Parse(in.location());
   if (!location.ok()) return Invalid(location.status().message());
-  return BufferDescriptor{.address = in.address(),
+  BufferDescriptor out = {.address = in.address(),
                           .length = in.length(),
                           .location = *location,
                           .remote_read = in.remote_read(),
                           .remote_write = in.remote_write(),
                           .generation = in.generation()};
+  for (const proto::TransportAttributes& transport : in.transports()) {
+    const absl::Status added =
+        out.keys.Add(transport.transport(), transport.attributes());
+    if (!added.ok()) return Invalid(added.message());
+  }
+  return out;
 }
 
 void ToProto(const BufferDescriptor& in, proto::Buffer& out) {
@@ -142,6 +143,11 @@ void ToProto(const BufferDescriptor& in, proto::Buffer& out) {
   out.set_remote_read(in.remote_read);
   out.set_remote_write(in.remote_write);
   out.set_generation(in.generation);
+  in.keys.ForEach([&](absl::string_view transport, absl::string_view key) {
+    proto::TransportAttributes& added = *out.add_transports();
+    added.set_transport(std::string(transport));
+    added.set_attributes(std::string(key));
+  });
 }
 
 absl::Status CheckProtocolVersion(uint32_t version) {
@@ -257,9 +263,9 @@ absl::StatusOr<BufferTable::SharedPage> SegmentDescriptor::ParsePage(
   auto page = std::make_shared<BufferTable::Page>();
   page->reserve(static_cast<size_t>(in.buffers_size()));
   for (const proto::Buffer& buffer : in.buffers()) {
-    TE_ASSIGN_OR_RETURN(const BufferDescriptor converted, FromProto(buffer));
+    TE_ASSIGN_OR_RETURN(BufferDescriptor converted, FromProto(buffer));
     TE_RETURN_IF_ERROR(ValidateBuffer(converted));
-    page->push_back(converted);
+    page->push_back(std::move(converted));
   }
   return page;
 }

@@ -15,6 +15,7 @@
 #include "te/base/nic_preference.h"
 #include "te/metadata/buffer_table.h"
 #include "te/metadata/host_identity.h"
+#include "te/metadata/transport_keys.h"
 
 namespace te {
 
@@ -30,7 +31,8 @@ struct SegmentDescriptor {
 
   // Limits, for our own descriptors and for those of others.
   static constexpr size_t kMaxHeadBytes = size_t{12} << 20;
-  static constexpr size_t kMaxPageBytes = size_t{64} << 10;
+  // Of as many buffers, with as long keys, as a page may have.
+  static constexpr size_t kMaxPageBytes = size_t{192} << 10;
   static constexpr size_t kMaxNameBytes = 256;
   static constexpr size_t kMaxControlAddresses = 32;
   static constexpr size_t kMaxBuffers = BufferTable::kMaxBuffers;
@@ -38,7 +40,7 @@ struct SegmentDescriptor {
   static constexpr size_t kMaxNics = 256;  // of one location
   static constexpr size_t kMaxNicNameBytes = 64;
   static constexpr size_t kMaxTransports = 16;
-  static constexpr size_t kMaxTransportNameBytes = 32;
+  static constexpr size_t kMaxTransportNameBytes = te::kMaxTransportNameBytes;
   static constexpr size_t kMaxAttributeBytes = size_t{8} << 20;
 
   std::string name;         // printable ASCII, 1 to kMaxNameBytes
@@ -51,7 +53,7 @@ struct SegmentDescriptor {
   // "host:port" with a port other than 0, best first.
   std::vector<std::string> control_addresses;
   BufferTable buffers;
-  // From the transport's name (lower-case letters, digits, '_') to its bytes.
+  // From the transport's name (IsTransportName) to its bytes.
   std::map<std::string, std::string> transports;
   // From "cpu:0", "cuda:1" or "*". Empty where it is not known.
   std::map<std::string, NicPreference> topology;
