@@ -14,7 +14,7 @@ namespace te {
 // anywhere ("*"), which leaves it to the engine to find out. A value type.
 class MemoryLocation {
  public:
-  enum class Kind { kAny, kCpu, kCuda };
+  enum class Kind : uint8_t { kAny, kCpu, kCuda };
 
   // Anywhere.
   MemoryLocation() = default;

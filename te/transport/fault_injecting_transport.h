@@ -14,6 +14,7 @@
 #include "te/base/clock.h"
 #include "te/base/incarnation.h"
 #include "te/base/mutex.h"
+#include "te/transport/local_memory.h"
 #include "te/transport/peer_channel.h"
 #include "te/transport/transport.h"
 
@@ -77,6 +78,13 @@ class FaultInjectingTransport final : public Transport {
     return inner_->Accept(client, request, deadline);
   }
   void DisconnectPeers() override { inner_->DisconnectPeers(); }
+  absl::StatusOr<std::string> RegisterMemory(
+      const LocalMemory& memory) override {
+    return inner_->RegisterMemory(memory);
+  }
+  void UnregisterMemory(uint32_t slot) override {
+    inner_->UnregisterMemory(slot);
+  }
 
  private:
   const std::unique_ptr<Transport> inner_;

@@ -3,8 +3,11 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <type_traits>
 
 #include "absl/status/status.h"
+#include "absl/strings/string_view.h"
+#include "te/base/memory_location.h"
 
 namespace te {
 
@@ -22,8 +25,12 @@ class CompletionSink;
 // Done it is lent to the rail, which alone may touch `next`.
 struct Slice {
   Operation operation = Operation::kRead;
+  // Where the local memory lies; "*" if that is unknown.
+  MemoryLocation local_location;
   // Index of the request in its batch: for the sink, not for the transport.
   uint32_t request = 0;
+  // Of the local buffer: LocalMemory::slot.
+  uint32_t local_slot = 0;
   std::byte* local = nullptr;
   uint64_t remote_address = 0;
   // Bytes; at least 1, at most kMaxSliceBytes.
@@ -32,9 +39,16 @@ struct Slice {
   uint32_t attempts = 0;
   // Which registration at the peer this is aimed at, as its descriptor says.
   uint64_t remote_generation = 0;
+  // What RegisterMemory of the peer's transport returned for the remote buffer,
+  // as its descriptor says: bytes that nobody has checked. Empty where the
+  // transport needs none. Valid while the slice is lent to the rail.
+  absl::string_view remote_key;
   CompletionSink* sink = nullptr;
   Slice* next = nullptr;
 };
+
+// Batches keep them in vectors, which grow.
+static_assert(std::is_trivially_copyable_v<Slice>);
 
 inline constexpr uint32_t kMaxSliceBytes = 64u << 20;
 

@@ -12,6 +12,7 @@
 #include "absl/types/span.h"
 #include "te/base/clock.h"
 #include "te/base/incarnation.h"
+#include "te/transport/local_memory.h"
 #include "te/transport/peer_channel.h"
 #include "te/transport/slice.h"
 
@@ -96,6 +97,20 @@ class Transport {
   // this returns. They can connect again. For memory that must be given back
   // although a stalled peer holds it.
   virtual void DisconnectPeers() = 0;
+
+  // Makes memory usable for slices and, as it allows, for peers. Returns what
+  // the same transport of a peer needs to reach it, at most kMaxKeyBytes, which
+  // the descriptor carries and slices then have; "" if that is nothing. May
+  // block for as long as pinning takes. An error says which limit was hit and
+  // what to do. By default nothing is needed.
+  virtual absl::StatusOr<std::string> RegisterMemory(
+      const LocalMemory& /*memory*/) {
+    return std::string();
+  }
+  // No slice uses the memory any more, and none will. When this returns, no
+  // peer can reach it either. Called once for each RegisterMemory that
+  // succeeded, before the transport is destroyed.
+  virtual void UnregisterMemory(uint32_t /*slot*/) {}
 };
 
 }  // namespace te
