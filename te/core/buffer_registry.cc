@@ -57,7 +57,8 @@ BufferRegistry::~BufferRegistry() {
   }
 }
 
-absl::StatusOr<BufferId> BufferRegistry::Register(const MemoryRegion& region) {
+absl::StatusOr<BufferId> BufferRegistry::Register(const MemoryRegion& region,
+                                                  Prepare prepare) {
   const auto address = reinterpret_cast<uint64_t>(region.address);
   if (address == 0 || region.length == 0 ||
       region.length > UINT64_MAX - address) {
@@ -65,8 +66,32 @@ absl::StatusOr<BufferId> BufferRegistry::Register(const MemoryRegion& region) {
         absl::StrCat("cannot register ", RangeText(address, region.length),
                      ": null, empty, or beyond the address space"));
   }
-  // May take milliseconds, so not under mutex_.
-  std::unique_ptr<const MemoryPlacement> placement = FindPlacement(region);
+  TE_ASSIGN_OR_RETURN(const uint32_t index, Reserve());
+  Slot& slot = slots_[index];
+  slot.address = address;
+  slot.length = region.length;
+  slot.location = region.location;
+  slot.access = region.access;
+  // Either may take its time, so not under mutex_.
+  slot.placement = FindPlacement(region);
+  absl::StatusOr<TransportKeys> keys =
+      prepare({.slot = index,
+               .address = static_cast<std::byte*>(region.address),
+               .length = region.length,
+               .remote_read = Allows(region.access, Operation::kRead),
+               .remote_write = Allows(region.access, Operation::kWrite),
+               .location = SinglePlace(slot)});
+  if (!keys.ok()) {
+    slot.placement.reset();
+    MutexLock lock(mutex_);
+    free_.push_back(index);
+    return keys.status();
+  }
+  slot.keys = *std::move(keys);
+  return Open(index);
+}
+
+absl::StatusOr<uint32_t> BufferRegistry::Reserve() {
   MutexLock lock(mutex_);
   if (free_.empty()) {
     return absl::ResourceExhaustedError(absl::StrCat(
@@ -76,15 +101,15 @@ absl::StatusOr<BufferId> BufferRegistry::Register(const MemoryRegion& region) {
   }
   const uint32_t index = free_.back();
   free_.pop_back();
+  return index;
+}
+
+BufferId BufferRegistry::Open(uint32_t index) {
   Slot& slot = slots_[index];
-  slot.address = address;
-  slot.length = region.length;
-  slot.location = region.location;
-  slot.access = region.access;
-  slot.placement = std::move(placement);
+  MutexLock lock(mutex_);
   const uint32_t generation = GenerationOf(slot.state) + 1;
   slot.state = uint64_t{generation} << 32;
-  by_address_.Insert(address, region.length, index);
+  by_address_.Insert(slot.address, slot.length, index);
   NoteChange(index);
   return BufferId{MakeId(generation, index)};
 }
@@ -103,12 +128,31 @@ std::unique_ptr<const MemoryPlacement> BufferRegistry::FindPlacement(
   return placement;
 }
 
-absl::Status BufferRegistry::Unregister(BufferId id, MonotonicTime deadline) {
+absl::Status BufferRegistry::Unregister(BufferId id, MonotonicTime deadline,
+                                        Dispose dispose) {
+  const uint32_t index = SlotOf(id);
+  {
+    MutexLock lock(mutex_);
+    TE_RETURN_IF_ERROR(AwaitLastPin(id, deadline));
+    slots_[index].disposing = true;
+  }
+  Slot& slot = slots_[index];
+  dispose(index);
+  slot.placement.reset();
+  slot.keys = TransportKeys();
+  MutexLock lock(mutex_);
+  slot.disposing = false;
+  slot.state = uint64_t{GenerationOf(slot.state) + 1} << 32;
+  free_.push_back(index);
+  drained_.NotifyAll();
+  return absl::OkStatus();
+}
+
+// Closes the buffer. OK: it has no pins, and the caller is the one who disposes
+// of it.
+absl::Status BufferRegistry::AwaitLastPin(BufferId id, MonotonicTime deadline) {
   const uint32_t index = SlotOf(id);
   const auto generation = static_cast<uint32_t>(id.value >> 32);
-  // Freed when mutex_ is not held any more.
-  std::unique_ptr<const MemoryPlacement> placement;
-  MutexLock lock(mutex_);
   if (index >= max_buffers_ || !InUse(slots_[index].state) ||
       GenerationOf(slots_[index].state) != generation) {
     return absl::NotFoundError("no such buffer is registered (any more)");
@@ -118,25 +162,28 @@ absl::Status BufferRegistry::Unregister(BufferId id, MonotonicTime deadline) {
     by_address_.Erase(slot.address, [&](uint32_t s) { return s == index; });
     NoteChange(index);
   }
-  while ((slot.state & kPins) != 0) {
-    if (!drained_.WaitUntil(mutex_, deadline) && (slot.state & kPins) != 0) {
+  bool in_time = true;
+  while (slot.disposing || (slot.state & kPins) != 0) {
+    if (!slot.disposing && !in_time) {
       return absl::DeadlineExceededError(absl::StrCat(
           "the buffer ", RangeText(slot.address, slot.length), " is still in ",
           slot.state & kPins, " transfers; it takes no new ones"));
     }
+    // What is being disposed of is not in use any more, but the memory is not
+    // its owner's yet: nothing can hasten that.
+    in_time =
+        drained_.WaitUntil(mutex_, slot.disposing ? kNoDeadline : deadline);
     if (GenerationOf(slot.state) != generation) {
       return absl::NotFoundError("another caller has unregistered the buffer");
     }
   }
-  placement = std::move(slot.placement);
-  Free(index);
   return absl::OkStatus();
 }
 
-void BufferRegistry::Free(uint32_t index) {
-  Slot& slot = slots_[index];
-  slot.state = uint64_t{GenerationOf(slot.state) + 1} << 32;
-  free_.push_back(index);
+void BufferRegistry::DisposeOfAll(Dispose dispose) {
+  for (uint32_t index = 0; index < max_buffers_; ++index) {
+    if (InUse(slots_[index].state)) dispose(index);
+  }
 }
 
 void BufferRegistry::NoteChange(uint32_t index) {
@@ -154,6 +201,10 @@ bool BufferRegistry::TryPin(Slot& slot, uint32_t generation) {
     if (!IsOpen(state) || GenerationOf(state) != generation) return false;
   } while (!slot.state.compare_exchange_weak(state, state + 1));
   return true;
+}
+
+MemoryLocation BufferRegistry::SinglePlace(const Slot& slot) {
+  return slot.placement != nullptr ? slot.placement->single() : slot.location;
 }
 
 MemoryLocation BufferRegistry::LocalPin::LocationOf(const void* address,
@@ -267,12 +318,11 @@ BufferTable::SharedPage BufferRegistry::DescribePage(size_t page) {
     if (slot.access == Access::kLocalOnly) continue;
     buffers->push_back({.address = slot.address,
                         .length = slot.length,
-                        .location = slot.placement != nullptr
-                                        ? slot.placement->single()
-                                        : slot.location,
+                        .location = SinglePlace(slot),
                         .remote_read = Allows(slot.access, Operation::kRead),
                         .remote_write = Allows(slot.access, Operation::kWrite),
-                        .generation = id.value});
+                        .generation = id.value,
+                        .keys = slot.keys});
   }
   return buffers;
 }

@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "absl/base/thread_annotations.h"
+#include "absl/functional/function_ref.h"
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "te/base/clock.h"
@@ -17,8 +18,10 @@
 #include "te/core/range_map.h"
 #include "te/core/request.h"
 #include "te/metadata/buffer_table.h"
+#include "te/metadata/transport_keys.h"
 #include "te/topology/memory_placement.h"
 #include "te/transport/exposed_memory.h"
+#include "te/transport/local_memory.h"
 
 namespace te {
 
@@ -50,6 +53,7 @@ class BufferRegistry final : public ExposedMemory {
     }
     // The pinned buffer.
     BufferId id() const { return id_; }
+    uint32_t slot() const { return SlotOf(id_); }
     // Where a slice of it, of at least 1 byte, lies: where its owner said, or
     // where it was found at registration (MemoryPlacement::Of); "*" if that is
     // unknown. O(1), lock-free, without allocation. Not of an empty pin.
@@ -77,15 +81,32 @@ class BufferRegistry final : public ExposedMemory {
   // Every pin must have been released.
   ~BufferRegistry() override;
 
+  // Makes a buffer known to the transports before anybody can pin it, and
+  // returns what peers need to reach it.
+  using Prepare =
+      absl::FunctionRef<absl::StatusOr<TransportKeys>(const LocalMemory&)>;
+  // Undoes that when nobody has a pin any more.
+  using Dispose = absl::FunctionRef<void(uint32_t slot)>;
+
   // Finds out where the region lies, if its location leaves that open; a kernel
   // that does not tell is no error. kInvalidArgument: empty, null or wrapping
-  // region; kResourceExhausted: as many buffers as there may be.
-  absl::StatusOr<BufferId> Register(const MemoryRegion& region);
+  // region; kResourceExhausted: as many buffers as there may be; and the errors
+  // of `prepare`, after which nothing is registered. Calls that with no lock
+  // held.
+  absl::StatusOr<BufferId> Register(const MemoryRegion& region,
+                                    Prepare prepare = NothingToPrepare);
 
-  // Refuses new pins at once and waits for the last one to go. kNotFound: no
-  // such buffer, or somebody else is removing it; kDeadlineExceeded: still in
-  // use, and still refusing; call again to go on waiting.
-  absl::Status Unregister(BufferId id, MonotonicTime deadline);
+  // Refuses new pins at once, waits for the last one to go, and calls
+  // `dispose`, with no lock held and however long it takes. kNotFound: no such
+  // buffer any more, perhaps since another caller has removed it, whose
+  // `dispose` has ended then; kDeadlineExceeded: still pinned, and still
+  // refusing; call again to go on waiting.
+  absl::Status Unregister(BufferId id, MonotonicTime deadline,
+                          Dispose dispose = NothingToDispose);
+
+  // Calls `dispose` for all buffers that there still are: for the end, when
+  // nobody uses the registry any more but those who release pins.
+  void DisposeOfAll(Dispose dispose);
 
   // Pins the buffer that contains the range. `hint` is a pin of the same batch,
   // or an empty one: a range in the same buffer costs no lock.
@@ -99,32 +120,47 @@ class BufferRegistry final : public ExposedMemory {
   Description Describe();
   // Where the count of Description begins.
   uint64_t first_version() const { return first_version_; }
-  // How many buffers are registered, or are being unregistered.
+  // How many buffers are registered, or being registered or unregistered.
   size_t size() const;
 
  private:
   // 64 bytes, so that two buffers do not share a cache line.
   struct alignas(64) Slot {
     // Generation (32 bits), closing (1), pins (31). The other fields are
-    // written before the state says open, and read only under a pin or mutex_.
+    // written before the state says open, by whoever took the slot from free_,
+    // and read only under a pin or mutex_.
     std::atomic<uint64_t> state{0};
     uint64_t address = 0;
     uint64_t length = 0;
     MemoryLocation location;
     Access access = Access::kLocalOnly;
+    // The last pin has gone, and somebody disposes of the buffer. Guarded by
+    // mutex_.
+    bool disposing = false;
     // If location is "*".
     std::unique_ptr<const MemoryPlacement> placement;
+    TransportKeys keys;
   };
+  static_assert(sizeof(Slot) == 64);
 
   static uint32_t SlotOf(BufferId id) {
     return static_cast<uint32_t>(id.value);
   }
+  static absl::StatusOr<TransportKeys> NothingToPrepare(const LocalMemory&) {
+    return TransportKeys();
+  }
+  static void NothingToDispose(uint32_t /*slot*/) {}
   static bool TryPin(Slot& slot, uint32_t generation);
+  absl::StatusOr<uint32_t> Reserve();
   std::unique_ptr<const MemoryPlacement> FindPlacement(
       const MemoryRegion& region);
+  // Where all of the buffer lies, else "*".
+  static MemoryLocation SinglePlace(const Slot& slot);
+  BufferId Open(uint32_t index);
   void Release(uint32_t slot) override;
   absl::Status Refuse(const RemoteAccess& access) const;
-  void Free(uint32_t index) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  absl::Status AwaitLastPin(BufferId id, MonotonicTime deadline)
+      ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   // What peers are told of a slot is another thing now.
   void NoteChange(uint32_t index) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   BufferTable::SharedPage DescribePage(size_t page);
@@ -137,8 +173,10 @@ class BufferRegistry final : public ExposedMemory {
   std::atomic<bool> placement_warned_{false};
 
   mutable Mutex mutex_;
-  // Told when the last pin of a closing buffer goes.
+  // Told when the last pin of a closing buffer goes, and when it is free.
   CondVar drained_;
+  // Taken from here, a slot is reserved: its state is still that of a free one,
+  // so that nobody can pin it.
   std::vector<uint32_t> free_ ABSL_GUARDED_BY(mutex_);
   // As in Description, of now. Pages that no buffer has been in are left out.
   std::vector<uint64_t> page_versions_ ABSL_GUARDED_BY(mutex_);
