@@ -64,10 +64,10 @@ void BatchState::set_options(const SubmitOptions& options) {
 }
 
 void BatchState::SetRequest(size_t index, BufferRegistry::LocalPin pin,
-                            size_t peer, uint64_t remote_generation,
+                            size_t peer, const BufferDescriptor& remote,
                             size_t count) {
   RequestState& request = requests_[index];
-  request.remote_generation = remote_generation;
+  request.remote = &remote;
   request.buffer = pin.id();
   request.pin = std::move(pin);
   request.peer = peer;
@@ -118,7 +118,7 @@ void BatchState::Done(Slice& slice, absl::Status status) {
     // A rail that was cut for somebody else's sake is not this slice's failure.
     if (!absl::IsAborted(status)) ++slice.attempts;
     const PeerUse& use = peers_[request.peer];
-    return use.peer->Retry(slice, *use.route, status);
+    return use.peer->Retry(slice, *request.remote, *use.route, status);
   }
   // The peer has unregistered the buffer since it was looked up.
   if (absl::IsNotFound(status)) peers_[request.peer].peer->RefreshSoon();

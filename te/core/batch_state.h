@@ -20,6 +20,7 @@
 #include "te/core/control_link.h"
 #include "te/core/peer.h"
 #include "te/core/request.h"
+#include "te/metadata/buffer_table.h"
 #include "te/transport/slice.h"
 #include "te/transport/transport.h"
 
@@ -53,9 +54,9 @@ class BatchState final : public CompletionSink {
              uint32_t max_slice_attempts, MonotonicTime deadline);
   void set_options(const SubmitOptions& options);
   // Makes request `index` consist of `count` slices, which AddSlice appends,
-  // for the peer that AddPeer gave that index.
+  // for the peer that AddPeer gave that index; `remote` is of its route's view.
   void SetRequest(size_t index, BufferRegistry::LocalPin pin, size_t peer,
-                  uint64_t remote_generation, size_t count);
+                  const BufferDescriptor& remote, size_t count);
   // Ends a request before it began.
   void RejectRequest(size_t index, absl::Status why);
   size_t AddPeer(SegmentId segment, std::shared_ptr<Peer> peer,
@@ -73,8 +74,12 @@ class BatchState final : public CompletionSink {
     return requests_[index].pin;
   }
   bool rejected(size_t index) const { return requests_[index].failed; }
-  uint64_t remote_generation(size_t index) const {
-    return requests_[index].remote_generation;
+  // Of a request that SetRequest has set.
+  const BufferDescriptor& remote(size_t index) const {
+    return *requests_[index].remote;
+  }
+  const Route& route_of_request(size_t index) const {
+    return route(requests_[index].peer);
   }
   // Posts everything. From here on there are two references: the caller's, and
   // that of what is under way. The batch may be finished when it returns.
@@ -143,7 +148,8 @@ class BatchState final : public CompletionSink {
     // pin.
     BufferId buffer;
     size_t peer = 0;
-    uint64_t remote_generation = 0;
+    // In the view of the peer's route, which lasts as long as the batch.
+    const BufferDescriptor* remote = nullptr;
     std::atomic<uint32_t> unfinished_slices{0};
     std::atomic<uint64_t> bytes{0};
     std::atomic<bool> finished{false};

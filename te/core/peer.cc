@@ -171,6 +171,7 @@ absl::Status Peer::Connect(std::shared_ptr<const SegmentDescriptor> descriptor,
       route->view = std::make_shared<SegmentView>(std::move(descriptor));
       route->link = std::move(link);
       route->rail = *std::move(rail);
+      route->transport = std::string(transport->name());
       return Install(std::move(route));
     }
     if (IsStalePeer(rail.status())) return rail.status();
@@ -186,7 +187,7 @@ absl::Status Peer::Connect(std::shared_ptr<const SegmentDescriptor> descriptor,
 // What was parked for another incarnation must not reach this one, whose memory
 // may look just the same.
 absl::Status Peer::Install(std::shared_ptr<Route> route) {
-  Slices stale;
+  ParkedSlices stale;
   {
     MutexLock lock(mutex_);
     if (closed_) return refusal_;
@@ -206,7 +207,9 @@ absl::Status Peer::Install(std::shared_ptr<Route> route) {
     failed_attempts_ = 0;
     last_error_ = absl::OkStatus();
   }
-  for (Slice* slice : stale) GiveBackForGood(*slice, StaleError());
+  for (const Parked& parked : stale) {
+    GiveBackForGood(*parked.slice, StaleError());
+  }
   return absl::OkStatus();
 }
 
@@ -241,7 +244,8 @@ absl::Status Peer::last_error() const {
   return last_error_;
 }
 
-void Peer::Retry(Slice& slice, const Route& route, const absl::Status& why) {
+void Peer::Retry(Slice& slice, const BufferDescriptor& remote,
+                 const Route& route, const absl::Status& why) {
   absl::Status refusal;
   {
     MutexLock lock(mutex_);
@@ -251,7 +255,7 @@ void Peer::Retry(Slice& slice, const Route& route, const absl::Status& why) {
       refusal = StaleError();
     }
     if (refusal.ok()) {
-      parked_.push_back(&slice);
+      parked_.push_back({.slice = &slice, .remote = &remote});
       last_error_ = why;
       if (!reconnecting_) ScheduleReconnect();
       return;
@@ -306,25 +310,31 @@ absl::Status Peer::RestoreRail(std::shared_ptr<const Route>& tried) {
   return Connect(tried->view->descriptor(), deadline);
 }
 
-Peer::Slices Peer::TakeParked() {
+Peer::ParkedSlices Peer::TakeParked() {
   reconnecting_ = false;
   return std::exchange(parked_, {});
 }
 
 void Peer::SendParked() {
-  Slices slices;
-  std::shared_ptr<Rail> rail;
+  ParkedSlices parked;
+  std::shared_ptr<const Route> route;
   {
     MutexLock lock(mutex_);
-    slices = TakeParked();
-    rail = route_->rail;
+    parked = TakeParked();
+    route = route_;
   }
-  if (slices.empty()) return;
-  rail->Post(slices);
+  if (parked.empty()) return;
+  std::vector<Slice*> slices;
+  slices.reserve(parked.size());
+  for (const auto& [slice, remote] : parked) {
+    slice->remote_key = route->KeyOf(*remote);
+    slices.push_back(slice);
+  }
+  route->rail->Post(slices);
 }
 
 void Peer::FailParked(const absl::Status& status) {
-  Slices slices;
+  ParkedSlices slices;
   absl::Status why = status;
   {
     MutexLock lock(mutex_);
@@ -335,23 +345,23 @@ void Peer::FailParked(const absl::Status& status) {
   if (slices.empty()) return;
   LOG(WARNING) << "gave up " << slices.size() << " slices for segment " << name_
                << ": " << why;
-  for (Slice* slice : slices) GiveBackForGood(*slice, why);
+  for (const Parked& parked : slices) GiveBackForGood(*parked.slice, why);
 }
 
 void Peer::Withdraw(absl::FunctionRef<bool(const Slice&)> matches,
                     const absl::Status& status) {
-  Slices withdrawn;
+  ParkedSlices withdrawn;
   std::shared_ptr<const Route> route;
   {
     MutexLock lock(mutex_);
-    const auto kept =
-        std::stable_partition(parked_.begin(), parked_.end(),
-                              [&](Slice* slice) { return !matches(*slice); });
+    const auto kept = std::stable_partition(
+        parked_.begin(), parked_.end(),
+        [&](const Parked& parked) { return !matches(*parked.slice); });
     withdrawn.assign(kept, parked_.end());
     parked_.erase(kept, parked_.end());
     route = route_;
   }
-  for (Slice* slice : withdrawn) GiveBackForGood(*slice, status);
+  for (const Parked& parked : withdrawn) GiveBackForGood(*parked.slice, status);
   if (route != nullptr) route->rail->Withdraw(matches, status);
 }
 

@@ -6,10 +6,12 @@
 #include <string>
 #include <vector>
 
+#include "absl/base/attributes.h"
 #include "absl/base/thread_annotations.h"
 #include "absl/functional/function_ref.h"
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
+#include "absl/strings/string_view.h"
 #include "absl/types/span.h"
 #include "te/base/clock.h"
 #include "te/base/mutex.h"
@@ -17,6 +19,7 @@
 #include "te/core/control_link.h"
 #include "te/core/engine_options.h"
 #include "te/core/segment_view.h"
+#include "te/metadata/buffer_table.h"
 #include "te/metadata/segment_directory.h"
 #include "te/transport/transport.h"
 
@@ -40,6 +43,15 @@ struct Route {
   std::shared_ptr<const SegmentView> view;
   std::shared_ptr<ControlLink> link;
   std::shared_ptr<Rail> rail;
+  // Name of the rail's transport.
+  std::string transport;
+
+  // What that transport needs to reach the buffer, of this view or another one
+  // of the same incarnation: Slice::remote_key.
+  absl::string_view KeyOf(
+      const BufferDescriptor& buffer ABSL_ATTRIBUTE_LIFETIME_BOUND) const {
+    return buffer.keys.Find(transport);
+  }
 };
 
 // A remote segment and the connection to it. Slices whose rail failed wait here
@@ -73,10 +85,13 @@ class Peer : public std::enable_shared_from_this<Peer> {
   absl::StatusOr<std::shared_ptr<const Route>> route() const;
 
   // Takes over a slice that came back with `why` from the rail of `route`, to
-  // send it again to the same incarnation of the peer, and to no other. Does
-  // not block: may be called from a sink. If it cannot be sent, its sink gets
-  // it with kGivenUp attempts.
-  void Retry(Slice& slice, const Route& route, const absl::Status& why);
+  // send it again to the same incarnation of the peer, and to no other. It may
+  // go over another transport, which has another key of `remote`, the buffer
+  // that the slice is aimed at; that lasts until the sink has the slice back.
+  // Does not block: may be called from a sink. If it cannot be sent, its sink
+  // gets it with kGivenUp attempts.
+  void Retry(Slice& slice, const BufferDescriptor& remote, const Route& route,
+             const absl::Status& why);
 
   // Gives back, with `status`, the matching slices of which nothing has been
   // sent.
@@ -92,7 +107,11 @@ class Peer : public std::enable_shared_from_this<Peer> {
   absl::Status health() const;
 
  private:
-  using Slices = std::vector<Slice*>;
+  struct Parked {
+    Slice* slice;
+    const BufferDescriptor* remote;
+  };
+  using ParkedSlices = std::vector<Parked>;
 
   // Connecting is done by one thread at a time.
   absl::Status AwaitTurn(MonotonicTime deadline);
@@ -114,7 +133,7 @@ class Peer : public std::enable_shared_from_this<Peer> {
   absl::Status RestoreRail(std::shared_ptr<const Route>& tried);
   void SendParked();
   void FailParked(const absl::Status& status);
-  Slices TakeParked() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  ParkedSlices TakeParked() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
 
   const std::string name_;
   const PeerServices services_;
@@ -129,7 +148,7 @@ class Peer : public std::enable_shared_from_this<Peer> {
   absl::Status refusal_ ABSL_GUARDED_BY(mutex_);
   bool closed_ ABSL_GUARDED_BY(mutex_) = false;
   // For the incarnation of route_.
-  Slices parked_ ABSL_GUARDED_BY(mutex_);
+  ParkedSlices parked_ ABSL_GUARDED_BY(mutex_);
   // A task is scheduled or running.
   bool reconnecting_ ABSL_GUARDED_BY(mutex_) = false;
   int failed_attempts_ ABSL_GUARDED_BY(mutex_) = 0;

@@ -68,15 +68,14 @@ const BufferDescriptor* SegmentView::FindBuffer(
   return nullptr;
 }
 
-absl::StatusOr<uint64_t> SegmentView::Find(Operation operation,
-                                           uint64_t address,
-                                           uint64_t length) const {
+absl::StatusOr<const BufferDescriptor*> SegmentView::Find(
+    Operation operation, uint64_t address, uint64_t length) const {
   const bool read = operation == Operation::kRead;
   const BufferDescriptor* const allowed =
       FindBuffer(address, length, [&](const BufferDescriptor& buffer) {
         return read ? buffer.remote_read : buffer.remote_write;
       });
-  if (allowed != nullptr) return allowed->generation;
+  if (allowed != nullptr) return allowed;
   const std::string range =
       absl::StrCat("[0x", absl::Hex(address), ", +", length, ") of segment ",
                    descriptor_->name);

@@ -6,6 +6,7 @@
 #include <memory>
 #include <vector>
 
+#include "absl/base/attributes.h"
 #include "absl/functional/function_ref.h"
 #include "absl/status/statusor.h"
 #include "te/metadata/buffer_table.h"
@@ -28,11 +29,12 @@ class SegmentView {
     return descriptor_;
   }
 
-  // The generation of the buffer that such a request goes to.
+  // The buffer that such a request goes to, in a page of the descriptor.
   // kPermissionDenied: there is one, but it does not allow the operation;
   // kOutOfRange: there is none that contains the whole range.
-  absl::StatusOr<uint64_t> Find(Operation operation, uint64_t address,
-                                uint64_t length) const;
+  absl::StatusOr<const BufferDescriptor*> Find(
+      Operation operation, uint64_t address,
+      uint64_t length) const ABSL_ATTRIBUTE_LIFETIME_BOUND;
 
  private:
   struct Range {

@@ -18,6 +18,10 @@ namespace {
 
 using testing::HasSubstr;
 
+MATCHER_P(HasGeneration, generation, "") {
+  return arg->generation == static_cast<uint64_t>(generation);
+}
+
 TEST(SegmentViewTest, FindsABufferThatAllowsIt) {
   SegmentDescriptor descriptor;
   descriptor.name = "peer";
@@ -34,9 +38,12 @@ TEST(SegmentViewTest, FindsABufferThatAllowsIt) {
       std::make_shared<const SegmentDescriptor>(std::move(descriptor)));
 
   // Where two overlap, the one that allows it.
-  EXPECT_THAT(view.Find(Operation::kRead, 1060, 40), IsOkAndHolds(1u));
-  EXPECT_THAT(view.Find(Operation::kWrite, 1060, 40), IsOkAndHolds(2u));
-  EXPECT_THAT(view.Find(Operation::kWrite, 5000, 10), IsOkAndHolds(3u));
+  EXPECT_THAT(view.Find(Operation::kRead, 1060, 40),
+              IsOkAndHolds(HasGeneration(1u)));
+  EXPECT_THAT(view.Find(Operation::kWrite, 1060, 40),
+              IsOkAndHolds(HasGeneration(2u)));
+  EXPECT_THAT(view.Find(Operation::kWrite, 5000, 10),
+              IsOkAndHolds(HasGeneration(3u)));
 
   EXPECT_THAT(
       view.Find(Operation::kWrite, 1000, 1),
@@ -97,7 +104,7 @@ TEST(SegmentViewTest, TakesOverWhatHasNotChanged) {
       {300, 1}, {100, 2}, {350, 5}, {50, 6}};
   for (const auto& [address, generation] : found) {
     EXPECT_THAT(after.Find(Operation::kRead, address, 10),
-                IsOkAndHolds(generation));
+                IsOkAndHolds(HasGeneration(generation)));
   }
   for (const uint64_t address : {200, 400}) {
     EXPECT_THAT(after.Find(Operation::kRead, address, 10),

@@ -7,6 +7,7 @@
 #include "absl/strings/str_cat.h"
 #include "te/base/status_macros.h"
 #include "te/core/slicer.h"
+#include "te/metadata/buffer_table.h"
 #include "te/transport/slice.h"
 
 namespace te {
@@ -40,7 +41,7 @@ absl::Status Submission::Admit(size_t index) {
   }
   TE_ASSIGN_OR_RETURN(const size_t peer, PeerIndex(request.segment));
   TE_ASSIGN_OR_RETURN(
-      const uint64_t generation,
+      const BufferDescriptor* const remote,
       batch_.route(peer).view->Find(request.operation, request.remote_address,
                                     request.length));
   static const BufferRegistry::LocalPin kNoHint;
@@ -50,7 +51,7 @@ absl::Status Submission::Admit(size_t index) {
                         index == 0 ? kNoHint : batch_.pin(index - 1)));
   const size_t count = Cut(request.length, slice_bytes_).count;
   slices_ += count;
-  batch_.SetRequest(index, std::move(pin), peer, generation, count);
+  batch_.SetRequest(index, std::move(pin), peer, *remote, count);
   return absl::OkStatus();
 }
 
@@ -66,14 +67,19 @@ absl::StatusOr<size_t> Submission::PeerIndex(SegmentId segment) {
 void Submission::AddSlices(size_t index) {
   const Request& request = requests_[index];
   const Slicing slicing = Cut(request.length, slice_bytes_);
+  const BufferRegistry::LocalPin& pin = batch_.pin(index);
+  const BufferDescriptor& remote = batch_.remote(index);
   Slice slice;
   slice.operation = request.operation;
   slice.request = static_cast<uint32_t>(index);
+  slice.local_slot = pin.slot();
   slice.local = static_cast<std::byte*>(request.local);
   slice.remote_address = request.remote_address;
-  slice.remote_generation = batch_.remote_generation(index);
+  slice.remote_generation = remote.generation;
+  slice.remote_key = batch_.route_of_request(index).KeyOf(remote);
   for (size_t i = 0; i < slicing.count; ++i) {
     slice.length = i + 1 < slicing.count ? slicing.size : slicing.last;
+    slice.local_location = pin.LocationOf(slice.local, slice.length);
     batch_.AddSlice(slice);
     slice.local += slice.length;
     slice.remote_address += slice.length;

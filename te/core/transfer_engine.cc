@@ -27,6 +27,9 @@ constexpr Duration kUndoTime = std::chrono::seconds(1);
 constexpr Duration kAbortTime = std::chrono::milliseconds(500);
 constexpr size_t kMaxRequestsPerBatch = 1 << 20;
 
+// What transports may say of a buffer fits into a descriptor.
+static_assert(kMaxKeyBytes <= TransportKeys::kMaxKeyBytes);
+
 MonotonicTime In(Duration timeout) {
   return DeadlineAfter(RealClock().Now(), timeout);
 }
@@ -140,6 +143,9 @@ TransferEngine::~TransferEngine() {
   tasks_.reset();
   lookups_.reset();
   if (publisher_ != nullptr) publisher_->Withdraw(In(kFarewell));
+  buffers_.DisposeOfAll([this](uint32_t slot) {
+    UnregisterFromTransports(slot, transports_.size());
+  });
 }
 
 // All slices are back and no notification is under way; what remains is short.
@@ -199,7 +205,10 @@ absl::StatusOr<std::vector<BufferId>> TransferEngine::RegisterMemory(
                    " cannot be registered: no transport of this engine can "
                    "move it")));
     }
-    const absl::StatusOr<BufferId> id = buffers_.Register(region);
+    const absl::StatusOr<BufferId> id =
+        buffers_.Register(region, [this](const LocalMemory& memory) {
+          return RegisterWithTransports(memory);
+        });
     if (!id.ok()) return UndoRegistration(ids, id.status());
     ids.push_back(*id);
     exposed |= region.access != Access::kLocalOnly;
@@ -209,6 +218,30 @@ absl::StatusOr<std::vector<BufferId>> TransferEngine::RegisterMemory(
       exposed ? publisher_->Publish() : absl::OkStatus();
   if (!published.ok()) return UndoRegistration(ids, published);
   return ids;
+}
+
+// With all of them or none.
+absl::StatusOr<TransportKeys> TransferEngine::RegisterWithTransports(
+    const LocalMemory& memory) {
+  TransportKeys keys;
+  for (size_t i = 0; i < transports_.size(); ++i) {
+    const absl::string_view name = transports_[i]->name();
+    const absl::StatusOr<std::string> key =
+        transports_[i]->RegisterMemory(memory);
+    absl::Status status = key.status();
+    if (key.ok() && !key->empty()) status = keys.Add(name, *key);
+    if (status.ok()) continue;
+    UnregisterFromTransports(memory.slot, key.ok() ? i + 1 : i);
+    return absl::Status(status.code(),
+                        absl::StrCat("cannot register memory with transport ",
+                                     name, ": ", status.message()));
+  }
+  return keys;
+}
+
+// From the first `count` of them, the last one first.
+void TransferEngine::UnregisterFromTransports(uint32_t slot, size_t count) {
+  for (size_t i = count; i > 0; --i) transports_[i - 1]->UnregisterMemory(slot);
 }
 
 // Peers may have seen the buffers, and use them already.
@@ -240,15 +273,18 @@ absl::Status TransferEngine::UnregisterMemory(BufferId id, Duration timeout) {
 
 // Takes the buffer back from everybody; who is not done in time is cut off.
 absl::Status TransferEngine::Release(BufferId id, Duration timeout) {
-  absl::Status status = buffers_.Unregister(id, In(timeout));
+  const auto dispose = [this](uint32_t slot) {
+    UnregisterFromTransports(slot, transports_.size());
+  };
+  absl::Status status = buffers_.Unregister(id, In(timeout), dispose);
   if (absl::IsDeadlineExceeded(status)) {
     AbortUsers(id);
-    status = buffers_.Unregister(id, In(kAbortTime));
+    status = buffers_.Unregister(id, In(kAbortTime), dispose);
   }
   if (absl::IsDeadlineExceeded(status)) {
     // Then it is peers that hold it.
     for (const auto& transport : transports_) transport->DisconnectPeers();
-    status = buffers_.Unregister(id, In(kReleaseTime));
+    status = buffers_.Unregister(id, In(kReleaseTime), dispose);
   }
   return status;
 }

@@ -38,10 +38,12 @@
 #include "te/metadata/segment_directory.h"
 #include "te/metadata/segment_parts.h"
 #include "te/metadata/segment_resolver.h"
+#include "te/metadata/transport_keys.h"
 #include "te/rpc/control_handler.h"
 #include "te/rpc/control_server.h"
 #include "te/topology/memory_placement.h"
 #include "te/transport/exposed_memory.h"
+#include "te/transport/local_memory.h"
 #include "te/transport/transport.h"
 
 namespace te {
@@ -161,6 +163,9 @@ class TransferEngine final : private ControlHandler {
   absl::Status StartControlServer();
   VersionedSegment DescribeSelf();
   void OnSegmentChange(const std::string& name);
+  absl::StatusOr<TransportKeys> RegisterWithTransports(
+      const LocalMemory& memory);
+  void UnregisterFromTransports(uint32_t slot, size_t count);
   absl::Status Release(BufferId id, Duration timeout);
   absl::Status UndoRegistration(absl::Span<const BufferId> ids,
                                 const absl::Status& why);
