@@ -15,6 +15,7 @@
 #include <vector>
 
 #include "absl/status/status.h"
+#include "absl/status/statusor.h"
 #include "absl/types/span.h"
 #include "glog/logging.h"
 #include "gmock/gmock.h"
@@ -24,8 +25,10 @@
 #include "te/base/status_matchers.h"
 #include "te/core/request.h"
 #include "te/metadata/buffer_table.h"
+#include "te/metadata/transport_keys.h"
 #include "te/topology/memory_placement.h"
 #include "te/transport/exposed_memory.h"
+#include "te/transport/local_memory.h"
 #include "te/transport/slice.h"
 
 namespace te {
@@ -172,18 +175,113 @@ TEST_F(BufferRegistryTest, OneOfTwoUnregistersWins) {
     const BufferId id = Register();
     auto pin = *registry_.Acquire(At(0, 1, id));
     std::atomic<int> won = 0;
+    std::atomic<int> disposed = 0;
     std::vector<std::thread> threads;
     for (int t = 0; t < 2; ++t) {
       threads.emplace_back([&] {
-        const absl::Status status = registry_.Unregister(id, Soon());
+        const absl::Status status = registry_.Unregister(
+            id, Soon(), [&](uint32_t /*slot*/) { ++disposed; });
         EXPECT_TRUE(status.ok() || absl::IsNotFound(status)) << status;
+        // Also for the one that has not done it.
+        EXPECT_EQ(disposed, 1);
         if (status.ok()) ++won;
       });
     }
     pin.Reset();
     for (std::thread& thread : threads) thread.join();
     EXPECT_EQ(won, 1);
+    EXPECT_EQ(disposed, 1);
   }
+}
+
+TEST_F(BufferRegistryTest, NobodyReachesABufferThatIsBeingPrepared) {
+  TransportKeys keys;
+  TE_ASSERT_OK(keys.Add("rdma", "key"));
+  const auto prepare = [&](const LocalMemory& memory) {
+    EXPECT_LT(memory.slot, 4u);
+    EXPECT_EQ(memory.address, memory_.data());
+    EXPECT_EQ(memory.length, memory_.size());
+    EXPECT_TRUE(memory.remote_read);
+    EXPECT_FALSE(memory.remote_write);
+    EXPECT_THAT(registry_.PinLocal(memory_.data(), 1, {}),
+                StatusIs(absl::StatusCode::kInvalidArgument));
+    EXPECT_TRUE(registry_.Describe().table.empty());
+    EXPECT_EQ(registry_.size(), 1u);
+    return keys;
+  };
+  TE_ASSERT_OK_AND_ASSIGN(const BufferId id,
+                          registry_.Register({.address = memory_.data(),
+                                              .length = memory_.size(),
+                                              .access = Access::kRemoteRead},
+                                             prepare));
+  TE_EXPECT_OK(registry_.Acquire(At(0, 1, id)));
+  const BufferTable table = registry_.Describe().table;
+  ASSERT_EQ(table.size(), 1u);
+  EXPECT_EQ(table.begin()->keys, keys);
+  // They are not those of the next buffer in the slot.
+  TE_ASSERT_OK(registry_.Unregister(id, Soon()));
+  Register();
+  EXPECT_TRUE(registry_.Describe().table.begin()->keys.empty());
+}
+
+TEST_F(BufferRegistryTest, WhatCannotBePreparedIsNotRegistered) {
+  for (int i = 0; i < 10; ++i) {
+    EXPECT_THAT(registry_.Register(
+                    {.address = memory_.data(), .length = memory_.size()},
+                    [](const LocalMemory&) -> absl::StatusOr<TransportKeys> {
+                      return absl::ResourceExhaustedError("locked memory");
+                    }),
+                StatusIs(absl::StatusCode::kResourceExhausted,
+                         HasSubstr("locked memory")));
+    EXPECT_EQ(registry_.size(), 0u);
+    EXPECT_TRUE(registry_.Describe().table.empty());
+  }
+  for (int i = 0; i < 4; ++i) Register();
+}
+
+TEST_F(BufferRegistryTest, DisposesWhenTheLastPinHasGone) {
+  const BufferId id = Register();
+  std::optional<BufferRegistry::LocalPin> pin =
+      *registry_.PinLocal(memory_.data(), 1, {});
+  const uint32_t slot = pin->slot();
+  EXPECT_THAT(registry_.Unregister(
+                  id, In(milliseconds(1)),
+                  [](uint32_t) { ADD_FAILURE() << "it is still in use"; }),
+              StatusIs(absl::StatusCode::kDeadlineExceeded));
+  pin.reset();
+  std::atomic<bool> disposed = false;
+  std::optional<std::thread> second;
+  TE_EXPECT_OK(registry_.Unregister(id, Soon(), [&](uint32_t index) {
+    EXPECT_EQ(index, slot);
+    // Others go on meanwhile, and do not get the slot.
+    const BufferId other = Register();
+    EXPECT_NE(registry_.PinLocal(memory_.data(), 1, {})->slot(), slot);
+    TE_EXPECT_OK(registry_.Unregister(other, Soon()));
+    EXPECT_TRUE(registry_.Describe().table.empty());
+    // Its deadline is for what can be cut off, which this cannot.
+    second.emplace([&] {
+      EXPECT_THAT(registry_.Unregister(id, RealClock().Now()),
+                  StatusIs(absl::StatusCode::kNotFound));
+      EXPECT_TRUE(disposed);
+    });
+    for (int i = 0; i < 1000; ++i) std::this_thread::yield();
+    disposed = true;
+  }));
+  second->join();
+}
+
+TEST_F(BufferRegistryTest, DisposesOfWhatIsLeftInTheEnd) {
+  TE_ASSERT_OK(registry_.Unregister(Register(), Soon()));
+  const BufferId open = Register();
+  const BufferId closing = Register();
+  auto pin = *registry_.Acquire(At(0, 1, closing));
+  EXPECT_THAT(registry_.Unregister(closing, RealClock().Now()),
+              StatusIs(absl::StatusCode::kDeadlineExceeded));
+  std::vector<uint32_t> slots;
+  registry_.DisposeOfAll([&](uint32_t slot) { slots.push_back(slot); });
+  EXPECT_THAT(slots, testing::UnorderedElementsAre(
+                         static_cast<uint32_t>(open.value),
+                         static_cast<uint32_t>(closing.value)));
 }
 
 TEST_F(BufferRegistryTest, DescribesAnewWhatHasChanged) {
@@ -328,6 +426,28 @@ TEST_F(BufferLocationTest, AKernelThatDoesNotTellIsNoErrorAndLoggedOnce) {
   TE_ASSERT_OK(registry_->Register({.address = Page(1), .length = kPage}));
   EXPECT_EQ(calls_, 2);
   EXPECT_EQ(warnings.count(), 1);
+}
+
+TEST_F(BufferLocationTest, AFullRegistryDoesNotLookAtPages) {
+  for (int i = 0; i < 4; ++i) {
+    TE_ASSERT_OK(registry_->Register({.address = Page(i), .length = kPage}));
+  }
+  EXPECT_EQ(calls_, 4);
+  EXPECT_THAT(registry_->Register({.address = Page(0), .length = kPage}),
+              StatusIs(absl::StatusCode::kResourceExhausted));
+  EXPECT_EQ(calls_, 4);
+}
+
+TEST_F(BufferLocationTest, TransportsAreToldTheNodeOfABufferIfItIsOneAlone) {
+  for (const auto& [pages, place] :
+       {std::pair(1, MemoryLocation::Cpu(0)), std::pair(2, MemoryLocation())}) {
+    TE_ASSERT_OK(
+        registry_->Register({.address = Page(0), .length = pages * kPage},
+                            [&, expected = place](const LocalMemory& memory) {
+                              EXPECT_EQ(memory.location, expected);
+                              return TransportKeys();
+                            }));
+  }
 }
 
 TEST_F(BufferRegistryTest, NobodyHoldsWhatWasUnregistered) {

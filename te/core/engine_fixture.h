@@ -89,6 +89,14 @@ class EngineFixture : public testing::Test {
           node.transport = transport.get();
           return transport;
         });
+    if (spare_network_ != nullptr) {
+      parts.transports.push_back(
+          [&](const Incarnation& self, ExposedMemory& memory)
+              -> absl::StatusOr<std::unique_ptr<Transport>> {
+            return std::make_unique<FakeTransport>(spare_network_, self, memory,
+                                                   "spare");
+          });
+    }
     TE_ASSERT_OK_AND_ASSIGN(node.engine,
                             TransferEngine::Create(options, std::move(parts)));
     TE_ASSERT_OK_AND_ASSIGN(node.buffer, node.engine->RegisterMemory(
@@ -150,6 +158,8 @@ class EngineFixture : public testing::Test {
 
   // Of nodes that are started from now on.
   PlacementOptions placement_;
+  // Makes them have a second transport, "spare".
+  std::shared_ptr<FakeNetwork> spare_network_;
   std::shared_ptr<FakeNetwork> network_ = std::make_shared<FakeNetwork>();
   std::shared_ptr<InProcessStore> store_ = std::make_shared<InProcessStore>();
   Node server_;

@@ -27,9 +27,11 @@
 #include "te/metadata/segment_descriptor.h"
 #include "te/metadata/segment_parts.h"
 #include "te/metadata/store_segment_resolver.h"
+#include "te/metadata/transport_keys.h"
 #include "te/rpc/control_handler.h"
 #include "te/rpc/control_server.h"
 #include "te/transport/fake_transport.h"
+#include "te/transport/local_memory.h"
 
 namespace te {
 namespace {
@@ -49,12 +51,21 @@ class SilentPeer final : private ControlHandler {
     descriptor_.incarnation = incarnation_;
     descriptor_.version = 1;
     descriptor_.control_addresses = {server_->bound_address().ToString()};
-    TE_EXPECT_OK(
-        memory_.Register({.address = bytes_.data(), .length = bytes_.size()}));
+    TE_EXPECT_OK(memory_.Register(
+        {.address = bytes_.data(), .length = bytes_.size()},
+        [this](const LocalMemory& memory) -> absl::StatusOr<TransportKeys> {
+          TransportKeys keys;
+          TE_EXPECT_OK(keys.Add("fake", *transport_.RegisterMemory(memory)));
+          return keys;
+        }));
     descriptor_.buffers = memory_.Describe().table;
     descriptor_.transports["fake"] = "";
   }
-  ~SilentPeer() override { Answer(); }
+  ~SilentPeer() override {
+    Answer();
+    memory_.DisposeOfAll(
+        [this](uint32_t slot) { transport_.UnregisterMemory(slot); });
+  }
 
   const SegmentDescriptor& descriptor() const { return descriptor_; }
   int calls() const {

@@ -8,9 +8,19 @@
 #include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
 #include "absl/types/span.h"
+#include "glog/logging.h"
 #include "te/base/status_macros.h"
 
 namespace te {
+namespace {
+
+bool Covers(const LocalMemory& memory, uint64_t address, uint64_t length) {
+  const auto begin = reinterpret_cast<uint64_t>(memory.address);
+  return address >= begin && length <= memory.length &&
+         address - begin <= memory.length - length;
+}
+
+}  // namespace
 
 absl::Status FakeNetwork::NextConnect() {
   std::function<void()> on_connect;
@@ -38,11 +48,44 @@ absl::Status FakeNetwork::NextSlice(const Slice& slice) {
                                                  : (*script)(index, slice);
 }
 
+absl::Status FakeNetwork::CheckLocal(const FakeTransport* client,
+                                     const Slice& slice) const {
+  const auto found = registered_.find({client, slice.local_slot});
+  if (found != registered_.end() &&
+      Covers(found->second.memory, reinterpret_cast<uint64_t>(slice.local),
+             slice.length)) {
+    return absl::OkStatus();
+  }
+  return absl::InternalError(absl::StrCat(
+      "the local memory is not registered in slot ", slice.local_slot));
+}
+
+absl::Status FakeNetwork::CheckKey(const FakeTransport* server,
+                                   const Slice& slice) const {
+  for (auto it = registered_.lower_bound({server, 0});
+       it != registered_.end() && it->first.first == server; ++it) {
+    const LocalMemory& memory = it->second.memory;
+    if (it->second.key != slice.remote_key ||
+        !Covers(memory, slice.remote_address, slice.length)) {
+      continue;
+    }
+    const bool allowed = slice.operation == Operation::kRead
+                             ? memory.remote_read
+                             : memory.remote_write;
+    if (allowed) return absl::OkStatus();
+  }
+  return absl::NotFoundError("the key is not that of the remote memory");
+}
+
 class FakeRail final : public Rail {
  public:
-  FakeRail(std::shared_ptr<FakeNetwork> network, uint64_t session,
-           const PeerIdentity& peer)
-      : network_(std::move(network)), session_(session), peer_(peer) {}
+  FakeRail(std::shared_ptr<FakeNetwork> network, const FakeTransport* client,
+           uint64_t session, const PeerIdentity& peer)
+      : network_(std::move(network)),
+        client_(client),
+        name_(absl::StrCat(client->name(), " to ", peer.name)),
+        session_(session),
+        peer_(peer) {}
 
   void Post(absl::Span<Slice* const> slices) override {
     {
@@ -105,9 +148,7 @@ class FakeRail final : public Rail {
     if (network_->sessions_.contains(session_)) return absl::OkStatus();
     return absl::UnavailableError("the fake session has ended");
   }
-  std::string name() const override {
-    return absl::StrCat("fake to ", peer_.name);
-  }
+  std::string name() const override { return name_; }
 
  private:
   absl::Status health_checked() const {
@@ -156,6 +197,8 @@ class FakeRail final : public Rail {
                              .address = slice.remote_address,
                              .length = slice.length,
                              .generation = slice.remote_generation}));
+    TE_RETURN_IF_ERROR(network_->CheckLocal(client_, slice));
+    TE_RETURN_IF_ERROR(network_->CheckKey(found->second, slice));
     const bool read = slice.operation == Operation::kRead;
     memcpy(read ? slice.local : pin.data(), read ? pin.data() : slice.local,
            slice.length);
@@ -163,6 +206,9 @@ class FakeRail final : public Rail {
   }
 
   const std::shared_ptr<FakeNetwork> network_;
+  // Compared, and not used any more.
+  const FakeTransport* const client_;
+  const std::string name_;
   const uint64_t session_;
   const PeerIdentity peer_;
   mutable Mutex mutex_;
@@ -172,6 +218,14 @@ class FakeRail final : public Rail {
   int carrying_ ABSL_GUARDED_BY(mutex_) = 0;
   absl::Status health_ ABSL_GUARDED_BY(mutex_);
 };
+
+FakeTransport::~FakeTransport() {
+  DisconnectPeers();
+  MutexLock lock(network_->mutex_);
+  const auto left = network_->registered_.lower_bound({this, 0});
+  CHECK(left == network_->registered_.end() || left->first.first != this)
+      << "slot " << left->first.second << " is still registered";
+}
 
 absl::StatusOr<std::shared_ptr<Rail>> FakeTransport::Connect(
     const PeerIdentity& peer, uint64_t rail_id,
@@ -184,7 +238,7 @@ absl::StatusOr<std::shared_ptr<Rail>> FakeTransport::Connect(
   if (!absl::SimpleAtoi(answer, &session)) {
     return absl::DataLossError("a fake handshake was answered by others");
   }
-  return std::make_shared<FakeRail>(network_, session, peer);
+  return std::make_shared<FakeRail>(network_, this, session, peer);
 }
 
 absl::StatusOr<std::string> FakeTransport::Accept(const Incarnation& client,
@@ -208,6 +262,33 @@ void FakeTransport::DisconnectPeers() {
     network_->sessions_.erase(session);
   }
   accepted_.clear();
+}
+
+absl::StatusOr<std::string> FakeTransport::RegisterMemory(
+    const LocalMemory& memory) {
+  std::function<absl::Status(const LocalMemory&)> on_register;
+  {
+    MutexLock lock(network_->mutex_);
+    on_register = network_->on_register_;
+  }
+  if (on_register) TE_RETURN_IF_ERROR(on_register(memory));
+  MutexLock lock(network_->mutex_);
+  std::string key;
+  if (memory.remote_read || memory.remote_write) {
+    key = absl::StrCat(name_, " ", memory.slot, " ", network_->next_key_++);
+  }
+  const bool added = network_->registered_
+                         .try_emplace({this, memory.slot},
+                                      FakeNetwork::Registration{memory, key})
+                         .second;
+  CHECK(added) << "slot " << memory.slot << " is in use";
+  return key;
+}
+
+void FakeTransport::UnregisterMemory(uint32_t slot) {
+  MutexLock lock(network_->mutex_);
+  CHECK_EQ(network_->registered_.erase({this, slot}), 1u)
+      << "slot " << slot << " is not registered";
 }
 
 }  // namespace te

@@ -17,6 +17,8 @@
 #include "te/base/incarnation.h"
 #include "te/base/mutex.h"
 #include "te/transport/exposed_memory.h"
+#include "te/transport/local_memory.h"
+#include "te/transport/peer_channel.h"
 #include "te/transport/slice.h"
 #include "te/transport/transport.h"
 
@@ -46,6 +48,12 @@ class FakeNetwork {
     MutexLock lock(mutex_);
     on_connect_ = std::move(on_connect);
   }
+  // Called within each RegisterMemory from now on, which fails if this does.
+  void set_on_register(
+      std::function<absl::Status(const LocalMemory&)> on_register) {
+    MutexLock lock(mutex_);
+    on_register_ = std::move(on_register);
+  }
   // From now on slices stay, unsent, with the rail they are posted to.
   void Hold() {
     MutexLock lock(mutex_);
@@ -66,10 +74,20 @@ class FakeNetwork {
     MutexLock lock(mutex_);
     return connects_;
   }
+  // How many buffers are registered with the transports.
+  size_t registered() const {
+    MutexLock lock(mutex_);
+    return registered_.size();
+  }
 
  private:
   friend class FakeRail;
   friend class FakeTransport;
+
+  struct Registration {
+    LocalMemory memory;
+    std::string key;
+  };
 
   bool holding() const {
     MutexLock lock(mutex_);
@@ -77,31 +95,48 @@ class FakeNetwork {
   }
   absl::Status NextConnect();
   absl::Status NextSlice(const Slice& slice);
+  // Whether the transports have registered what the slice says it uses.
+  absl::Status CheckLocal(const FakeTransport* client, const Slice& slice) const
+      ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  absl::Status CheckKey(const FakeTransport* server, const Slice& slice) const
+      ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
 
   mutable Mutex mutex_;
   std::shared_ptr<const Script> script_ ABSL_GUARDED_BY(mutex_);
   int connects_to_fail_ ABSL_GUARDED_BY(mutex_) = 0;
   absl::Status connect_error_ ABSL_GUARDED_BY(mutex_);
   std::function<void()> on_connect_ ABSL_GUARDED_BY(mutex_);
+  std::function<absl::Status(const LocalMemory&)> on_register_
+      ABSL_GUARDED_BY(mutex_);
   bool holding_ ABSL_GUARDED_BY(mutex_) = false;
   uint64_t slices_ ABSL_GUARDED_BY(mutex_) = 0;
   int connects_ ABSL_GUARDED_BY(mutex_) = 0;
   // The transport that accepted each session.
   std::map<uint64_t, FakeTransport*> sessions_ ABSL_GUARDED_BY(mutex_);
   uint64_t next_session_ ABSL_GUARDED_BY(mutex_) = 1;
+  // By transport and slot.
+  std::map<std::pair<const FakeTransport*, uint32_t>, Registration> registered_
+      ABSL_GUARDED_BY(mutex_);
+  uint64_t next_key_ ABSL_GUARDED_BY(mutex_) = 1;
 };
 
 // A transport within one process, for tests of what stands above transports:
-// copies on the posting thread, as the network's script says. Destroy the rails
-// of its peers, or disconnect them, before the transport. Thread-safe.
+// copies on the posting thread, as the network's script says. It could do
+// without keys, but makes sure that memory is registered and slices have the
+// right ones. Destroy the rails of its peers, or disconnect them, before the
+// transport. Thread-safe.
 class FakeTransport final : public Transport {
  public:
   FakeTransport(std::shared_ptr<FakeNetwork> network, const Incarnation& self,
-                ExposedMemory& memory)
-      : network_(std::move(network)), self_(self), memory_(memory) {}
-  ~FakeTransport() override { DisconnectPeers(); }
+                ExposedMemory& memory, std::string name = "fake")
+      : network_(std::move(network)),
+        self_(self),
+        memory_(memory),
+        name_(std::move(name)) {}
+  // All memory must have been unregistered.
+  ~FakeTransport() override;
 
-  absl::string_view name() const override { return "fake"; }
+  absl::string_view name() const override { return name_; }
   absl::StatusOr<std::shared_ptr<Rail>> Connect(
       const PeerIdentity& peer, uint64_t rail_id,
       std::shared_ptr<PeerChannel> channel, MonotonicTime deadline) override;
@@ -109,6 +144,9 @@ class FakeTransport final : public Transport {
                                      absl::string_view request,
                                      MonotonicTime deadline) override;
   void DisconnectPeers() override;
+  absl::StatusOr<std::string> RegisterMemory(
+      const LocalMemory& memory) override;
+  void UnregisterMemory(uint32_t slot) override;
 
  private:
   friend class FakeRail;
@@ -116,6 +154,7 @@ class FakeTransport final : public Transport {
   const std::shared_ptr<FakeNetwork> network_;
   const Incarnation self_;
   ExposedMemory& memory_;
+  const std::string name_;
   // By client and rail. Guarded by the network's mutex.
   std::map<std::string, uint64_t> accepted_;
 };

@@ -14,6 +14,7 @@
 #include <chrono>
 #include <cstddef>
 #include <cstdint>
+#include <deque>
 #include <functional>
 #include <memory>
 #include <ostream>
@@ -58,6 +59,11 @@ struct TransportParam {
   std::function<absl::StatusOr<std::unique_ptr<Transport>>(
       const Incarnation& self, ExposedMemory& memory)>
       make;
+  // Whether an access that the peer refuses fails alone, with the code that
+  // ExposedMemory has for it. False where hardware refuses it, knows less of
+  // why, and breaks the connection: others may then come back with kUnavailable
+  // although there is nothing wrong with them.
+  bool refusals_stay_apart = true;
   friend void PrintTo(const TransportParam& param, std::ostream* os) {
     *os << param.name;
   }
@@ -68,6 +74,16 @@ class TransportConformance : public testing::TestWithParam<TransportParam> {
  protected:
   static constexpr uint64_t kRailId = 7;
   static constexpr size_t kBytes = 8 << 20;
+  // Of local_. Not 0, which a slice has that nobody has thought of.
+  static constexpr uint32_t kLocalSlot = 3;
+
+  // Memory of the server that peers may reach.
+  struct Exposed {
+    uint32_t slot = 0;
+    uint64_t generation = 0;
+    std::string key;
+    bool withdrawn = false;
+  };
 
   void SetUp() override;
   void TearDown() override;
@@ -76,7 +92,20 @@ class TransportConformance : public testing::TestWithParam<TransportParam> {
     return DeadlineAfter(RealClock().Now(), std::chrono::seconds(60));
   }
   absl::StatusOr<std::shared_ptr<Rail>> Connect(uint64_t rail_id);
+  // Closes the rail and sets it up anew.
+  void Reconnect();
+  void ReconnectIfBroken();
 
+  // The value is kept until the test ends, for slices to refer to.
+  Exposed& Expose(absl::Span<std::byte> memory, TestMemory::Rights rights);
+  void Withdraw(Exposed& memory);
+  // Makes the client's transport know memory, or forget it.
+  void RegisterLocally(uint32_t slot, absl::Span<std::byte> memory);
+  void DestroyClient();
+
+  // Aims a slice at that memory, which begins at `address`.
+  static void Aim(Slice& slice, const std::byte* address,
+                  const Exposed& memory);
   // A slice between the same offsets of local_ and remote_.
   Slice MakeSlice(Operation operation, size_t offset, uint32_t length,
                   RecordingSink& sink, uint32_t index = 0);
@@ -84,6 +113,18 @@ class TransportConformance : public testing::TestWithParam<TransportParam> {
   std::vector<Slice> MakeSlices(Operation operation, size_t count,
                                 uint32_t length, RecordingSink& sink);
   static std::vector<Slice*> Pointers(std::vector<Slice>& slices);
+  // Posts slices that are numbered from 0, and waits. Where refusals do not
+  // stay apart, posts those that are UNAVAILABLE again until none is.
+  std::vector<absl::Status> TransferEach(std::vector<Slice>& slices);
+  // What a slice is refused for, and how to make it so.
+  struct Refusal {
+    absl::StatusCode code;
+    std::function<void(Slice&)> spoil;
+  };
+  std::vector<Refusal> MakeRefusals();
+  // Whether the status is that of a refused access: with this code if refusals
+  // stay apart.
+  static bool IsRefusal(const absl::Status& status, absl::StatusCode code);
   // Posts one slice of a sink of its own and waits; polls if told to.
   absl::Status Transfer(Operation operation, size_t offset, uint32_t length,
                         bool poll = false);
@@ -98,11 +139,19 @@ class TransportConformance : public testing::TestWithParam<TransportParam> {
   TestMemory server_memory_;
   std::vector<std::byte> local_ = std::vector<std::byte>(kBytes);
   std::vector<std::byte> remote_ = std::vector<std::byte>(kBytes);
-  uint64_t generation_ = 0;
+  // Not exposed before a test does so.
+  std::vector<std::byte> other_ = std::vector<std::byte>(100'000);
   std::unique_ptr<Transport> client_;
   std::unique_ptr<Transport> server_;
   std::shared_ptr<LoopbackChannel> channel_;
   std::shared_ptr<Rail> rail_;
+
+ private:
+  std::deque<Exposed> exposed_;
+  // Of the server.
+  std::vector<uint32_t> free_slots_ = {7, 6, 5};
+  // remote_, as a whole.
+  Exposed* exposed_remote_ = nullptr;
 };
 
 }  // namespace te
