@@ -5,18 +5,30 @@
 #include <memory>
 #include <string>
 #include <utility>
+#include <vector>
 
+#include "absl/strings/str_cat.h"
 #include "gtest/gtest.h"
 #include "te/base/incarnation.h"
 #include "te/base/memory_location.h"
 #include "te/base/status_matchers.h"
 #include "te/metadata/buffer_table.h"
 #include "te/metadata/segment.pb.h"
+#include "te/metadata/transport_keys.h"
 
 namespace te {
 namespace {
 
 using ::testing::HasSubstr;
+
+TransportKeys Keys(
+    const std::vector<std::pair<std::string, std::string>>& entries) {
+  TransportKeys keys;
+  for (const auto& [transport, key] : entries) {
+    TE_EXPECT_OK(keys.Add(transport, key));
+  }
+  return keys;
+}
 
 SegmentDescriptor Example() {
   SegmentDescriptor descriptor;
@@ -43,7 +55,8 @@ SegmentDescriptor Example() {
        .location = MemoryLocation::Cuda(0),
        .remote_read = false,
        .remote_write = true,
-       .generation = 2}};
+       .generation = 2,
+       .keys = Keys({{"shm", ""}, {"rdma", std::string("\0\xff", 2)}})}};
   descriptor.transports = {{"rdma", std::string("\0\xff", 2)}, {"tcp", ""}};
   descriptor.topology = {
       {"cpu:0", {.preferred = {"mlx5_0"}, .fallback = {"mlx5_1", "mlx5_2"}}},
@@ -75,17 +88,32 @@ TEST(SegmentDescriptorTest, EmptyPagesAreEmptyParts) {
 
 TEST(SegmentDescriptorTest, AFullPageFits) {
   SegmentDescriptor descriptor = Example();
+  TransportKeys keys;
+  for (size_t i = 0; i < TransportKeys::kMaxKeys; ++i) {
+    TE_ASSERT_OK(
+        keys.Add(absl::StrCat(std::string(kMaxTransportNameBytes - 1, 'a'), i),
+                 std::string(TransportKeys::kMaxKeyBytes, '\xff')));
+  }
   descriptor.buffers.SetPage(
       0, std::make_shared<const BufferTable::Page>(
              BufferTable::kPageBuffers,
              BufferDescriptor{.address = 1,
                               .length = ~uint64_t{0} - 1,
-                              .location = MemoryLocation::Cuda(1023),
+                              .location = MemoryLocation::Cuda(65535),
                               .remote_read = true,
                               .remote_write = true,
-                              .generation = ~uint64_t{0}}));
+                              .generation = ~uint64_t{0},
+                              .keys = keys}));
   TE_ASSERT_OK_AND_ASSIGN(const std::string page, descriptor.SerializePage(0));
   EXPECT_LE(page.size(), SegmentDescriptor::kMaxPageBytes);
+  TE_EXPECT_OK(SegmentDescriptor::ParsePage(page, descriptor.incarnation));
+}
+
+TEST(SegmentDescriptorTest, BuffersWithoutKeysTakeNoBytesForThem) {
+  proto::BufferPage page;
+  ASSERT_TRUE(page.ParseFromString(*Example().SerializePage(0)));
+  EXPECT_EQ(page.buffers(0).transports_size(), 0);
+  EXPECT_EQ(page.buffers(1).transports_size(), 2);
 }
 
 TEST(SegmentDescriptorTest, GarbageIsRefused) {
@@ -275,6 +303,41 @@ TEST_F(HostilePageTest, OverflowingBuffer) {
   message_.mutable_buffers(0)->set_address(~uint64_t{0});
   EXPECT_THAT(Parse(), StatusIs(absl::StatusCode::kInvalidArgument,
                                 HasSubstr("address space")));
+}
+
+TEST_F(HostilePageTest, BadKeys) {
+  struct Entry {
+    std::string transport;
+    std::string key;
+    const char* problem;
+  };
+  for (const Entry& bad :
+       std::vector<Entry>{{"", "key", "malformed"},
+                          {"RDMA", "key", "malformed"},
+                          {std::string("\0", 1), "key", "malformed"},
+                          {std::string(10'000, 'a'), "key", "malformed"},
+                          {"shm", "key", "two keys"},
+                          {"a", std::string(129, 'k'), "limit of 128"},
+                          {"a", std::string(10'000, 'k'), "limit of 128"}}) {
+    proto::TransportAttributes& added =
+        *message_.mutable_buffers(1)->add_transports();
+    added.set_transport(bad.transport);
+    added.set_attributes(bad.key);
+    EXPECT_THAT(Parse(), StatusIs(absl::StatusCode::kInvalidArgument,
+                                  HasSubstr(bad.problem)));
+    message_.mutable_buffers(1)->mutable_transports()->RemoveLast();
+  }
+  TE_EXPECT_OK(Parse());
+}
+
+TEST_F(HostilePageTest, TooManyKeys) {
+  for (const char* transport : {"a", "b"}) {
+    message_.mutable_buffers(1)->add_transports()->set_transport(transport);
+  }
+  TE_EXPECT_OK(Parse());
+  message_.mutable_buffers(1)->add_transports()->set_transport("c");
+  EXPECT_THAT(Parse(), StatusIs(absl::StatusCode::kInvalidArgument,
+                                HasSubstr("limit of 4")));
 }
 
 TEST_F(HostilePageTest, TooManyBuffers) {
