@@ -178,6 +178,9 @@ class FakeRail final : public Rail {
     const absl::Status status = Copy(slice);
     // As a connection breaks.
     if (absl::IsUnavailable(status)) Fail(status);
+    if (!status.ok() && network_->refusals_break()) {
+      Fail(absl::UnavailableError("a refusal has broken the fake session"));
+    }
     return status;
   }
 

@@ -65,6 +65,12 @@ class FakeNetwork {
     holding_ = false;
   }
 
+  // From now on a refused access breaks its rail, as with hardware.
+  void BreakRailsOnRefusals() {
+    MutexLock lock(mutex_);
+    refusals_break_ = true;
+  }
+
   // How often slices were carried and Connect was called.
   uint64_t slices() const {
     MutexLock lock(mutex_);
@@ -93,6 +99,10 @@ class FakeNetwork {
     MutexLock lock(mutex_);
     return holding_;
   }
+  bool refusals_break() const {
+    MutexLock lock(mutex_);
+    return refusals_break_;
+  }
   absl::Status NextConnect();
   absl::Status NextSlice(const Slice& slice);
   // Whether the transports have registered what the slice says it uses.
@@ -108,6 +118,7 @@ class FakeNetwork {
   std::function<void()> on_connect_ ABSL_GUARDED_BY(mutex_);
   std::function<absl::Status(const LocalMemory&)> on_register_
       ABSL_GUARDED_BY(mutex_);
+  bool refusals_break_ ABSL_GUARDED_BY(mutex_) = false;
   bool holding_ ABSL_GUARDED_BY(mutex_) = false;
   uint64_t slices_ ABSL_GUARDED_BY(mutex_) = 0;
   int connects_ ABSL_GUARDED_BY(mutex_) = 0;

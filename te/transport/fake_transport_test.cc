@@ -1,6 +1,8 @@
 #include "te/transport/fake_transport.h"
 
 #include <memory>
+#include <string>
+#include <utility>
 
 #include "absl/status/statusor.h"
 #include "gtest/gtest.h"
@@ -15,15 +17,27 @@ namespace {
 
 // Both transports of each test are made by the same parameter, and meet in its
 // network.
+TransportParam Fake(std::string name,
+                    const std::shared_ptr<FakeNetwork>& network) {
+  return {std::move(name),
+          [network](const Incarnation& self, ExposedMemory& memory)
+              -> absl::StatusOr<std::unique_ptr<Transport>> {
+            return std::make_unique<FakeTransport>(network, self, memory);
+          }};
+}
+
+TransportParam BrokenByRefusals() {
+  const auto network = std::make_shared<FakeNetwork>();
+  network->BreakRailsOnRefusals();
+  TransportParam param = Fake("BrokenByRefusals", network);
+  param.refusals_stay_apart = false;
+  return param;
+}
+
 INSTANTIATE_TEST_SUITE_P(Fake, TransportConformance,
-                         testing::Values(TransportParam{
-                             "Fake",
-                             [network = std::make_shared<FakeNetwork>()](
-                                 const Incarnation& self, ExposedMemory& memory)
-                                 -> absl::StatusOr<std::unique_ptr<Transport>> {
-                               return std::make_unique<FakeTransport>(
-                                   network, self, memory);
-                             }}),
+                         testing::Values(Fake("Fake",
+                                              std::make_shared<FakeNetwork>()),
+                                         BrokenByRefusals()),
                          [](const auto& info) { return info.param.name; });
 
 // The decorator adds nothing but its faults.
