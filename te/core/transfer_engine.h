@@ -103,16 +103,16 @@ class TransferEngine final : private ControlHandler {
 
   // Makes memory usable for requests of this engine, and as `access` says for
   // peers, who see it when they open or refresh the segment, or when the
-  // metadata store tells them.
+  // metadata store tells them. Takes as long as its transports take to pin it.
   absl::StatusOr<BufferId> RegisterMemory(const MemoryRegion& region);
   // All or none, and published at once.
   absl::StatusOr<std::vector<BufferId>> RegisterMemory(
       absl::Span<const MemoryRegion> regions);
 
   // Refuses new uses of the buffer, lets those under way finish, and returns
-  // when there are none. What has not finished within `timeout` is cut off,
-  // with its connections: also then nothing touches the memory after the
-  // return.
+  // when there are none and the transports have let go of it. What has not
+  // finished within `timeout` is cut off, with its connections: also then
+  // nothing touches the memory after the return.
   absl::Status UnregisterMemory(BufferId id, Duration timeout);
 
   // Finds a segment and connects to it, within `timeout`; without I/O if that
