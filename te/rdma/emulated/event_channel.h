@@ -1,0 +1,96 @@
+#ifndef TE_RDMA_EMULATED_EVENT_CHANNEL_H_
+#define TE_RDMA_EMULATED_EVENT_CHANNEL_H_
+
+#include <sys/eventfd.h>
+#include <unistd.h>
+
+#include <cerrno>
+#include <cstdint>
+#include <deque>
+#include <map>
+#include <optional>
+
+#include "absl/base/thread_annotations.h"
+#include "glog/logging.h"
+#include "te/base/mutex.h"
+#include "te/base/unique_fd.h"
+
+namespace te::rdma {
+
+// Events that a file descriptor makes known, each of an object that must not go
+// away before its events are acknowledged: the core of completion channels and
+// of asynchronous events. Thread-safe.
+template <typename Event>
+class EventChannel {
+ public:
+  // The descriptor is -1 when the process has no more of them.
+  EventChannel() : fd_(eventfd(0, EFD_CLOEXEC | EFD_SEMAPHORE)) {}
+
+  // Readable while there are events. The caller may set O_NONBLOCK.
+  int fd() const { return fd_.get(); }
+
+  // `source` is a name, and is not looked into. Null: of no object.
+  void Push(const void* source, const Event& event) {
+    MutexLock lock(mutex_);
+    events_.push_back({source, event});
+    const uint64_t one = 1;
+    PCHECK(write(fd_.get(), &one, sizeof(one)) == sizeof(one));
+  }
+
+  // Takes the oldest event, which must be acknowledged. Waits for one unless
+  // the descriptor is non-blocking. Returns 0, or -1 with errno.
+  int Get(Event* event) {
+    while (true) {
+      uint64_t one;
+      // Each read takes one, because of EFD_SEMAPHORE.
+      if (read(fd_.get(), &one, sizeof(one)) != sizeof(one)) return -1;
+      MutexLock lock(mutex_);
+      CHECK(!events_.empty());
+      const Entry entry = events_.front();
+      events_.pop_front();
+      if (!entry.event.has_value()) continue;
+      if (entry.source != nullptr) ++unacknowledged_[entry.source];
+      *event = *entry.event;
+      return 0;
+    }
+  }
+
+  void Acknowledge(const void* source, unsigned int count) {
+    if (source == nullptr || count == 0) return;
+    MutexLock lock(mutex_);
+    const auto found = unacknowledged_.find(source);
+    CHECK(found != unacknowledged_.end() && found->second >= count)
+        << "more events were acknowledged than fetched";
+    found->second -= count;
+    if (found->second == 0) unacknowledged_.erase(found);
+  }
+
+  // Forgets the events of an object that is about to go away; false, and
+  // nothing is forgotten, if some were fetched and not acknowledged. The
+  // descriptor may stay readable until the next Get.
+  bool Remove(const void* source) {
+    MutexLock lock(mutex_);
+    if (unacknowledged_.count(source) != 0) return false;
+    for (Entry& entry : events_) {
+      if (entry.source == source) entry.event.reset();
+    }
+    return true;
+  }
+
+ private:
+  struct Entry {
+    const void* source;
+    // Empty: removed. Kept so that there are as many as the descriptor counts,
+    // which a blocking one does not let us take back.
+    std::optional<Event> event;
+  };
+
+  const UniqueFd fd_;
+  Mutex mutex_;
+  std::deque<Entry> events_ ABSL_GUARDED_BY(mutex_);
+  std::map<const void*, unsigned int> unacknowledged_ ABSL_GUARDED_BY(mutex_);
+};
+
+}  // namespace te::rdma
+
+#endif  // TE_RDMA_EMULATED_EVENT_CHANNEL_H_
