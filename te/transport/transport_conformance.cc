@@ -173,6 +173,16 @@ bool TransportConformance::IsRefusal(const absl::Status& status,
          absl::IsOutOfRange(status);
 }
 
+void TransportConformance::AwaitHealing(MonotonicTime deadline) {
+  absl::Status status = Transfer(Operation::kWrite, 0, 1000);
+  while (!status.ok() && RealClock().Now() < deadline) {
+    EXPECT_THAT(status, StatusIs(absl::StatusCode::kUnavailable));
+    status = Transfer(Operation::kWrite, 0, 1000);
+  }
+  TE_EXPECT_OK(status);
+  TE_EXPECT_OK(rail_->health());
+}
+
 void TransportConformance::PollUntilDone(RecordingSink& sink, size_t slices) {
   const MonotonicTime deadline = Soon();
   rail_->BeginPolling();
@@ -407,6 +417,10 @@ TEST_P(TransportConformance, AnIdleRailNoticesThatThePeerIsGone) {
     server_->DisconnectPeers();
     const MonotonicTime deadline =
         DeadlineAfter(RealClock().Now(), seconds(20));
+    if (GetParam().rails_heal) {
+      AwaitHealing(deadline);
+      continue;
+    }
     while (rail_->health().ok() && RealClock().Now() < deadline) {
       std::this_thread::yield();
     }

@@ -64,6 +64,9 @@ struct TransportParam {
   // why, and breaks the connection: others may then come back with kUnavailable
   // although there is nothing wrong with them.
   bool refusals_stay_apart = true;
+  // Whether a rail of which the peer has cut everything sets itself up again:
+  // then it stays healthy, and gives back with kUnavailable what was cut.
+  bool rails_heal = false;
   friend void PrintTo(const TransportParam& param, std::ostream* os) {
     *os << param.name;
   }
@@ -128,6 +131,8 @@ class TransportConformance : public testing::TestWithParam<TransportParam> {
   // Posts one slice of a sink of its own and waits; polls if told to.
   absl::Status Transfer(Operation operation, size_t offset, uint32_t length,
                         bool poll = false);
+  // Transfers until it works again, on the same rail.
+  void AwaitHealing(MonotonicTime deadline);
   // Polls until all slices of the sink are back.
   void PollUntilDone(RecordingSink& sink, size_t slices);
   // Bytes that tell where they are, and `salt` from each other.

@@ -1,0 +1,200 @@
+#include "te/rdma/device_worker.h"
+
+#include <fcntl.h>
+#include <poll.h>
+#include <sched.h>
+#include <sys/eventfd.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <array>
+#include <cerrno>
+#include <utility>
+
+#include "absl/strings/str_cat.h"
+#include "glog/logging.h"
+#include "te/base/errno_status.h"
+#include "te/base/status_macros.h"
+
+namespace te::rdma {
+namespace {
+
+// Asking the kernel for more events costs a system call.
+constexpr int kRoundsBetweenEvents = 64;
+
+absl::string_view NameOf(ibv_event_type type) {
+  switch (type) {
+    case IBV_EVENT_PORT_ACTIVE:
+      return "its port is active";
+    case IBV_EVENT_PORT_ERR:
+      return "its port is down";
+    case IBV_EVENT_GID_CHANGE:
+      return "its GIDs have changed";
+    case IBV_EVENT_LID_CHANGE:
+      return "its LID has changed";
+    case IBV_EVENT_PKEY_CHANGE:
+      return "its P_Keys have changed";
+    case IBV_EVENT_SM_CHANGE:
+      return "its subnet manager has changed";
+    case IBV_EVENT_CLIENT_REREGISTER:
+      return "its subnet manager has restarted";
+    case IBV_EVENT_DEVICE_FATAL:
+      return "it has failed";
+    case IBV_EVENT_CQ_ERR:
+      return "a completion queue has overflowed";
+    case IBV_EVENT_QP_FATAL:
+    case IBV_EVENT_QP_REQ_ERR:
+    case IBV_EVENT_QP_ACCESS_ERR:
+      return "a queue pair has failed";
+    default:
+      return "";
+  }
+}
+
+}  // namespace
+
+absl::StatusOr<std::unique_ptr<DeviceWorker>> DeviceWorker::Create(
+    Device& device, const Options& options, OnEvent on_event) {
+  std::unique_ptr<DeviceWorker> worker(
+      new DeviceWorker(device, options, std::move(on_event)));
+  worker->channel_ = CompletionChannelObject(
+      device.verbs(), device.verbs().CreateCompChannel(device.context()));
+  if (!worker->channel_) {
+    return ErrnoToStatus(
+        errno, absl::StrCat("ibv_create_comp_channel of ", device.name()));
+  }
+  const int flags = fcntl(worker->channel_->fd, F_GETFL);
+  if (fcntl(worker->channel_->fd, F_SETFL, flags | O_NONBLOCK) < 0) {
+    return ErrnoToStatus(errno, "fcntl(O_NONBLOCK) of a completion channel");
+  }
+  worker->wake_ = UniqueFd(eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK));
+  if (worker->wake_.get() < 0) return ErrnoToStatus(errno, "eventfd");
+  TE_ASSIGN_OR_RETURN(
+      worker->thread_,
+      Thread::Start({.name = options.name, .cpus = options.cpus},
+                    [worker = worker.get()] { worker->Run(); }));
+  return worker;
+}
+
+DeviceWorker::~DeviceWorker() {
+  stopping_ = true;
+  if (wake_.get() >= 0) {
+    const uint64_t one = 1;
+    PCHECK(write(wake_.get(), &one, sizeof(one)) == sizeof(one));
+  }
+  thread_.Join();
+  MutexLock lock(dispatch_);
+  CHECK(clients_.empty()) << "a completion queue has outlived its worker";
+}
+
+absl::StatusOr<CompletionQueueObject> DeviceWorker::MakeQueue(int entries,
+                                                              Client& client) {
+  MutexLock lock(dispatch_);
+  CompletionQueueObject queue(
+      device_.verbs(),
+      device_.verbs().CreateCq(device_.context(), entries, nullptr,
+                               channel_.get(), /*comp_vector=*/0));
+  if (!queue) {
+    return ErrnoToStatus(
+        errno, absl::StrCat("a completion queue of ", entries, " entries on ",
+                            device_.name(), ", which may have ",
+                            device_.limits().max_cqe, " of them, and ",
+                            device_.limits().max_cq, " queues"));
+  }
+  clients_[queue.get()] = &client;
+  return queue;
+}
+
+void DeviceWorker::Drop(CompletionQueueObject queue) {
+  if (!queue) return;
+  ++droppers_;
+  {
+    MutexLock lock(dispatch_);
+    --droppers_;
+    const auto found = clients_.find(queue.get());
+    active_.erase(std::remove(active_.begin(), active_.end(), found->second),
+                  active_.end());
+    clients_.erase(found);
+  }
+  // Events of the queue that were under way have been acknowledged, since that
+  // is done under dispatch_.
+  queue.Reset();
+}
+
+void DeviceWorker::Run() {
+  std::array<pollfd, 3> fds = {
+      {{.fd = channel_->fd, .events = POLLIN},
+       {.fd = device_.context()->async_fd, .events = POLLIN},
+       {.fd = wake_.get(), .events = POLLIN}}};
+  while (!stopping_) {
+    if (poll(fds.data(), fds.size(), -1) < 0) {
+      PCHECK(errno == EINTR) << "poll of a device's events";
+      continue;
+    }
+    if (fds[1].revents != 0) HandleEvents();
+    if (fds[0].revents != 0) Serve();
+  }
+}
+
+void DeviceWorker::HandleEvents() {
+  ibv_async_event event = {};
+  while (device_.verbs().GetAsyncEvent(device_.context(), &event) == 0) {
+    const ibv_event_type type = event.event_type;
+    device_.verbs().AckAsyncEvent(&event);
+    const absl::string_view name = NameOf(type);
+    if (name.empty()) continue;
+    LOG(INFO) << device_.name() << " reports that " << name;
+    if (type == IBV_EVENT_DEVICE_FATAL) {
+      device_.MarkFatal();
+    } else if (const absl::Status status = device_.Refresh(); !status.ok()) {
+      LOG(WARNING) << status;
+    }
+    on_event_(type);
+  }
+}
+
+void DeviceWorker::Serve() {
+  MonotonicTime until = DeadlineAfter(RealClock().Now(), spin_);
+  for (int round = 0; !stopping_; ++round) {
+    bool moved = false;
+    {
+      MutexLock lock(dispatch_);
+      if (round % kRoundsBetweenEvents == 0) CollectCompletions();
+      moved = PollActive();
+      const MonotonicTime now = RealClock().Now();
+      if (moved) until = DeadlineAfter(now, spin_);
+      if (now >= until) return RestActive();
+    }
+    while (droppers_ > 0) sched_yield();
+    if (!moved) sched_yield();
+  }
+}
+
+void DeviceWorker::CollectCompletions() {
+  ibv_cq* queue = nullptr;
+  void* context = nullptr;
+  while (device_.verbs().GetCqEvent(channel_.get(), &queue, &context) == 0) {
+    device_.verbs().AckCqEvents(queue, 1);
+    const auto found = clients_.find(queue);
+    if (found == clients_.end()) continue;
+    if (std::find(active_.begin(), active_.end(), found->second) ==
+        active_.end()) {
+      active_.push_back(found->second);
+    }
+  }
+}
+
+bool DeviceWorker::PollActive() {
+  bool moved = false;
+  for (Client* client : active_) {
+    moved |= client->OnCompletions() == Progress::kMoved;
+  }
+  return moved;
+}
+
+void DeviceWorker::RestActive() {
+  for (Client* client : active_) client->Rest();
+  active_.clear();
+}
+
+}  // namespace te::rdma

@@ -1,0 +1,84 @@
+#ifndef TE_RDMA_EMULATED_PAIR_H_
+#define TE_RDMA_EMULATED_PAIR_H_
+
+#include <cstddef>
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "absl/status/statusor.h"
+#include "absl/strings/str_cat.h"
+#include "glog/logging.h"
+#include "te/base/incarnation.h"
+#include "te/base/memory_location.h"
+#include "te/rdma/emulated/emulated_device.h"
+#include "te/rdma/emulated/emulated_fabric.h"
+#include "te/rdma/rdma_options.h"
+#include "te/rdma/rdma_transport.h"
+#include "te/topology/priority_matrix.h"
+#include "te/transport/transport.h"
+
+namespace te::rdma {
+
+// How many NICs each host has.
+struct NicCounts {
+  size_t a = 1;
+  size_t b = 1;
+};
+
+// Two hosts with emulated NICs in one network, for tests: "a" and "b", with
+// devices "mlx5_0", "mlx5_1" and so on.
+class EmulatedPair {
+ public:
+  // `change` may alter each device before it is added.
+  explicit EmulatedPair(
+      const FabricOptions& options, NicCounts nics = {},
+      const std::function<void(EmulatedDeviceSpec&)>& change = nullptr)
+      : fabric_(options) {
+    Add("a", nics.a, 1, a_, change);
+    Add("b", nics.b, 2, b_, change);
+  }
+
+  EmulatedFabric& fabric() { return fabric_; }
+  EmulatedDevice& a(size_t nic) { return *a_.at(nic); }
+  EmulatedDevice& b(size_t nic) { return *b_.at(nic); }
+
+  // A transport of that host, over all its NICs.
+  absl::StatusOr<std::unique_ptr<Transport>> MakeTransport(
+      const std::string& host, const Incarnation& self,
+      const RdmaOptions& options) {
+    PriorityMatrix::Preferences preferences;
+    for (EmulatedDevice* device : host == "a" ? a_ : b_) {
+      preferences[MemoryLocation()].preferred.push_back(device->name());
+    }
+    absl::StatusOr<PriorityMatrix> matrix =
+        PriorityMatrix::Create(std::move(preferences));
+    CHECK(matrix.ok()) << matrix.status();
+    return CreateRdmaTransport(options, self,
+                               {.verbs = fabric_.VerbsOf(host),
+                                .matrix = *std::move(matrix),
+                                .max_buffers = 64});
+  }
+
+ private:
+  void Add(const std::string& host, size_t count, uint8_t subnet,
+           std::vector<EmulatedDevice*>& devices,
+           const std::function<void(EmulatedDeviceSpec&)>& change) {
+    for (size_t i = 0; i < count; ++i) {
+      EmulatedDeviceSpec spec = RoceDevice(
+          absl::StrCat("mlx5_", i), {10, 0, static_cast<uint8_t>(i), subnet});
+      if (change) change(spec);
+      devices.push_back(&fabric_.AddDevice(host, std::move(spec)));
+    }
+  }
+
+  EmulatedFabric fabric_;
+  std::vector<EmulatedDevice*> a_;
+  std::vector<EmulatedDevice*> b_;
+};
+
+}  // namespace te::rdma
+
+#endif  // TE_RDMA_EMULATED_PAIR_H_

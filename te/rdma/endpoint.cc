@@ -1,0 +1,91 @@
+#include "te/rdma/endpoint.h"
+
+#include <algorithm>
+#include <utility>
+
+#include "absl/strings/str_cat.h"
+#include "glog/logging.h"
+
+namespace te::rdma {
+
+Endpoint::Endpoint(NicUnit& nic, size_t local, const MemoryRegions& memory,
+                   const RdmaOptions& options, Host& host)
+    : nic_(nic),
+      local_(local),
+      memory_(memory),
+      options_(options),
+      host_(host) {}
+
+Endpoint::~Endpoint() { CHECK(connection_ == nullptr); }
+
+absl::StatusOr<std::unique_ptr<Connection>> Endpoint::MakeConnection() {
+  return rdma::MakeConnection(nic_, options_, *this);
+}
+
+void Endpoint::Discard(std::unique_ptr<Connection> connection) {
+  DropConnection(nic_, std::move(connection));
+}
+
+void Endpoint::Install(std::unique_ptr<Connection> connection) {
+  CHECK(connection_ == nullptr);
+  {
+    MutexLock lock(mutex_);
+    failure_ = absl::OkStatus();
+    description_ = connection->description;
+  }
+  polling_.Take();
+  connection_ = std::move(connection);
+  armed_ = false;
+  proven_ = false;
+  polling_.Pass();
+  ready_ = true;
+}
+
+SliceList Endpoint::Retire() {
+  if (connection_ == nullptr) return {};
+  ready_ = false;
+  polling_.Take();
+  while (PollOnce() > 0) {
+  }
+  // From here on the device touches no memory, and nothing completes.
+  for (const auto& queue : connection_->queues) queue->DestroyPair();
+  for (const auto& queue : connection_->queues) {
+    queue->CompleteBefore(queue->end(),
+                          [this](const SendQueue::Posted& posted) {
+                            polling_.AssertHeld();
+                            Account(posted);
+                            GiveUp(posted);
+                          });
+  }
+  std::unique_ptr<Connection> connection = std::move(connection_);
+  SliceList flushed = std::move(flushed_);
+  polling_.Pass();
+  DropConnection(nic_, std::move(connection));
+  return flushed;
+}
+
+void Endpoint::Break(const absl::Status& why) {
+  if (!ready_.exchange(false)) return;
+  {
+    MutexLock lock(mutex_);
+    failure_ = why;
+  }
+  for (const auto& queue : connection_->queues) {
+    const absl::Status status = queue->pair().Break(*nic_.device);
+    // Then Retire destroys it, which ends its work as well.
+    LOG_IF(WARNING, !status.ok()) << status;
+  }
+  host_.OnBroken(*this);
+}
+
+absl::Status Endpoint::failure() const {
+  MutexLock lock(mutex_);
+  return failure_;
+}
+
+std::string Endpoint::Describe() const {
+  MutexLock lock(mutex_);
+  return description_;
+}
+
+}  // namespace te::rdma

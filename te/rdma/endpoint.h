@@ -1,0 +1,165 @@
+#ifndef TE_RDMA_ENDPOINT_H_
+#define TE_RDMA_ENDPOINT_H_
+
+#include <atomic>
+#include <cstddef>
+#include <cstdint>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "absl/base/thread_annotations.h"
+#include "absl/status/status.h"
+#include "absl/status/statusor.h"
+#include "te/base/baton.h"
+#include "te/base/clock.h"
+#include "te/base/mutex.h"
+#include "te/rdma/connection.h"
+#include "te/rdma/memory_regions.h"
+#include "te/rdma/nic_unit.h"
+#include "te/rdma/rdma_options.h"
+#include "te/transport/slice.h"
+#include "te/transport/slice_list.h"
+#include "te/transport/transport.h"
+
+namespace te::rdma {
+
+// The way from a NIC of this engine to one of a peer's, for the slices of one
+// rail: a place for a connection, which may break and be replaced.
+//
+// The rail decides who posts: a function below that says so is called by one
+// thread at a time. All others are thread-safe. Completions are given back on
+// whatever thread polls: a caller's, or the device's.
+//
+//   Install -> Add, Ring, Poll -> Break -> Poll until quiet -> Retire ->
+//   Install
+class Endpoint final : private DeviceWorker::Client {
+ public:
+  // The rail. Called with no lock held; must not block.
+  class Host {
+   public:
+    // Ends a slice that was added.
+    virtual void Finish(Slice& slice, absl::Status status) = 0;
+    // Work requests have completed: there may be room for more.
+    virtual void OnRoom() = 0;
+    // The connection is broken. Once for each.
+    virtual void OnBroken(Endpoint& endpoint) = 0;
+
+   protected:
+    ~Host() = default;
+  };
+
+  // `nic` is number `local` of this engine's.
+  Endpoint(NicUnit& nic, size_t local, const MemoryRegions& memory,
+           const RdmaOptions& options, Host& host);
+  // There must be no connection.
+  ~Endpoint();
+
+  NicUnit& nic() const { return nic_; }
+  size_t local() const { return local_; }
+
+  // A new connection, to be connected and installed; a queue with its
+  // completions, which wake the device's thread for this endpoint.
+  absl::StatusOr<std::unique_ptr<Connection>> MakeConnection();
+  // Destroys one that was not installed.
+  void Discard(std::unique_ptr<Connection> connection);
+
+  // --- The posting thread. ---
+
+  // There must be no connection yet.
+  void Install(std::unique_ptr<Connection> connection);
+  // Gives up the connection, with everything that is still on it: that is in
+  // the result, which may have reached the peer. Destroys the queue pairs.
+  // Waits for a poller.
+  SliceList Retire();
+
+  bool HasRoomFor(const Slice& slice) const {
+    return ready_.load() && in_flight_bytes_.load() < options_.window_bytes &&
+           RoomiestQueue().room() >= PartsOf(slice);
+  }
+  // Takes a slice, for which there must be room, and a key of each of the
+  // peer's NICs.
+  void Add(Slice& slice);
+  // Hands over what was added; the device's thread attends to it, unless
+  // somebody polls. On an error, which breaks the connection, `refused` gets
+  // what has not been sent.
+  void Ring(SliceList& refused);
+  // Breaks the connection if nothing has completed for too long.
+  void CheckProgress(MonotonicTime now);
+
+  // --- Any thread. ---
+
+  Progress Poll();
+  void BeginPolling() { ++pollers_; }
+  void EndPolling();
+
+  // Fails everything on the connection, which comes back by Poll and Retire.
+  // By the posting thread, or one that polls.
+  void Break(const absl::Status& why);
+  bool broken() const { return !ready_.load(); }
+  // Whether anything has succeeded over the connection, or over the last one.
+  bool proven() const { return proven_.load(); }
+  // Whether nothing is under way.
+  bool quiet() const { return in_flight_.load() == 0; }
+  uint64_t in_flight_bytes() const { return in_flight_bytes_.load(); }
+  absl::Status failure() const;
+  // For people, both ends: "mlx5_0 (...) to mlx5_1 (...)".
+  std::string Describe() const;
+
+ private:
+  // How many work requests a slice takes: a message has a longest length.
+  uint32_t PartsOf(const Slice& slice) const {
+    return 1 + (slice.length - 1) / connection_->max_message_bytes;
+  }
+  SendQueue& RoomiestQueue() const;
+  void RingQueue(SendQueue& queue, MonotonicTime now, SliceList& refused);
+
+  Progress OnCompletions() override;
+  void Rest() override;
+  void Arm();
+
+  // How many completions there were.
+  int PollOnce() ABSL_EXCLUSIVE_LOCKS_REQUIRED(polling_);
+  void Complete(const ibv_wc& completion, MonotonicTime now)
+      ABSL_EXCLUSIVE_LOCKS_REQUIRED(polling_);
+  void Succeed(const SendQueue::Posted& posted);
+  void Fail(const ibv_wc& completion, const SendQueue::Posted& posted)
+      ABSL_EXCLUSIVE_LOCKS_REQUIRED(polling_);
+  void GiveUp(const SendQueue::Posted& posted)
+      ABSL_EXCLUSIVE_LOCKS_REQUIRED(polling_);
+  void Account(const SendQueue::Posted& posted);
+
+  NicUnit& nic_;
+  const size_t local_;
+  const MemoryRegions& memory_;
+  const RdmaOptions& options_;
+  Host& host_;
+
+  // Changes under both the poster's turn and polling_; so either may read it.
+  std::unique_ptr<Connection> connection_;
+  // There is a connection, and it is not broken.
+  std::atomic<bool> ready_{false};
+  std::atomic<bool> proven_{false};
+  std::atomic<uint64_t> in_flight_bytes_{0};
+  // Work requests.
+  std::atomic<uint32_t> in_flight_{0};
+  std::atomic<int> pollers_{0};
+  // The queue will wake the thread.
+  std::atomic<bool> armed_{false};
+
+  Baton polling_;
+  // Of a broken connection, until Retire.
+  SliceList flushed_ ABSL_GUARDED_BY(polling_);
+  // A slice that has failed for a reason of its own, and of which further parts
+  // are under way.
+  const Slice* failed_ ABSL_GUARDED_BY(polling_) = nullptr;
+  absl::Status failed_status_ ABSL_GUARDED_BY(polling_);
+
+  mutable Mutex mutex_;
+  absl::Status failure_ ABSL_GUARDED_BY(mutex_);
+  std::string description_ ABSL_GUARDED_BY(mutex_);
+};
+
+}  // namespace te::rdma
+
+#endif  // TE_RDMA_ENDPOINT_H_

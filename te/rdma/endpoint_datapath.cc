@@ -1,0 +1,233 @@
+// What an endpoint does for each slice and each completion.
+
+#include <algorithm>
+#include <array>
+#include <utility>
+
+#include "absl/strings/str_cat.h"
+#include "glog/logging.h"
+#include "te/base/errno_status.h"
+#include "te/rdma/completion_status.h"
+#include "te/rdma/endpoint.h"
+
+namespace te::rdma {
+namespace {
+
+// Completions that are fetched at once.
+constexpr int kCompletions = 32;
+
+std::string NameOf(const Slice& slice) {
+  return absl::StrCat(slice.operation == Operation::kRead ? "READ" : "WRITE",
+                      " of ", slice.length, " bytes at 0x",
+                      absl::Hex(slice.remote_address), " of the peer, 0x",
+                      absl::Hex(reinterpret_cast<uint64_t>(slice.local)),
+                      " here");
+}
+
+// Slices of one work request.
+template <typename Function>
+void ForEach(Slice* slices, Function function) {
+  while (slices != nullptr) {
+    Slice* const next = slices->next;
+    function(*slices);
+    slices = next;
+  }
+}
+
+}  // namespace
+
+// --- Posting. ---
+
+SendQueue& Endpoint::RoomiestQueue() const {
+  return **std::max_element(
+      connection_->queues.begin(), connection_->queues.end(),
+      [](const auto& a, const auto& b) { return a->room() < b->room(); });
+}
+
+void Endpoint::Add(Slice& slice) {
+  WorkPiece piece = {.operation = slice.operation,
+                     .local = slice.local,
+                     .local_key = memory_.LocalKey(slice.local_slot, local_),
+                     .remote_address = slice.remote_address,
+                     .slice = &slice};
+  CHECK(RemoteKey(slice.remote_key, connection_->remote_nic, piece.remote_key));
+  in_flight_bytes_ += slice.length;
+  SendQueue& queue = RoomiestQueue();
+  for (uint32_t rest = slice.length; rest > 0; rest -= piece.length) {
+    piece.length = std::min(rest, connection_->max_message_bytes);
+    piece.partial = piece.length < rest;
+    queue.Add(piece);
+    piece.local += piece.length;
+    piece.remote_address += piece.length;
+  }
+}
+
+void Endpoint::Ring(SliceList& refused) {
+  const MonotonicTime now = RealClock().Now();
+  for (const auto& queue : connection_->queues) {
+    RingQueue(*queue, now, refused);
+  }
+}
+
+void Endpoint::RingQueue(SendQueue& queue, MonotonicTime now,
+                         SliceList& refused) {
+  const uint32_t count = queue.chained();
+  if (count == 0) return;
+  // Before the look at pollers_: the last poller looks the other way round, so
+  // one of the two sees the other.
+  in_flight_ += count;
+  // And before the work requests: then their completions find it armed.
+  if (pollers_ == 0) Arm();
+  const uint32_t end = queue.end();
+  uint64_t refused_bytes = 0;
+  const absl::Status status = queue.Ring(now, [&](Slice& slice) {
+    refused_bytes += slice.length;
+    refused.PushBack(slice);
+  });
+  if (status.ok()) return;
+  in_flight_ -= count - (queue.end() - end);
+  in_flight_bytes_ -= refused_bytes;
+  Break(
+      absl::UnavailableError(absl::StrCat(Describe(), ": ", status.message())));
+}
+
+void Endpoint::CheckProgress(MonotonicTime now) {
+  if (!ready_) return;
+  for (const auto& queue : connection_->queues) {
+    if (queue->outstanding() == 0 ||
+        now - queue->waiting_since() < options_.work_timeout) {
+      continue;
+    }
+    Break(absl::UnavailableError(absl::StrCat(
+        Describe(), ": a work request has not completed for ",
+        options_.work_timeout / std::chrono::milliseconds(1),
+        " ms (work_timeout), and the device reports no error: is it stuck?")));
+    return;
+  }
+}
+
+// --- Polling. ---
+
+Progress Endpoint::Poll() {
+  if (!polling_.TryTake()) return Progress::kBusy;
+  const int count = PollOnce();
+  polling_.Pass();
+  if (count == 0) return Progress::kIdle;
+  host_.OnRoom();
+  return Progress::kMoved;
+}
+
+void Endpoint::EndPolling() {
+  if (--pollers_ > 0 || in_flight_ == 0) return;
+  Rest();
+}
+
+Progress Endpoint::OnCompletions() {
+  armed_ = false;
+  return pollers_ > 0 ? Progress::kIdle : Poll();
+}
+
+void Endpoint::Rest() {
+  if (pollers_ > 0 || in_flight_ == 0) return;
+  polling_.Take();
+  if (connection_ != nullptr) Arm();
+  polling_.Pass();
+  // What came before the queue was armed wakes nobody.
+  Poll();
+}
+
+void Endpoint::Arm() {
+  if (armed_.exchange(true)) return;
+  const int error = ibv_req_notify_cq(connection_->completions.get(),
+                                      /*solicited_only=*/0);
+  LOG_IF(ERROR, error != 0) << ErrnoToStatus(error, "ibv_req_notify_cq");
+}
+
+int Endpoint::PollOnce() {
+  if (connection_ == nullptr) return 0;
+  std::array<ibv_wc, kCompletions> completions;
+  const int count = ibv_poll_cq(connection_->completions.get(), kCompletions,
+                                completions.data());
+  if (count < 0) {
+    Break(absl::UnavailableError(absl::StrCat(
+        Describe(), ": ibv_poll_cq has failed; look into the kernel's log")));
+  }
+  if (count <= 0) return 0;
+  const MonotonicTime now = RealClock().Now();
+  for (int i = 0; i < count; ++i) {
+    Complete(completions[static_cast<size_t>(i)], now);
+  }
+  return count;
+}
+
+void Endpoint::Complete(const ibv_wc& completion, MonotonicTime now) {
+  const WorkRequestId id = WorkRequestId::Unpack(completion.wr_id);
+  CHECK_LT(id.queue, connection_->queues.size());
+  SendQueue& queue = *connection_->queues[id.queue];
+  CHECK(queue.IsUnderWay(id.position))
+      << nic_.device->name() << " completes what was not posted";
+  const auto succeed = [this](const SendQueue::Posted& posted) {
+    Succeed(posted);
+  };
+  queue.NoteProgress(now);
+  if (completion.status == IBV_WC_SUCCESS) {
+    if (!proven_) proven_ = true;
+    return queue.CompleteThrough(id.position, succeed);
+  }
+  // They complete in order: those before have been done, unless they failed.
+  queue.CompleteBefore(id.position, succeed);
+  queue.CompleteThrough(id.position, [&](const SendQueue::Posted& posted) {
+    polling_.AssertHeld();
+    Account(posted);
+    Fail(completion, posted);
+  });
+}
+
+void Endpoint::Succeed(const SendQueue::Posted& posted) {
+  Account(posted);
+  if (posted.partial) return;
+  ForEach(posted.first,
+          [this](Slice& slice) { host_.Finish(slice, absl::OkStatus()); });
+}
+
+// The first error on a queue pair is what happened; the others are flushed.
+void Endpoint::Fail(const ibv_wc& completion, const SendQueue::Posted& posted) {
+  if (completion.status == IBV_WC_WR_FLUSH_ERR) return GiveUp(posted);
+  const absl::Status why =
+      CompletionStatus(completion.status, completion.vendor_err,
+                       NameOf(*posted.first), Describe());
+  if (absl::IsUnavailable(why)) {
+    Break(why);
+    return GiveUp(posted);
+  }
+  // Neither the connection is to blame, nor what else is on it.
+  proven_ = true;
+  Break(absl::AbortedError(why.message()));
+  if (posted.partial) {
+    failed_ = posted.first;
+    failed_status_ = why;
+    return;
+  }
+  ForEach(posted.first, [&](Slice& slice) { host_.Finish(slice, why); });
+}
+
+// Whether the peer has got it is unknown, unless it has failed before.
+void Endpoint::GiveUp(const SendQueue::Posted& posted) {
+  if (posted.partial) return;
+  ForEach(posted.first, [this](Slice& slice) {
+    polling_.AssertHeld();
+    if (&slice == failed_) {
+      failed_ = nullptr;
+      host_.Finish(slice, failed_status_);
+    } else {
+      flushed_.PushBack(slice);
+    }
+  });
+}
+
+void Endpoint::Account(const SendQueue::Posted& posted) {
+  in_flight_bytes_ -= posted.bytes;
+  --in_flight_;
+}
+
+}  // namespace te::rdma

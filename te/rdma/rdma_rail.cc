@@ -1,0 +1,331 @@
+#include "te/rdma/rdma_rail.h"
+
+#include <sched.h>
+
+#include <algorithm>
+#include <chrono>
+#include <utility>
+
+#include "absl/strings/str_cat.h"
+#include "absl/strings/str_join.h"
+#include "glog/logging.h"
+#include "te/base/stale_peer.h"
+#include "te/base/status_macros.h"
+
+namespace te::rdma {
+namespace {
+
+using std::chrono::milliseconds;
+
+constexpr Duration kFirstPause = milliseconds(10);
+constexpr Duration kLongestPause = std::chrono::seconds(1);
+// Between two looks at a connection that is giving back its work.
+constexpr Duration kFlushPause = milliseconds(1);
+constexpr Duration kFarewell = std::chrono::seconds(1);
+
+// The first attempt comes at once.
+Duration PauseAfter(int failures) {
+  if (failures <= 1) return Duration::zero();
+  return std::min(kFirstPause * (1 << std::min(failures - 2, 10)),
+                  kLongestPause);
+}
+
+MonotonicTime In(Duration time) {
+  return DeadlineAfter(RealClock().Now(), time);
+}
+
+uint64_t Nanoseconds() {
+  return static_cast<uint64_t>(RealClock().Now().time_since_epoch().count());
+}
+
+}  // namespace
+
+RdmaRail::RdmaRail(const RailServices& services, PeerIdentity peer,
+                   uint64_t rail_id, std::shared_ptr<PeerChannel> channel)
+    : services_(services),
+      peer_(std::move(peer)),
+      rail_id_(rail_id),
+      session_(Nanoseconds()),
+      channel_(std::move(channel)) {}
+
+absl::StatusOr<std::shared_ptr<RdmaRail>> RdmaRail::Create(
+    const RailServices& services, const PeerIdentity& peer, uint64_t rail_id,
+    std::shared_ptr<PeerChannel> channel, MonotonicTime deadline) {
+  std::shared_ptr<RdmaRail> rail(
+      new RdmaRail(services, peer, rail_id, std::move(channel)));
+  TE_RETURN_IF_ERROR(rail->OpenFirst(deadline));
+  return rail;
+}
+
+RdmaRail::~RdmaRail() {
+  // The transport may be gone if it is.
+  if (!closed_) Close(absl::CancelledError("the rail is gone"));
+}
+
+// Lane i goes from NIC i to NIC i of the peer, each modulo how many there are:
+// so each NIC has a lane, and in networks of several planes both ends of a lane
+// are in the same.
+void RdmaRail::AddLane() {
+  const size_t local = lanes_.size() % services_.nics.size();
+  Endpoint::Host& host = *this;
+  lanes_.push_back({.endpoint = std::make_unique<Endpoint>(
+                        *services_.nics[local], local, services_.memory,
+                        services_.options, host)});
+}
+
+// The other lanes are opened when they are needed.
+absl::Status RdmaRail::OpenFirst(MonotonicTime deadline) {
+  for (size_t i = 0; i < services_.nics.size(); ++i) AddLane();
+  std::vector<std::string> failures;
+  absl::Status failure;
+  for (size_t i = 0; i < lanes_.size(); ++i) {
+    failure = lanes_[i].endpoint->nic().device->health();
+    if (failure.ok()) failure = OpenNow(i, deadline);
+    if (failure.ok()) {
+      while (lanes_.size() < remote_nics_) AddLane();
+      return absl::OkStatus();
+    }
+    // That concerns the peer as a whole.
+    if (IsStalePeer(failure) || absl::IsUnimplemented(failure)) return failure;
+    failures.emplace_back(failure.message());
+  }
+  return absl::Status(failure.code(), absl::StrJoin(failures, "; "));
+}
+
+absl::Status RdmaRail::OpenNow(size_t lane, MonotonicTime deadline) {
+  TE_ASSIGN_OR_RETURN(std::unique_ptr<Connection> connection,
+                      Handshake(lane, deadline));
+  remote_nics_ = connection->remote_nics;
+  lanes_[lane].endpoint->Install(std::move(connection));
+  lanes_[lane].state = State::kOpen;
+  lanes_[lane].known_to_peer = true;
+  return absl::OkStatus();
+}
+
+absl::StatusOr<HandshakeResponse> RdmaRail::Exchange(
+    size_t lane, std::optional<EndpointOffer> offer, MonotonicTime deadline) {
+  const HandshakeRequest request = {
+      .server = peer_.incarnation,
+      .rail_id = rail_id_,
+      .session = session_,
+      .epoch = Nanoseconds(),
+      .client_nic = static_cast<uint32_t>(lanes_[lane].endpoint->local()),
+      .server_nic = static_cast<uint32_t>(lane),
+      .offer = std::move(offer)};
+  TE_ASSIGN_OR_RETURN(
+      const std::string answer,
+      channel_->Exchange(kRdmaTransportName, Serialize(request), deadline));
+  return ParseResponse(answer);
+}
+
+absl::StatusOr<std::unique_ptr<Connection>> RdmaRail::Handshake(
+    size_t lane, MonotonicTime deadline) {
+  Endpoint& endpoint = *lanes_[lane].endpoint;
+  TE_ASSIGN_OR_RETURN(std::unique_ptr<Connection> connection,
+                      endpoint.MakeConnection());
+  absl::StatusOr<HandshakeResponse> response = Exchange(
+      lane, OfferOf(endpoint.nic(), *connection, services_.options), deadline);
+  absl::Status status = response.status();
+  if (status.ok()) {
+    status = Connect(endpoint.nic(), *response, services_.options, *connection);
+  }
+  if (!status.ok()) {
+    endpoint.Discard(std::move(connection));
+    return status;
+  }
+  LOG(INFO) << "rdma to " << peer_.name << ": " << connection->description;
+  return connection;
+}
+
+// A task: makes the connection of a lane whose state is kOpening.
+void RdmaRail::Open(size_t index) {
+  Lane& lane = lanes_[index];
+  absl::StatusOr<std::unique_ptr<Connection>> made =
+      Handshake(index, In(services_.options.handshake_timeout));
+  if (made.ok() && (*made)->remote_nics != remote_nics_) {
+    lane.endpoint->Discard(*std::move(made));
+    made = absl::InternalError("the peer's NICs have changed");
+  }
+  driving_.Take();
+  lane.state = State::kClosed;
+  lane.known_to_peer = true;
+  if (made.ok() && !failed_) {
+    lane.state = State::kOpen;
+    lane.endpoint->Install(*std::move(made));
+  } else if (!made.ok()) {
+    // The next attempt would fail likewise.
+    lane.failures = std::max(lane.failures, 1);
+    lane.retry_at = In(PauseAfter(++lane.failures));
+    MutexLock lock(mutex_);
+    last_error_ = made.status();
+  }
+  driving_.Pass();
+  if (made.ok() && *made != nullptr) lane.endpoint->Discard(*std::move(made));
+  Drive();
+}
+
+void RdmaRail::OnBroken(Endpoint& endpoint) {
+  size_t lane = 0;
+  while (lanes_[lane].endpoint.get() != &endpoint) ++lane;
+  // That of a rail that is closed needs no mention.
+  if (!failed_) {
+    const absl::Status why = endpoint.failure();
+    LOG(WARNING) << "rdma to " << peer_.name << ": " << why;
+    MutexLock lock(mutex_);
+    last_error_ = why;
+  }
+  // From its destructor, when nobody can share it any more, Close does the
+  // rest.
+  if (auto self = weak_from_this().lock()) {
+    services_.tasks.Schedule(RealClock().Now(), [self = std::move(self), lane] {
+      self->Recover(lane);
+    });
+  }
+}
+
+// Whether a broken lane has nothing under way any more, or may not have.
+bool RdmaRail::Flushed(Lane& lane, MonotonicTime now) {
+  if (lane.state == State::kOpen && lane.endpoint->broken()) {
+    lane.state = State::kBroken;
+    lane.flush_deadline = DeadlineAfter(now, services_.options.flush_timeout);
+  }
+  return lane.state == State::kBroken &&
+         (lane.endpoint->quiet() || now >= lane.flush_deadline);
+}
+
+// A task: ends a broken connection, here and at the peer, and gives back what
+// was on it.
+void RdmaRail::Recover(size_t index) {
+  Lane& lane = lanes_[index];
+  lane.endpoint->Poll();
+  const MonotonicTime now = RealClock().Now();
+  driving_.Take();
+  const bool flushed = Flushed(lane, now);
+  const bool broken = lane.state == State::kBroken;
+  if (flushed) lane.held.Append(lane.endpoint->Retire());
+  driving_.Pass();
+  if (!flushed) {
+    // Else Close has done it.
+    if (broken) {
+      services_.tasks.Schedule(
+          DeadlineAfter(now, kFlushPause),
+          [self = shared_from_this(), index] { self->Recover(index); });
+    }
+    return;
+  }
+  // What was sent may still arrive, until the peer's end is gone.
+  absl::Status fenced;
+  if (!failed_) {
+    fenced =
+        Exchange(index, std::nullopt, In(services_.options.handshake_timeout))
+            .status();
+  }
+  const absl::Status why = lane.endpoint->failure();
+  if (!fenced.ok()) {
+    // Then whoever connects anew makes sure of that.
+    Fail(absl::UnavailableError(absl::StrCat(
+        why.message(),
+        "; besides, the peer cannot be told so: ", fenced.message())));
+  }
+  driving_.Take();
+  SliceList held = std::move(lane.held);
+  CloseLane(lane);
+  driving_.Pass();
+  FinishAll(std::move(held), failed_ ? health() : why);
+  Drive();
+}
+
+void RdmaRail::CloseLane(Lane& lane) {
+  lane.state = State::kClosed;
+  if (lane.endpoint->proven()) lane.failures = 0;
+  lane.retry_at = In(PauseAfter(++lane.failures));
+}
+
+void RdmaRail::SetFailed(const absl::Status& why) {
+  MutexLock lock(mutex_);
+  if (!health_.ok()) return;
+  health_ = why;
+  failed_ = true;
+}
+
+void RdmaRail::BreakAll(const absl::Status& why) {
+  for (Lane& lane : lanes_) {
+    if (lane.state == State::kOpen) lane.endpoint->Break(why);
+  }
+}
+
+void RdmaRail::Fail(const absl::Status& why) {
+  SetFailed(why);
+  driving_.Take();
+  BreakAll(why);
+  driving_.Pass();
+  Drive();
+}
+
+absl::Status RdmaRail::health() const {
+  MutexLock lock(mutex_);
+  return health_;
+}
+
+std::string RdmaRail::name() const {
+  std::vector<std::string> lanes;
+  for (const Lane& lane : lanes_) {
+    if (!lane.endpoint->broken()) lanes.push_back(lane.endpoint->Describe());
+  }
+  return absl::StrCat(
+      "rdma to ", peer_.name, ": ",
+      lanes.empty() ? "no connection" : absl::StrJoin(lanes, "; "));
+}
+
+void RdmaRail::Close(const absl::Status& why) {
+  Fail(why);
+  const MonotonicTime deadline = In(services_.options.flush_timeout);
+  bool open = false;
+  do {
+    open = RetireLanes(deadline);
+    Drive();
+    if (open || unfinished_ > 0) sched_yield();
+  } while (open || unfinished_ > 0);
+  SayGoodbye();
+  closed_ = true;
+}
+
+// So that the peer need not find out by itself that nobody uses its queue pairs
+// any more.
+void RdmaRail::SayGoodbye() {
+  std::vector<size_t> known;
+  driving_.Take();
+  for (size_t i = 0; i < lanes_.size(); ++i) {
+    if (std::exchange(lanes_[i].known_to_peer, false)) known.push_back(i);
+  }
+  driving_.Pass();
+  const auto self = weak_from_this().lock();
+  if (known.empty() || self == nullptr) return;
+  services_.tasks.Schedule(RealClock().Now(), [self, known] {
+    for (const size_t lane : known) {
+      self->Exchange(lane, std::nullopt, In(kFarewell)).IgnoreError();
+    }
+  });
+}
+
+// Returns whether there is still one that gives back its work.
+bool RdmaRail::RetireLanes(MonotonicTime deadline) {
+  bool open = false;
+  for (Lane& lane : lanes_) {
+    lane.endpoint->Poll();
+    const MonotonicTime now = RealClock().Now();
+    driving_.Take();
+    if (Flushed(lane, now) ||
+        (lane.state == State::kBroken && now >= deadline)) {
+      lane.held.Append(lane.endpoint->Retire());
+      CloseLane(lane);
+    }
+    open |= lane.state == State::kBroken;
+    SliceList held = std::move(lane.held);
+    driving_.Pass();
+    FinishAll(std::move(held), health());
+  }
+  return open;
+}
+
+}  // namespace te::rdma

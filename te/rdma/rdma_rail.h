@@ -1,0 +1,187 @@
+#ifndef TE_RDMA_RDMA_RAIL_H_
+#define TE_RDMA_RDMA_RAIL_H_
+
+#include <atomic>
+#include <cstddef>
+#include <cstdint>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "absl/base/thread_annotations.h"
+#include "absl/functional/function_ref.h"
+#include "absl/status/status.h"
+#include "absl/status/statusor.h"
+#include "absl/strings/string_view.h"
+#include "absl/types/span.h"
+#include "te/base/baton.h"
+#include "te/base/clock.h"
+#include "te/base/mutex.h"
+#include "te/base/task_queue.h"
+#include "te/rdma/endpoint.h"
+#include "te/rdma/handshake.h"
+#include "te/rdma/memory_regions.h"
+#include "te/rdma/nic_unit.h"
+#include "te/rdma/rdma_options.h"
+#include "te/topology/priority_matrix.h"
+#include "te/transport/peer_channel.h"
+#include "te/transport/slice.h"
+#include "te/transport/slice_list.h"
+#include "te/transport/transport.h"
+
+namespace te::rdma {
+
+// What rails use of their transport, which outlives their use of it: until
+// Close has returned.
+struct RailServices {
+  const RdmaOptions& options;
+  // This engine's, in the order of its keys.
+  absl::Span<const std::unique_ptr<NicUnit>> nics;
+  // Which of them serve which memory; knows them by their names.
+  const PriorityMatrix& matrix;
+  const MemoryRegions& memory;
+  // For what blocks: handshakes.
+  TaskQueue& tasks;
+};
+
+// Everything that goes to one peer by RDMA: endpoints between pairs of NICs,
+// made when they are needed, over which slices are spread. Thread-safe.
+//
+// An endpoint whose connection breaks gives back what was on it once the peer
+// has confirmed that its side is gone too, so that nothing late can arrive;
+// other endpoints go on. If the peer cannot be asked, or no endpoint is left,
+// the rail has failed as a whole.
+class RdmaRail final : public te::Rail,
+                       private Endpoint::Host,
+                       public std::enable_shared_from_this<RdmaRail> {
+ public:
+  // Makes sure that at least one endpoint works. Blocks until `deadline`.
+  static absl::StatusOr<std::shared_ptr<RdmaRail>> Create(
+      const RailServices& services, const PeerIdentity& peer, uint64_t rail_id,
+      std::shared_ptr<PeerChannel> channel, MonotonicTime deadline);
+  ~RdmaRail() override;
+
+  void Post(absl::Span<Slice* const> slices) override;
+  Progress Poll() override;
+  void BeginPolling() override;
+  void EndPolling() override;
+  void Withdraw(absl::FunctionRef<bool(const Slice&)> matches,
+                const absl::Status& status) override;
+  void Close(const absl::Status& why) override;
+  absl::Status health() const override;
+  std::string name() const override;
+
+  // The device of `nic` has changed: what cannot be used any more is given up,
+  // what can be used again is tried at once.
+  void OnDeviceChange(const NicUnit& nic);
+  // Looks for work requests that take too long.
+  void CheckProgress(MonotonicTime now);
+  // Whether anything is under way.
+  bool busy() const { return unfinished_ > 0; }
+
+ private:
+  enum class State {
+    // There is no connection; one may be made from `retry_at` on.
+    kClosed,
+    kOpening,
+    kOpen,
+    // It is broken, and not yet given up by both sides.
+    kBroken,
+  };
+  struct Lane {
+    std::unique_ptr<Endpoint> endpoint;
+    State state = State::kClosed;
+    // In a row.
+    int failures = 0;
+    MonotonicTime retry_at;
+    // Until when a broken connection may give back its work requests.
+    MonotonicTime flush_deadline;
+    // What it has given back, until the peer has given it up too.
+    SliceList held;
+    // The peer may have something of it.
+    bool known_to_peer = false;
+  };
+  // Slices that the same NICs are near to, in order.
+  struct Class {
+    const PriorityMatrix::Row* row = nullptr;
+    // Of each lane: whether its NIC is one of them.
+    std::vector<bool> preferred;
+    SliceList pending;
+    bool in_use = false;
+  };
+
+  RdmaRail(const RailServices& services, PeerIdentity peer, uint64_t rail_id,
+           std::shared_ptr<PeerChannel> channel);
+
+  // --- Connections: rdma_rail.cc. ---
+  absl::Status OpenFirst(MonotonicTime deadline);
+  absl::Status OpenNow(size_t lane, MonotonicTime deadline);
+  void AddLane();
+  absl::StatusOr<std::unique_ptr<Connection>> Handshake(size_t lane,
+                                                        MonotonicTime deadline);
+  absl::StatusOr<HandshakeResponse> Exchange(size_t lane,
+                                             std::optional<EndpointOffer> offer,
+                                             MonotonicTime deadline);
+  void Open(size_t lane);
+  void Recover(size_t lane);
+  bool Flushed(Lane& lane, MonotonicTime now)
+      ABSL_EXCLUSIVE_LOCKS_REQUIRED(driving_);
+  void CloseLane(Lane& lane) ABSL_EXCLUSIVE_LOCKS_REQUIRED(driving_);
+  void SetFailed(const absl::Status& why);
+  void BreakAll(const absl::Status& why)
+      ABSL_EXCLUSIVE_LOCKS_REQUIRED(driving_);
+  void Fail(const absl::Status& why);
+  bool RetireLanes(MonotonicTime deadline);
+  void SayGoodbye();
+
+  // --- Data path: rdma_rail_datapath.cc. ---
+  void Drive();
+  void Sort(SliceList& wrong) ABSL_EXCLUSIVE_LOCKS_REQUIRED(driving_);
+  void Fill() ABSL_EXCLUSIVE_LOCKS_REQUIRED(driving_);
+  void FillClass(Class& of) ABSL_EXCLUSIVE_LOCKS_REQUIRED(driving_);
+  void RingAll() ABSL_EXCLUSIVE_LOCKS_REQUIRED(driving_);
+  Class& ClassOf(const Slice& slice) ABSL_EXCLUSIVE_LOCKS_REQUIRED(driving_);
+  Lane* LaneFor(const Class& of, const Slice& slice)
+      ABSL_EXCLUSIVE_LOCKS_REQUIRED(driving_);
+  void WantLane(const Class& of, MonotonicTime now)
+      ABSL_EXCLUSIVE_LOCKS_REQUIRED(driving_);
+  static bool CanOpen(const Lane& lane, MonotonicTime now);
+  bool HasHope(MonotonicTime now) const ABSL_EXCLUSIVE_LOCKS_REQUIRED(driving_);
+  SliceList TakePending() ABSL_EXCLUSIVE_LOCKS_REQUIRED(driving_);
+  void FinishAll(SliceList slices, const absl::Status& status);
+
+  void Finish(Slice& slice, absl::Status status) override;
+  void OnRoom() override;
+  void OnBroken(Endpoint& endpoint) override;
+
+  const RailServices services_;
+  const PeerIdentity peer_;
+  const uint64_t rail_id_;
+  const uint64_t session_;
+  const std::shared_ptr<PeerChannel> channel_;
+
+  SliceInbox inbox_;
+  std::atomic<uint64_t> unfinished_{0};
+  // Set by whoever has made room, for the driver to look again.
+  std::atomic<bool> room_{false};
+
+  // Of the peer; known, as the number of lanes, once Create has returned.
+  size_t remote_nics_ = 1;
+
+  // Who posts.
+  Baton driving_;
+  // Their endpoints are fixed; the rest is guarded by driving_.
+  std::vector<Lane> lanes_;
+  std::vector<Class> classes_ ABSL_GUARDED_BY(driving_);
+
+  std::atomic<bool> failed_{false};
+  std::atomic<bool> closed_{false};
+  mutable Mutex mutex_;
+  absl::Status health_ ABSL_GUARDED_BY(mutex_);
+  // Why a lane could not be opened the last time.
+  absl::Status last_error_ ABSL_GUARDED_BY(mutex_);
+};
+
+}  // namespace te::rdma
+
+#endif  // TE_RDMA_RDMA_RAIL_H_

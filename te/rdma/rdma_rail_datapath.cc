@@ -1,0 +1,265 @@
+// What a rail does for each slice.
+
+#include <algorithm>
+#include <utility>
+
+#include "absl/strings/str_cat.h"
+#include "te/rdma/rdma_rail.h"
+
+namespace te::rdma {
+namespace {
+
+// From so many bytes under way on each lane that there is on, another one is
+// worth a handshake.
+constexpr uint64_t kBusyBytes = 256 << 10;
+
+}  // namespace
+
+void RdmaRail::Post(absl::Span<Slice* const> slices) {
+  if (slices.empty()) return;
+  unfinished_ += slices.size();
+  inbox_.Push(slices);
+  Drive();
+}
+
+// Whoever has left slices, or made room, calls it. If another thread is here,
+// it will look again.
+void RdmaRail::Drive() {
+  do {
+    if (!driving_.TryTake()) return;
+    room_ = false;
+    SliceList wrong;
+    SliceList orphaned;
+    Sort(wrong);
+    if (!failed_) Fill();
+    // Also when Fill has found that nothing works.
+    if (failed_) orphaned.Append(TakePending());
+    driving_.Pass();
+    // Now: with the last one the rail may go.
+    if (!wrong.empty()) {
+      FinishAll(std::move(wrong),
+                absl::NotFoundError(absl::StrCat(
+                    "segment ", peer_.name,
+                    " has told no keys for this buffer; refresh the segment")));
+    }
+    if (!orphaned.empty()) FinishAll(std::move(orphaned), health());
+  } while (room_ || !inbox_.empty());
+}
+
+// Takes what was posted, `wrong` being what cannot be sent.
+void RdmaRail::Sort(SliceList& wrong) {
+  SliceList posted = inbox_.TakeAll();
+  while (!posted.empty()) {
+    Slice& slice = posted.PopFront();
+    const bool has_keys =
+        slice.remote_key.size() >= remote_nics_ * kRemoteKeyBytes;
+    (has_keys ? ClassOf(slice).pending : wrong).PushBack(slice);
+  }
+}
+
+RdmaRail::Class& RdmaRail::ClassOf(const Slice& slice) {
+  const PriorityMatrix::Row* const row =
+      &services_.matrix.Find(slice.local_location);
+  for (Class& known : classes_) {
+    if (known.row == row) return known;
+  }
+  classes_.push_back({.row = row});
+  Class& added = classes_.back();
+  for (const Lane& lane : lanes_) {
+    const auto preferred = row->preferred();
+    added.preferred.push_back(preferred.empty() ||
+                              std::find(preferred.begin(), preferred.end(),
+                                        lane.endpoint->nic().matrix_index) !=
+                                  preferred.end());
+  }
+  return added;
+}
+
+void RdmaRail::Fill() {
+  bool waiting = false;
+  for (Class& of : classes_) FillClass(of);
+  RingAll();
+  const MonotonicTime now = RealClock().Now();
+  for (const Class& of : classes_) {
+    WantLane(of, now);
+    waiting |= !of.pending.empty();
+  }
+  if (!waiting || HasHope(now)) return;
+  absl::Status why;
+  {
+    MutexLock lock(mutex_);
+    why = last_error_;
+  }
+  SetFailed(absl::UnavailableError(
+      absl::StrCat("no RDMA path to ", peer_.name, " works: ", why.message())));
+}
+
+void RdmaRail::FillClass(Class& of) {
+  while (!of.pending.empty()) {
+    Lane* const lane = LaneFor(of, *of.pending.front());
+    if (lane == nullptr) return;
+    of.in_use = true;
+    lane->endpoint->Add(of.pending.PopFront());
+  }
+}
+
+// The one with the least under way, of those that are near if one of them is
+// open; null if there is none, or no room.
+RdmaRail::Lane* RdmaRail::LaneFor(const Class& of, const Slice& slice) {
+  Lane* best = nullptr;
+  bool best_preferred = false;
+  bool preferred_open = false;
+  for (size_t i = 0; i < lanes_.size(); ++i) {
+    Lane& lane = lanes_[i];
+    if (lane.state != State::kOpen || lane.endpoint->broken()) continue;
+    const bool preferred = of.preferred[i];
+    preferred_open |= preferred;
+    if (!lane.endpoint->HasRoomFor(slice)) continue;
+    if (best == nullptr || (preferred && !best_preferred) ||
+        (preferred == best_preferred &&
+         lane.endpoint->in_flight_bytes() <
+             best->endpoint->in_flight_bytes())) {
+      best = &lane;
+      best_preferred = preferred;
+    }
+  }
+  return preferred_open && !best_preferred ? nullptr : best;
+}
+
+void RdmaRail::RingAll() {
+  SliceList refused;
+  for (Lane& lane : lanes_) {
+    if (lane.state == State::kOpen) lane.endpoint->Ring(refused);
+  }
+  while (!refused.empty()) {
+    Slice& slice = refused.PopFront();
+    ClassOf(slice).pending.PushBack(slice);
+  }
+}
+
+// Starts to open a lane, if the class has use for one more.
+void RdmaRail::WantLane(const Class& of, MonotonicTime now) {
+  if (!of.in_use && of.pending.empty()) return;
+  size_t candidate = lanes_.size();
+  bool any_open = false;
+  for (size_t i = 0; i < lanes_.size(); ++i) {
+    Lane& lane = lanes_[i];
+    if (lane.state == State::kOpening && of.preferred[i]) return;
+    if (lane.state == State::kOpen && !lane.endpoint->broken()) {
+      any_open = true;
+      // There is one with nothing much to do.
+      if (of.preferred[i] && lane.endpoint->in_flight_bytes() < kBusyBytes) {
+        return;
+      }
+    } else if (CanOpen(lane, now) &&
+               (candidate == lanes_.size() ||
+                (of.preferred[i] && !of.preferred[candidate]))) {
+      candidate = i;
+    }
+  }
+  if (candidate == lanes_.size()) return;
+  // Distant NICs are for when nothing else works.
+  if (!of.preferred[candidate] && any_open) return;
+  lanes_[candidate].state = State::kOpening;
+  services_.tasks.Schedule(
+      now, [self = shared_from_this(), candidate] { self->Open(candidate); });
+}
+
+bool RdmaRail::CanOpen(const Lane& lane, MonotonicTime now) {
+  return lane.state == State::kClosed && now >= lane.retry_at &&
+         lane.endpoint->nic().device->usable();
+}
+
+// Whether there is a lane, or may soon be.
+bool RdmaRail::HasHope(MonotonicTime now) const {
+  return std::any_of(lanes_.begin(), lanes_.end(), [now](const Lane& lane) {
+    return lane.state != State::kClosed || CanOpen(lane, now);
+  });
+}
+
+SliceList RdmaRail::TakePending() {
+  SliceList all;
+  for (Class& of : classes_) all.Append(std::move(of.pending));
+  return all;
+}
+
+Progress RdmaRail::Poll() {
+  bool idle = false;
+  bool busy = false;
+  for (const Lane& lane : lanes_) {
+    if (lane.endpoint->quiet()) continue;
+    const Progress progress = lane.endpoint->Poll();
+    if (progress == Progress::kMoved) return progress;
+    idle |= progress == Progress::kIdle;
+    busy |= progress == Progress::kBusy;
+  }
+  return busy && !idle ? Progress::kBusy : Progress::kIdle;
+}
+
+void RdmaRail::BeginPolling() {
+  for (const Lane& lane : lanes_) lane.endpoint->BeginPolling();
+}
+
+void RdmaRail::EndPolling() {
+  for (const Lane& lane : lanes_) lane.endpoint->EndPolling();
+}
+
+void RdmaRail::Withdraw(absl::FunctionRef<bool(const Slice&)> matches,
+                        const absl::Status& status) {
+  SliceList withdrawn;
+  SliceList wrong;
+  driving_.Take();
+  Sort(wrong);
+  SliceList pending = TakePending();
+  while (!pending.empty()) {
+    Slice& slice = pending.PopFront();
+    (matches(slice) ? withdrawn : ClassOf(slice).pending).PushBack(slice);
+  }
+  driving_.Pass();
+  withdrawn.Append(std::move(wrong));
+  FinishAll(std::move(withdrawn), status);
+  Drive();
+}
+
+void RdmaRail::CheckProgress(MonotonicTime now) {
+  driving_.Take();
+  for (Lane& lane : lanes_) {
+    if (lane.state == State::kOpen) lane.endpoint->CheckProgress(now);
+  }
+  driving_.Pass();
+  Drive();
+}
+
+void RdmaRail::OnDeviceChange(const NicUnit& nic) {
+  const absl::Status health = nic.device->health();
+  driving_.Take();
+  for (Lane& lane : lanes_) {
+    if (&lane.endpoint->nic() != &nic) continue;
+    if (!health.ok() && lane.state == State::kOpen) {
+      lane.endpoint->Break(health);
+    }
+    lane.failures = 0;
+    lane.retry_at = {};
+  }
+  driving_.Pass();
+  Drive();
+}
+
+void RdmaRail::Finish(Slice& slice, absl::Status status) {
+  CompletionSink& sink = *slice.sink;
+  // The slice may be gone after Done; so may the rail, whose Close waits for
+  // `unfinished_`, after the next line.
+  sink.Done(slice, std::move(status));
+  --unfinished_;
+}
+
+void RdmaRail::FinishAll(SliceList slices, const absl::Status& status) {
+  while (!slices.empty()) Finish(slices.PopFront(), status);
+}
+
+void RdmaRail::OnRoom() {
+  room_ = true;
+  Drive();
+}
+
+}  // namespace te::rdma

@@ -1,0 +1,208 @@
+#include "te/rdma/rdma_transport.h"
+
+#include <algorithm>
+#include <chrono>
+#include <utility>
+
+#include "absl/base/thread_annotations.h"
+#include "absl/strings/str_cat.h"
+#include "absl/strings/str_join.h"
+#include "glog/logging.h"
+#include "te/base/clock.h"
+#include "te/base/mutex.h"
+#include "te/base/stale_peer.h"
+#include "te/base/status_macros.h"
+#include "te/base/task_queue.h"
+#include "te/rdma/endpoint_budget.h"
+#include "te/rdma/handshake.h"
+#include "te/rdma/memory_regions.h"
+#include "te/rdma/nic_unit.h"
+#include "te/rdma/rdma_rail.h"
+#include "te/rdma/responder_table.h"
+
+namespace te {
+namespace rdma {
+namespace {
+
+// Handshakes with so many peers that do not answer delay no others.
+constexpr int kThreads = 4;
+constexpr Duration kLongestSweep = std::chrono::milliseconds(100);
+
+void LogCap(const Device& device, absl::string_view option, int wanted,
+            int limit) {
+  LOG_IF(WARNING, wanted > limit)
+      << device.name() << ": " << option << " is " << limit << " instead of "
+      << wanted << ", which is more than the device has";
+}
+
+void LogDevice(const Device& device, const RdmaOptions& options) {
+  LOG(INFO) << "RDMA device " << device.Describe();
+  const ibv_device_attr& limits = device.limits();
+  LogCap(device, "max_wr", options.max_wr, limits.max_qp_wr);
+  LogCap(device, "max_sge", options.max_sge, limits.max_sge);
+  LogCap(device, "max_read_depth", options.max_read_depth,
+         limits.max_qp_init_rd_atom);
+}
+
+class RdmaTransport final : public Transport {
+ public:
+  static absl::StatusOr<std::unique_ptr<Transport>> Create(
+      const RdmaOptions& options, const Incarnation& self, RdmaParts parts) {
+    TE_RETURN_IF_ERROR(options.Validate());
+    std::unique_ptr<RdmaTransport> transport(
+        new RdmaTransport(options, self, std::move(parts)));
+    TE_RETURN_IF_ERROR(transport->OpenNics());
+    TE_ASSIGN_OR_RETURN(transport->tasks_,
+                        TaskQueue::Create("te-rdma-task", kThreads));
+    transport->ScheduleSweep();
+    return transport;
+  }
+
+  ~RdmaTransport() override {
+    tasks_.reset();
+    responders_.reset();
+  }
+
+  absl::string_view name() const override { return kRdmaTransportName; }
+
+  absl::StatusOr<std::shared_ptr<te::Rail>> Connect(
+      const PeerIdentity& peer, uint64_t rail_id,
+      std::shared_ptr<PeerChannel> channel, MonotonicTime deadline) override {
+    TE_ASSIGN_OR_RETURN(
+        std::shared_ptr<RdmaRail> rail,
+        RdmaRail::Create({.options = options_,
+                          .nics = nics_,
+                          .matrix = parts_.matrix,
+                          .memory = *memory_,
+                          .tasks = *tasks_},
+                         peer, rail_id, std::move(channel), deadline));
+    MutexLock lock(mutex_);
+    rails_.erase(std::remove_if(rails_.begin(), rails_.end(),
+                                [](const auto& r) { return r.expired(); }),
+                 rails_.end());
+    rails_.push_back(rail);
+    return rail;
+  }
+
+  absl::StatusOr<std::string> Accept(const Incarnation& client,
+                                     absl::string_view bytes,
+                                     MonotonicTime /*deadline*/) override {
+    TE_ASSIGN_OR_RETURN(const HandshakeRequest request, ParseRequest(bytes));
+    if (request.server != self_) {
+      return StalePeerError(absl::StrCat("the rdma handshake is for engine ",
+                                         request.server.ToString(),
+                                         ", this one is ", self_.ToString()));
+    }
+    TE_ASSIGN_OR_RETURN(const HandshakeResponse response,
+                        responders_->Answer(client, request));
+    return Serialize(response);
+  }
+
+  void DisconnectPeers() override { responders_->Clear(); }
+
+  absl::StatusOr<std::string> RegisterMemory(
+      const LocalMemory& memory) override {
+    return memory_->Register(memory);
+  }
+  void UnregisterMemory(uint32_t slot) override { memory_->Unregister(slot); }
+
+ private:
+  RdmaTransport(const RdmaOptions& options, const Incarnation& self,
+                RdmaParts parts)
+      : options_(options),
+        self_(self),
+        parts_(std::move(parts)),
+        budget_(options.max_endpoints) {}
+
+  absl::Status OpenNics() {
+    std::vector<Device*> devices;
+    std::vector<std::string> unusable;
+    for (const std::string& name : parts_.matrix.nics()) {
+      TE_RETURN_IF_ERROR(OpenNic(name));
+      devices.push_back(nics_.back()->device.get());
+      if (const absl::Status health = devices.back()->health(); !health.ok()) {
+        unusable.emplace_back(health.message());
+      }
+    }
+    if (unusable.size() == nics_.size()) {
+      return absl::UnavailableError(
+          unusable.empty() ? "there is no RDMA device that can be used"
+                           : absl::StrCat("no RDMA device can be used: ",
+                                          absl::StrJoin(unusable, "; ")));
+    }
+    for (const std::string& why : unusable) LOG(WARNING) << why;
+    memory_ = std::make_unique<MemoryRegions>(
+        std::move(devices), options_.relaxed_ordering, parts_.max_buffers);
+    responders_ = std::make_unique<ResponderTable>(nics_, options_, budget_);
+    return absl::OkStatus();
+  }
+
+  absl::Status OpenNic(const std::string& name) {
+    auto nic = std::make_unique<NicUnit>();
+    nic->matrix_index = static_cast<uint16_t>(nics_.size());
+    TE_ASSIGN_OR_RETURN(nic->device,
+                        Device::Open(parts_.verbs, name, options_.port));
+    LogDevice(*nic->device, options_);
+    TE_ASSIGN_OR_RETURN(
+        nic->worker,
+        DeviceWorker::Create(*nic->device,
+                             {.name = absl::StrCat("te-rdma-", nics_.size()),
+                              .cpus = parts_.cpus[name],
+                              .spin = options_.spin},
+                             [this, unit = nic.get()](ibv_event_type /*type*/) {
+                               for (const auto& rail : Rails())
+                                 rail->OnDeviceChange(*unit);
+                             }));
+    nics_.push_back(std::move(nic));
+    return absl::OkStatus();
+  }
+
+  std::vector<std::shared_ptr<RdmaRail>> Rails() {
+    std::vector<std::shared_ptr<RdmaRail>> alive;
+    MutexLock lock(mutex_);
+    for (const std::weak_ptr<RdmaRail>& weak : rails_) {
+      if (auto rail = weak.lock()) alive.push_back(std::move(rail));
+    }
+    return alive;
+  }
+
+  void ScheduleSweep() {
+    const Duration period = std::min(
+        {kLongestSweep, options_.work_timeout / 4, options_.keepalive / 4});
+    tasks_->Schedule(DeadlineAfter(RealClock().Now(), period), [this] {
+      Sweep();
+      ScheduleSweep();
+    });
+  }
+
+  void Sweep() {
+    const MonotonicTime now = RealClock().Now();
+    for (const auto& rail : Rails()) {
+      if (rail->busy()) rail->CheckProgress(now);
+    }
+    responders_->ProbePeers(now);
+  }
+
+  const RdmaOptions options_;
+  const Incarnation self_;
+  RdmaParts parts_;
+  EndpointBudget budget_;
+  // Used by the threads of nics_, so before them.
+  Mutex mutex_;
+  std::vector<std::weak_ptr<RdmaRail>> rails_ ABSL_GUARDED_BY(mutex_);
+  // In the order of the matrix.
+  std::vector<std::unique_ptr<NicUnit>> nics_;
+  std::unique_ptr<MemoryRegions> memory_;
+  std::unique_ptr<ResponderTable> responders_;
+  std::unique_ptr<TaskQueue> tasks_;
+};
+
+}  // namespace
+}  // namespace rdma
+
+absl::StatusOr<std::unique_ptr<Transport>> CreateRdmaTransport(
+    const RdmaOptions& options, const Incarnation& self, RdmaParts parts) {
+  return rdma::RdmaTransport::Create(options, self, std::move(parts));
+}
+
+}  // namespace te

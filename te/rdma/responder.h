@@ -1,0 +1,60 @@
+#ifndef TE_RDMA_RESPONDER_H_
+#define TE_RDMA_RESPONDER_H_
+
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "absl/status/status.h"
+#include "absl/status/statusor.h"
+#include "te/base/clock.h"
+#include "te/rdma/endpoint_budget.h"
+#include "te/rdma/handshake.h"
+#include "te/rdma/nic_unit.h"
+#include "te/rdma/queue_pair.h"
+#include "te/rdma/rdma_options.h"
+
+namespace te::rdma {
+
+// The target's end of an endpoint: queue pairs through which a peer reads and
+// writes our memory. Nothing is posted on them but probes. Thread-compatible;
+// goes before its NIC.
+class Responder {
+ public:
+  // Connects as many queue pairs as `offer` has, from the port of `nic`, and
+  // adds to `response` what the peer must know to do the same. For errors see
+  // ResponderTable::Answer.
+  static absl::StatusOr<std::shared_ptr<Responder>> Create(
+      NicUnit& nic, const RdmaOptions& options, EndpointBudget& budget,
+      const EndpointOffer& offer, HandshakeResponse& response);
+
+  // Both ends, for people.
+  const std::string& description() const { return description_; }
+
+  // Asks the peer's NIC for a sign of life, if the last one is older than
+  // options.keepalive: a WRITE of no bytes, which needs no memory (InfiniBand
+  // Architecture Specification, volume 1, C9-88) and that its CPU does not
+  // notice. An error once it has not answered.
+  absl::Status Probe(MonotonicTime now);
+
+ private:
+  Responder(NicUnit& nic, const RdmaOptions& options,
+            EndpointBudget::Share share)
+      : nic_(nic), options_(options), share_(std::move(share)) {}
+
+  absl::Status MakeQueuePairs(const EndpointOffer& offer);
+
+  NicUnit& nic_;
+  const RdmaOptions& options_;
+  const EndpointBudget::Share share_;
+  // Before the queue pairs.
+  CompletionQueueObject completions_;
+  std::vector<QueuePair> pairs_;
+  std::string description_;
+  bool probing_ = false;
+  MonotonicTime next_probe_;
+};
+
+}  // namespace te::rdma
+
+#endif  // TE_RDMA_RESPONDER_H_

@@ -1,0 +1,142 @@
+#include "te/rdma/send_queue.h"
+
+#include <algorithm>
+#include <utility>
+
+#include "absl/strings/str_cat.h"
+#include "glog/logging.h"
+#include "te/base/errno_status.h"
+
+namespace te::rdma {
+
+SendQueue::SendQueue(QueuePair pair, const QueuePairLimits& limits,
+                     uint32_t index)
+    : pair_(std::move(pair)),
+      limits_(limits),
+      index_(index),
+      signal_interval_(std::min(kSignalInterval, limits.max_wr / 4)),
+      ring_(limits.max_wr),
+      pieces_(kChain * limits.max_sge) {
+  CHECK_GE(limits.max_wr, kMinDepth);
+  CHECK_LE(limits.max_sge, kMaxSge);
+}
+
+uint32_t SendQueue::room() const {
+  // Acquire pairs with the release in CompleteBefore: who completed has read
+  // the slots.
+  const uint32_t used = tail_.load(std::memory_order_relaxed) + chained_ -
+                        head_.load(std::memory_order_acquire);
+  return std::min(static_cast<uint32_t>(ring_.size()) - used,
+                  static_cast<uint32_t>(kChain) - chained_);
+}
+
+// Into the last work request of the chain, where the remote memory goes on: one
+// message in place of two.
+bool SendQueue::Merge(const WorkPiece& piece) {
+  if (chained_ == 0) return false;
+  ibv_send_wr& last = requests_[chained_ - 1];
+  Posted& posted = At(tail_.load(std::memory_order_relaxed) + chained_ - 1);
+  const bool same =
+      last.opcode == (piece.operation == Operation::kRead
+                          ? IBV_WR_RDMA_READ
+                          : IBV_WR_RDMA_WRITE) &&
+      last.wr.rdma.rkey == piece.remote_key &&
+      last.wr.rdma.remote_addr + posted.bytes == piece.remote_address;
+  if (!same || posted.partial || piece.partial ||
+      posted.bytes + piece.length > kMaxMergedBytes ||
+      static_cast<uint32_t>(last.num_sge) == limits_.max_sge) {
+    return false;
+  }
+  last.sg_list[last.num_sge++] = {
+      .addr = reinterpret_cast<uint64_t>(piece.local),
+      .length = piece.length,
+      .lkey = piece.local_key};
+  posted.bytes += piece.length;
+  posted.last->next = piece.slice;
+  posted.last = piece.slice;
+  piece.slice->next = nullptr;
+  return true;
+}
+
+void SendQueue::Add(const WorkPiece& piece) {
+  if (Merge(piece)) return;
+  const uint32_t position = tail_.load(std::memory_order_relaxed) + chained_;
+  piece.slice->next = nullptr;
+  At(position) = {.bytes = piece.length,
+                  .first = piece.slice,
+                  .last = piece.slice,
+                  .partial = piece.partial};
+  ibv_sge* const sge = &pieces_[chained_ * limits_.max_sge];
+  *sge = {.addr = reinterpret_cast<uint64_t>(piece.local),
+          .length = piece.length,
+          .lkey = piece.local_key};
+  ibv_send_wr& request = requests_[chained_];
+  request.wr_id = WorkRequestId{.queue = index_, .position = position}.Pack();
+  request.sg_list = sge;
+  request.num_sge = 1;
+  request.opcode = piece.operation == Operation::kRead ? IBV_WR_RDMA_READ
+                                                       : IBV_WR_RDMA_WRITE;
+  request.send_flags = 0;
+  request.wr.rdma.remote_addr = piece.remote_address;
+  request.wr.rdma.rkey = piece.remote_key;
+  ++chained_;
+}
+
+absl::Status SendQueue::Ring(MonotonicTime now,
+                             absl::FunctionRef<void(Slice&)> refused) {
+  if (chained_ == 0) return absl::OkStatus();
+  const uint32_t count = std::exchange(chained_, 0);
+  const uint32_t begin = tail_.load(std::memory_order_relaxed);
+  for (uint32_t i = 0; i < count; ++i) {
+    ibv_send_wr& request = requests_[i];
+    request.next = i + 1 < count ? &requests_[i + 1] : nullptr;
+    const uint32_t bytes = At(begin + i).bytes;
+    if (request.opcode == IBV_WR_RDMA_WRITE && bytes <= limits_.max_inline) {
+      request.send_flags |= IBV_SEND_INLINE;
+    }
+    if (++unsignalled_ >= signal_interval_ || bytes >= kSignalBytes ||
+        i + 1 == count) {
+      request.send_flags |= IBV_SEND_SIGNALED;
+      unsignalled_ = 0;
+    }
+  }
+  // The first completion may be seen before the call returns.
+  if (outstanding() == 0) Stamp(now);
+  // Release publishes the slots to the completing thread.
+  tail_.store(begin + count, std::memory_order_release);
+  ibv_send_wr* bad = nullptr;
+  const int error = ibv_post_send(pair_.get(), &requests_[0], &bad);
+  if (error == 0) return absl::OkStatus();
+  const auto taken =
+      bad == nullptr ? 0 : static_cast<uint32_t>(bad - requests_.data());
+  // Nobody completes what the device has not got.
+  tail_.store(begin + taken, std::memory_order_release);
+  for (uint32_t i = taken; i < count; ++i) {
+    if (At(begin + i).partial) continue;
+    for (Slice* slice = At(begin + i).first; slice != nullptr;) {
+      Slice* const next = slice->next;
+      refused(*slice);
+      slice = next;
+    }
+  }
+  return ErrnoToStatus(error, "ibv_post_send");
+}
+
+bool SendQueue::IsUnderWay(uint32_t position) const {
+  const uint32_t head = head_.load(std::memory_order_relaxed);
+  return position - head < tail_.load(std::memory_order_acquire) - head;
+}
+
+void SendQueue::CompleteBefore(uint32_t position, Done done) {
+  uint32_t head = head_.load(std::memory_order_relaxed);
+  while (head != position) {
+    const Posted posted = At(head);
+    ++head;
+    // Before the slices go: when the last of a rail's is back, the queue may be
+    // destroyed.
+    head_.store(head, std::memory_order_release);
+    done(posted);
+  }
+}
+
+}  // namespace te::rdma

@@ -1,0 +1,146 @@
+#ifndef TE_RDMA_SEND_QUEUE_H_
+#define TE_RDMA_SEND_QUEUE_H_
+
+#include <infiniband/verbs.h>
+
+#include <array>
+#include <atomic>
+#include <cstddef>
+#include <cstdint>
+#include <memory>
+#include <vector>
+
+#include "absl/functional/function_ref.h"
+#include "absl/status/status.h"
+#include "te/base/clock.h"
+#include "te/rdma/queue_pair.h"
+#include "te/transport/slice.h"
+
+namespace te::rdma {
+
+// What ibv_wc::wr_id says of a work request: the number of its queue in the
+// endpoint, and where in the queue it stands. A value.
+struct WorkRequestId {
+  uint32_t queue = 0;
+  uint32_t position = 0;
+
+  uint64_t Pack() const { return (uint64_t{queue} << 32) | position; }
+  static WorkRequestId Unpack(uint64_t packed) {
+    return {.queue = static_cast<uint32_t>(packed >> 32),
+            .position = static_cast<uint32_t>(packed)};
+  }
+};
+
+// A part of a slice with what a work request needs besides.
+struct WorkPiece {
+  Operation operation = Operation::kRead;
+  std::byte* local = nullptr;
+  uint32_t local_key = 0;
+  uint64_t remote_address = 0;
+  uint32_t remote_key = 0;
+  uint32_t length = 0;
+  Slice* slice = nullptr;
+  // Whether more of the slice follows, in the same queue.
+  bool partial = false;
+};
+
+// The work requests of one queue pair, in the order in which they complete.
+//
+// One thread at a time posts, and one completes; these may be two. A slot is
+// free again when its completion, or one after it, has been seen: as the device
+// counts too, so it is never asked for more than it has.
+class SendQueue {
+ public:
+  // Work requests that are handed over at once: one doorbell for all.
+  static constexpr size_t kChain = 32;
+  // Every so many at least ask for a completion, and every fourth part of a
+  // queue, so that there is room again before the last one is done.
+  static constexpr uint32_t kSignalInterval = 16;
+  static constexpr uint32_t kMinDepth = 16;
+  // Those that move more ask for one each, for the window counts bytes.
+  static constexpr uint32_t kSignalBytes = 16 << 10;
+  static constexpr uint32_t kMaxSge = 16;
+  // Of pieces that share a work request. Longer ones had better be spread.
+  static constexpr uint32_t kMaxMergedBytes = 64 << 10;
+
+  // `index` is for WorkRequestId.
+  SendQueue(QueuePair pair, const QueuePairLimits& limits, uint32_t index);
+
+  const QueuePair& pair() const { return pair_; }
+  QueuePair& pair() { return pair_; }
+
+  // --- The thread that posts. ---
+
+  // How many pieces Add will take before Ring must be called, or completions
+  // seen.
+  uint32_t room() const;
+  void Add(const WorkPiece& piece);
+  // What has been added and not handed over, as work requests.
+  uint32_t chained() const { return chained_; }
+  // Hands over what was added. On an error `refused` gets the slices of what
+  // the device did not take, and the queue is to be given up.
+  absl::Status Ring(MonotonicTime now, absl::FunctionRef<void(Slice&)> refused);
+
+  // --- The thread that completes. ---
+
+  // A work request that has ended.
+  struct Posted {
+    uint32_t bytes = 0;
+    // Its slices, linked through Slice::next; at least one.
+    Slice* first = nullptr;
+    Slice* last = nullptr;
+    // Of its one slice, more follows.
+    bool partial = false;
+  };
+  // Ends all work requests before `position`, one after the other.
+  using Done = absl::FunctionRef<void(const Posted& posted)>;
+  void CompleteBefore(uint32_t position, Done done);
+  void CompleteThrough(uint32_t position, Done done) {
+    CompleteBefore(position + 1, done);
+  }
+  // Whether `position` is one of a work request under way.
+  bool IsUnderWay(uint32_t position) const;
+  void NoteProgress(MonotonicTime now) { Stamp(now); }
+  // Destroys the queue pair: from here on the device touches no memory for it.
+  // What is under way is then to be completed by whoever did so.
+  void DestroyPair() { QueuePair(std::move(pair_)); }
+
+  // --- Any thread. ---
+
+  uint32_t outstanding() const { return tail_.load() - head_.load(); }
+  // Since when the oldest work request has been the oldest, or was posted.
+  // Meaningless if there is none.
+  MonotonicTime waiting_since() const {
+    return MonotonicTime(Duration(waiting_since_.load()));
+  }
+  // The end of what is under way; for the owner of both sides alone.
+  uint32_t end() const { return tail_.load(); }
+
+ private:
+  bool Merge(const WorkPiece& piece);
+  void Stamp(MonotonicTime now) {
+    waiting_since_.store(now.time_since_epoch().count());
+  }
+  Posted& At(uint32_t position) { return ring_[position % ring_.size()]; }
+
+  QueuePair pair_;
+  const QueuePairLimits limits_;
+  const uint32_t index_;
+  const uint32_t signal_interval_;
+  // As long as the queue pair's queue.
+  std::vector<Posted> ring_;
+  // Positions go on for ever. Written by the completing and the posting thread.
+  std::atomic<uint32_t> head_{0};
+  std::atomic<uint32_t> tail_{0};
+  std::atomic<int64_t> waiting_since_{0};
+
+  // What has been added and not handed over: the positions from tail_ on.
+  uint32_t chained_ = 0;
+  uint32_t unsignalled_ = 0;
+  std::array<ibv_send_wr, kChain> requests_;
+  std::vector<ibv_sge> pieces_;
+};
+
+}  // namespace te::rdma
+
+#endif  // TE_RDMA_SEND_QUEUE_H_
