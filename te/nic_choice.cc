@@ -54,14 +54,26 @@ absl::StatusOr<PriorityMatrix> AllowedForAll(const NicOptions& options,
   return ResolveMatrix(machine, matrix);
 }
 
+absl::StatusOr<PriorityMatrix> MatrixFor(const NicOptions& options,
+                                         const Machine& machine) {
+  if (options.priority_matrix.has_value()) return GivenMatrix(options, machine);
+  if (!options.by_distance) return AllowedForAll(options, machine);
+  return MakeMatrix(machine,
+                    {.allowed = options.allowed,
+                     .denied = options.denied,
+                     .spread = options.spread.has_value()
+                                   ? *options.spread
+                                   : uint32_t{std::random_device()()}});
+}
+
 }  // namespace
 
-absl::StatusOr<PriorityMatrix> ChooseNics(const NicOptions& options) {
+absl::StatusOr<NicChoice> ChooseNics(const NicOptions& options) {
   const bool names_nics = options.priority_matrix.has_value() ||
                           !options.allowed.empty() || !options.denied.empty();
-  if (!names_nics && !options.by_distance) return PriorityMatrix();
-  std::shared_ptr<const Machine> machine = options.machine;
-  if (machine == nullptr) {
+  if (!names_nics && !options.by_distance) return NicChoice();
+  NicChoice choice = {.matrix = {}, .machine = options.machine};
+  if (choice.machine == nullptr) {
     absl::StatusOr<std::shared_ptr<const Machine>> found = Discover();
     if (!found.ok() && names_nics) return found.status();
     if (!found.ok()) {
@@ -69,20 +81,12 @@ absl::StatusOr<PriorityMatrix> ChooseNics(const NicOptions& options) {
       LOG(WARNING) << "no NIC is used, because the topology of this machine is "
                       "unknown: "
                    << found.status();
-      return PriorityMatrix();
+      return choice;
     }
-    machine = *std::move(found);
+    choice.machine = *std::move(found);
   }
-  if (options.priority_matrix.has_value()) {
-    return GivenMatrix(options, *machine);
-  }
-  if (!options.by_distance) return AllowedForAll(options, *machine);
-  return MakeMatrix(*machine,
-                    {.allowed = options.allowed,
-                     .denied = options.denied,
-                     .spread = options.spread.has_value()
-                                   ? *options.spread
-                                   : uint32_t{std::random_device()()}});
+  TE_ASSIGN_OR_RETURN(choice.matrix, MatrixFor(options, *choice.machine));
+  return choice;
 }
 
 }  // namespace te

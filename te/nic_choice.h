@@ -32,15 +32,21 @@ struct NicOptions {
   std::shared_ptr<const Machine> machine;
 };
 
-// The matrix that `options` ask for; empty if there is no NIC that can be used.
-// Discovers the machine unless it is given, which takes some 10 ms, and logs
-// what is odd about it.
+struct NicChoice {
+  // Empty if there is no NIC that can be used.
+  PriorityMatrix matrix;
+  // This machine; null if it is not known, or was not asked for.
+  std::shared_ptr<const Machine> machine;
+};
+
+// The matrix that `options` ask for. Discovers the machine unless it is given,
+// which takes some 10 ms, and logs what is odd about it.
 //
 // NOT_FOUND names a NIC that the machine does not have; INVALID_ARGUMENT says
 // what is wrong with the matrix, or which options exclude each other. If the
 // machine cannot be discovered, that is an error only for options that name
 // NICs: otherwise none is used, and the log says why.
-absl::StatusOr<PriorityMatrix> ChooseNics(const NicOptions& options);
+absl::StatusOr<NicChoice> ChooseNics(const NicOptions& options);
 
 }  // namespace te
 

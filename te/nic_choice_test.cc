@@ -3,11 +3,14 @@
 #include <memory>
 #include <set>
 #include <string>
+#include <utility>
 
 #include "absl/status/status.h"
+#include "absl/status/statusor.h"
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
 #include "te/base/memory_location.h"
+#include "te/base/status_macros.h"
 #include "te/base/status_matchers.h"
 #include "te/topology/priority_matrix.h"
 #include "te/topology/test_machines.h"
@@ -23,15 +26,20 @@ NicOptions On(const char* machine) {
               DiscoverTestMachineByXml(machine))};
 }
 
+absl::StatusOr<PriorityMatrix> Matrix(const NicOptions& options) {
+  TE_ASSIGN_OR_RETURN(NicChoice choice, ChooseNics(options));
+  return std::move(choice.matrix);
+}
+
 TEST(NicChoiceTest, ByDistance) {
   NicOptions options = On("two_sockets");
-  TE_ASSERT_OK_AND_ASSIGN(const PriorityMatrix matrix, ChooseNics(options));
+  TE_ASSERT_OK_AND_ASSIGN(const PriorityMatrix matrix, Matrix(options));
   EXPECT_EQ(matrix.ToJson(), R"({"*":[["mlx5_0"],[]],"cpu:0":[["mlx5_0"],[]],)"
                              R"("cpu:1":[["mlx5_0"],[]]})");
   options = On("eight_gpus");
   options.allowed = {"ib4", "mlx5_5"};
   options.denied = {"mlx5_0"};
-  TE_ASSERT_OK_AND_ASSIGN(const PriorityMatrix chosen, ChooseNics(options));
+  TE_ASSERT_OK_AND_ASSIGN(const PriorityMatrix chosen, Matrix(options));
   EXPECT_EQ(chosen.preferences().at(MemoryLocation::Cuda(5)),
             (NicPreference{{"mlx5_5"}, {"mlx5_4"}}));
 }
@@ -39,10 +47,10 @@ TEST(NicChoiceTest, ByDistance) {
 TEST(NicChoiceTest, AsGiven) {
   NicOptions options = On("two_sockets");
   options.by_distance = false;
-  TE_ASSERT_OK_AND_ASSIGN(const PriorityMatrix none, ChooseNics(options));
+  TE_ASSERT_OK_AND_ASSIGN(const PriorityMatrix none, Matrix(options));
   EXPECT_EQ(none.ToJson(), "{}");
   options.allowed = {"enp216s0np0", "mlx5_0"};
-  TE_ASSERT_OK_AND_ASSIGN(const PriorityMatrix matrix, ChooseNics(options));
+  TE_ASSERT_OK_AND_ASSIGN(const PriorityMatrix matrix, Matrix(options));
   EXPECT_EQ(matrix.ToJson(), R"({"*":[["mlx5_1","mlx5_0"],[]]})");
   options.denied = {"mlx5_1"};
   EXPECT_THAT(ChooseNics(options), StatusIs(absl::StatusCode::kInvalidArgument,
@@ -52,7 +60,7 @@ TEST(NicChoiceTest, AsGiven) {
 TEST(NicChoiceTest, AMatrixReplacesDiscovery) {
   NicOptions options = On("two_sockets");
   options.priority_matrix = R"({"cpu:0": [["enp216s0np0"], ["mlx5_0"]]})";
-  TE_ASSERT_OK_AND_ASSIGN(const PriorityMatrix matrix, ChooseNics(options));
+  TE_ASSERT_OK_AND_ASSIGN(const PriorityMatrix matrix, Matrix(options));
   EXPECT_EQ(matrix.ToJson(), R"({"cpu:0":[["mlx5_1"],["mlx5_0"]]})");
   options.allowed = {"mlx5_0"};
   EXPECT_THAT(ChooseNics(options), StatusIs(absl::StatusCode::kInvalidArgument,
@@ -82,7 +90,7 @@ TEST(NicChoiceTest, EnginesOfAHostBeginWithDifferentNics) {
   std::set<std::string> first;
   // All alike once in 4^31.
   for (int i = 0; i < 32; ++i) {
-    TE_ASSERT_OK_AND_ASSIGN(const PriorityMatrix matrix, ChooseNics(options));
+    TE_ASSERT_OK_AND_ASSIGN(const PriorityMatrix matrix, Matrix(options));
     first.insert(
         matrix.preferences().at(MemoryLocation::Cpu(0)).preferred.front());
   }

@@ -9,6 +9,8 @@
 #include "te/core/engine_options.h"
 #include "te/metadata/metadata_store.h"
 #include "te/nic_choice.h"
+#include "te/rdma/rdma_options.h"
+#include "te/rdma/verbs/verbs.h"
 #include "te/transport/tcp/tcp_options.h"
 
 namespace te {
@@ -42,8 +44,13 @@ struct Options {
   // Which NICs serve which memory. Peers are told, and te_segment shows it.
   NicOptions nics;
 
-  // Which transports to use: "auto" or "tcp".
+  // Which transports to use: "rdma", "tcp", or "auto": RDMA where this machine
+  // and the peer can, and otherwise TCP, the log saying why.
   std::string protocol = "auto";
+  // The NICs are those of `nics`.
+  RdmaOptions rdma;
+  // In place of the system's libibverbs: emulated devices, for tests.
+  std::shared_ptr<rdma::Verbs> verbs;
   // `listen_ip` is ignored: data go where control goes.
   TcpOptions tcp;
 

@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "absl/strings/str_cat.h"
+#include "absl/strings/str_join.h"
 #include "absl/strings/strip.h"
 #include "glog/logging.h"
 #include "te/base/clock.h"
@@ -17,8 +18,7 @@
 #include "te/metadata/store_segment_resolver.h"
 #include "te/nic_choice.h"
 #include "te/rpc/p2p_segment_resolver.h"
-#include "te/topology/priority_matrix.h"
-#include "te/transport/tcp/tcp_transport.h"
+#include "te/transport_choice.h"
 
 namespace te {
 namespace {
@@ -65,13 +65,6 @@ std::vector<HostPort> ServersOf(const Options& options) {
       .value_or(std::vector<HostPort>{});
 }
 
-absl::Status CheckProtocol(const std::string& protocol) {
-  if (protocol == "auto" || protocol == "tcp") return absl::OkStatus();
-  return absl::InvalidArgumentError(
-      absl::StrCat("the protocol \"", protocol,
-                   "\" is not available; there are: auto, tcp"));
-}
-
 }  // namespace
 
 absl::StatusOr<std::unique_ptr<TransferEngine>> CreateTransferEngine(
@@ -88,25 +81,25 @@ absl::StatusOr<std::unique_ptr<TransferEngine>> CreateTransferEngine(
   parts.control.ports = listen.ports;
   parts.advertised_host = listen.advertised_host;
   parts.segment_name = options.segment_name;
-  TE_ASSIGN_OR_RETURN(const PriorityMatrix nics, ChooseNics(options.nics));
-  for (const auto& [location, preference] : nics.preferences()) {
+  TE_ASSIGN_OR_RETURN(const NicChoice nics, ChooseNics(options.nics));
+  for (const auto& [location, preference] : nics.matrix.preferences()) {
     parts.topology[location.ToString()] = preference;
   }
-  TcpOptions tcp = options.tcp;
-  tcp.listen_ip = listen.address.ip();
-  parts.transports.push_back(
-      [tcp](const Incarnation& self, ExposedMemory& memory) {
-        return CreateTcpTransport(tcp, self, memory);
-      });
+  TransportOptions transports = {.protocol = options.protocol,
+                                 .rdma = options.rdma,
+                                 .verbs = options.verbs,
+                                 .tcp = options.tcp,
+                                 .max_buffers = options.engine.max_buffers};
+  transports.tcp.listen_ip = listen.address.ip();
+  TE_ASSIGN_OR_RETURN(parts.transports, ChooseTransports(transports, nics));
   TE_ASSIGN_OR_RETURN(std::unique_ptr<TransferEngine> engine,
                       TransferEngine::Create(options.engine, std::move(parts)));
-  LOG(INFO) << "segment " << engine->segment_name() << " is served over tcp on "
-            << tcp.listen_ip
+  LOG(INFO) << "segment " << engine->segment_name() << " is served over "
+            << absl::StrJoin(engine->Status().transports, " and ") << " on "
+            << listen.address.ip()
             << (listen.reason.empty() ? ""
                                       : absl::StrCat(", which ", listen.reason))
-            << (options.protocol == "auto"
-                    ? "; protocol auto chose tcp, the only transport here"
-                    : "");
+            << " (protocol " << options.protocol << ")";
   return engine;
 }
 

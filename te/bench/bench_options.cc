@@ -131,7 +131,9 @@ absl::Status CheckListenName(const FlagValues& flags, Mode mode) {
 }
 
 absl::Status CheckProtocol(const std::string& protocol) {
-  if (protocol == "auto" || protocol == "tcp") return absl::OkStatus();
+  if (protocol == "auto" || protocol == "rdma" || protocol == "tcp") {
+    return absl::OkStatus();
+  }
   return Bad("protocol", absl::StrCat("\"", protocol,
                                       "\" is no protocol of this program; "
                                       "there are auto, tcp"));

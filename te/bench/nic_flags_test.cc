@@ -28,8 +28,8 @@ absl::StatusOr<std::string> Matrix(const FlagValues& flags) {
       MakeNicOptions(flags, std::make_shared<const Machine>(
                                 DiscoverTestMachineByXml("two_sockets"))));
   options.spread = 0;
-  TE_ASSIGN_OR_RETURN(const PriorityMatrix matrix, ChooseNics(options));
-  return matrix.ToJson();
+  TE_ASSIGN_OR_RETURN(const NicChoice choice, ChooseNics(options));
+  return choice.matrix.ToJson();
 }
 
 TEST(NicFlagsTest, WhatTheFlagsMean) {

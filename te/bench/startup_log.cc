@@ -136,9 +136,9 @@ void LogMachine(const NicOptions& nics) {
   for (const std::string& line : DescribeMachine(*nics.machine)) {
     LOG(INFO) << line;
   }
-  const absl::StatusOr<PriorityMatrix> matrix = ChooseNics(nics);
+  const NicChoice choice = ChooseNics(nics).value_or(NicChoice());
   const std::vector<std::string> rows =
-      DescribeMatrix(*nics.machine, matrix.value_or(PriorityMatrix()));
+      DescribeMatrix(*nics.machine, choice.matrix);
   for (const std::string& line : rows) LOG(INFO) << line;
   if (rows.empty() && !nics.machine->nics.empty()) {
     LOG(INFO) << "no RDMA device is chosen";

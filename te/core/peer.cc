@@ -167,6 +167,9 @@ absl::Status Peer::Connect(std::shared_ptr<const SegmentDescriptor> descriptor,
     absl::StatusOr<std::shared_ptr<Rail>> rail =
         transport->Connect(identity, rail_id_, link, deadline);
     if (rail.ok()) {
+      LOG_IF(WARNING, !failures.empty())
+          << "segment " << name_ << " is reached over " << transport->name()
+          << ", because " << absl::StrJoin(failures, "; ");
       auto route = std::make_shared<Route>();
       route->view = std::make_shared<SegmentView>(std::move(descriptor));
       route->link = std::move(link);

@@ -95,7 +95,10 @@ absl::Status TransferEngine::Start() {
   for (const auto& make : parts_.transports) {
     TE_ASSIGN_OR_RETURN(std::unique_ptr<Transport> transport,
                         make(incarnation_, buffers_));
-    transports_.push_back(std::move(transport));
+    if (transport != nullptr) transports_.push_back(std::move(transport));
+  }
+  if (transports_.empty()) {
+    return absl::UnavailableError("no transport can be used here");
   }
   TE_ASSIGN_OR_RETURN(
       tasks_, TaskQueue::Create("te-connect", options_.control_threads));

@@ -63,7 +63,8 @@ struct EngineParts {
   std::map<std::string, NicPreference> topology;
   // How to find out where registered memory lies.
   PlacementOptions placement;
-  // Each is called once; the transports are used in this order.
+  // Each is called once; the transports are used in this order. Null: it cannot
+  // be used here, and the engine goes on without it.
   std::vector<std::function<absl::StatusOr<std::unique_ptr<Transport>>(
       const Incarnation&, ExposedMemory&)>>
       transports;

@@ -1,0 +1,112 @@
+#include "te/transport_choice.h"
+
+#include <map>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "absl/strings/str_cat.h"
+#include "absl/strings/str_join.h"
+#include "glog/logging.h"
+#include "te/base/status_macros.h"
+#include "te/rdma/rdma_transport.h"
+#include "te/rdma/verbs/system_verbs.h"
+#include "te/topology/nic_lookup.h"
+#include "te/transport/tcp/tcp_transport.h"
+
+namespace te {
+namespace {
+
+using TransportFactory = decltype(EngineParts::transports)::value_type;
+
+absl::Status NoNic(const NicChoice& nics) {
+  std::vector<std::string> found;
+  if (nics.machine != nullptr) {
+    for (const Nic& nic : nics.machine->nics) {
+      const std::string why = WhyUnusable(nic);
+      found.push_back(absl::StrCat(
+          DescribeNic(nic), why.empty() ? ", which is not chosen" : ": ", why));
+    }
+  }
+  return absl::NotFoundError(absl::StrCat(
+      "there is no RDMA device that can be used; found: ",
+      found.empty() ? "none. Is the driver loaded (rdma link), and "
+                      "/dev/infiniband there in this container?"
+                    : absl::StrJoin(found, "; ")));
+}
+
+// The CPUs of the NUMA nodes next to each NIC.
+std::map<std::string, std::vector<int>> CpusOf(const Machine& machine) {
+  std::map<std::string, std::vector<int>> cpus;
+  for (const Nic& nic : machine.nics) {
+    for (const int index : nic.place.nodes) {
+      const NumaNode* const node = FindNode(machine, index);
+      if (node == nullptr) continue;
+      cpus[nic.name].insert(cpus[nic.name].end(), node->cpus.begin(),
+                            node->cpus.end());
+    }
+  }
+  return cpus;
+}
+
+absl::StatusOr<TransportFactory> ChooseRdma(const TransportOptions& options,
+                                            const NicChoice& nics) {
+  if (nics.matrix.nics().empty()) return NoNic(nics);
+  RdmaParts parts = {.verbs = options.verbs,
+                     .matrix = nics.matrix,
+                     .cpus = CpusOf(*nics.machine),
+                     .max_buffers = options.max_buffers};
+  if (parts.verbs == nullptr) {
+    TE_ASSIGN_OR_RETURN(parts.verbs, rdma::LoadSystemVerbs());
+  }
+  const bool required = options.protocol == kRdmaTransportName;
+  return TransportFactory(
+      [parts, required, rdma = options.rdma](const Incarnation& self,
+                                             ExposedMemory& /*memory*/)
+          -> absl::StatusOr<std::unique_ptr<Transport>> {
+        auto transport = CreateRdmaTransport(rdma, self, parts);
+        if (transport.ok() || required ||
+            absl::IsInvalidArgument(transport.status())) {
+          return transport;
+        }
+        LOG(WARNING) << "protocol auto goes on without rdma: "
+                     << transport.status();
+        return std::unique_ptr<Transport>();
+      });
+}
+
+}  // namespace
+
+absl::Status CheckProtocol(const std::string& protocol) {
+  if (protocol == "auto" || protocol == kRdmaTransportName ||
+      protocol == kTcpTransportName) {
+    return absl::OkStatus();
+  }
+  return absl::InvalidArgumentError(
+      absl::StrCat("the protocol \"", protocol,
+                   "\" is not available; there are: auto, rdma, tcp"));
+}
+
+absl::StatusOr<decltype(EngineParts::transports)> ChooseTransports(
+    const TransportOptions& options, const NicChoice& nics) {
+  decltype(EngineParts::transports) transports;
+  if (options.protocol != kTcpTransportName) {
+    absl::StatusOr<TransportFactory> rdma = ChooseRdma(options, nics);
+    if (rdma.ok()) {
+      transports.push_back(*std::move(rdma));
+    } else if (options.protocol == kRdmaTransportName) {
+      return rdma.status();
+    } else {
+      LOG(INFO) << "protocol auto goes on without rdma: " << rdma.status();
+    }
+  }
+  if (options.protocol != kRdmaTransportName) {
+    transports.push_back(
+        [tcp = options.tcp](const Incarnation& self, ExposedMemory& memory) {
+          return CreateTcpTransport(tcp, self, memory);
+        });
+  }
+  return transports;
+}
+
+}  // namespace te
