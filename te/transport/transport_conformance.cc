@@ -148,7 +148,8 @@ std::vector<absl::Status> TransportConformance::TransferEach(
     RecordingSink sink(slices.size());
     std::vector<Slice*> posted;
     for (Slice& slice : slices) {
-      if (!absl::IsUnavailable(outcomes[slice.request])) continue;
+      const absl::Status& so_far = outcomes[slice.request];
+      if (!absl::IsUnavailable(so_far) && !absl::IsAborted(so_far)) continue;
       slice.sink = &sink;
       posted.push_back(&slice);
     }

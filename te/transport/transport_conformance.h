@@ -62,7 +62,7 @@ struct TransportParam {
   // Whether an access that the peer refuses fails alone, with the code that
   // ExposedMemory has for it. False where hardware refuses it, knows less of
   // why, and breaks the connection: others may then come back with kUnavailable
-  // although there is nothing wrong with them.
+  // or kAborted although there is nothing wrong with them.
   bool refusals_stay_apart = true;
   // Whether a rail of which the peer has cut everything sets itself up again:
   // then it stays healthy, and gives back with kUnavailable what was cut.
@@ -117,7 +117,7 @@ class TransportConformance : public testing::TestWithParam<TransportParam> {
                                 uint32_t length, RecordingSink& sink);
   static std::vector<Slice*> Pointers(std::vector<Slice>& slices);
   // Posts slices that are numbered from 0, and waits. Where refusals do not
-  // stay apart, posts those that are UNAVAILABLE again until none is.
+  // stay apart, posts those again that may yet succeed, until there are none.
   std::vector<absl::Status> TransferEach(std::vector<Slice>& slices);
   // What a slice is refused for, and how to make it so.
   struct Refusal {
