@@ -9,9 +9,11 @@
 namespace te::rdma {
 namespace {
 
-// Whether what a port sends with this address vector gets to another.
+// Whether packets that one end sends are for the other, by the address vectors
+// of both: a packet must go to where the receiver's own packets come from.
+// InfiniBand specification volume 1, 9.6.1.5.
 bool Reaches(const EmulatedPortSpec& from, const ibv_ah_attr& route,
-             const EmulatedPortSpec& to) {
+             const EmulatedPortSpec& to, const ibv_ah_attr& route_back) {
   if (!from.active || !to.active || from.link_layer != to.link_layer) {
     return false;
   }
@@ -20,14 +22,11 @@ bool Reaches(const EmulatedPortSpec& from, const ibv_ah_attr& route,
     if (route.is_global == 0) return true;
   }
   const EmulatedGid* const source = FindGid(from, route.grh.sgid_index);
-  if (source == nullptr) return false;
-  for (const EmulatedGid& gid : to.gids) {
-    if (gid.type == source->type &&
-        memcmp(gid.gid.raw, route.grh.dgid.raw, sizeof(gid.gid.raw)) == 0) {
-      return true;
-    }
-  }
-  return false;
+  const EmulatedGid* const target = FindGid(to, route_back.grh.sgid_index);
+  return source != nullptr && target != nullptr &&
+         source->type == target->type &&
+         memcmp(target->gid.raw, route.grh.dgid.raw, sizeof(target->gid.raw)) ==
+             0;
 }
 
 bool Receives(const EmulatedQp& qp) {
@@ -131,8 +130,9 @@ EmulatedQp* Wire::FindPeer(EmulatedQp& qp) {
     EmulatedQp* const peer = device->FindQp(qp.attr.dest_qp_num);
     if (peer == nullptr || !Receives(*peer)) continue;
     const EmulatedPortSpec* const to = device->port(peer->attr.port_num);
-    if (Reaches(*from, qp.attr.ah_attr, *to) &&
-        Reaches(*to, peer->attr.ah_attr, *from) &&
+    const ibv_ah_attr& there = qp.attr.ah_attr;
+    const ibv_ah_attr& back = peer->attr.ah_attr;
+    if (Reaches(*from, there, *to, back) && Reaches(*to, back, *from, there) &&
         peer->attr.dest_qp_num == qp.qp_num &&
         peer->attr.rq_psn == qp.attr.sq_psn) {
       return peer;
