@@ -11,7 +11,7 @@ namespace {
 
 // Whether packets that one end sends are for the other, by the address vectors
 // of both: a packet must go to where the receiver's own packets come from.
-// InfiniBand specification volume 1, 9.6.1.5.
+// InfiniBand specification volume 1, 9.6.1: checks of packet headers.
 bool Reaches(const EmulatedPortSpec& from, const ibv_ah_attr& route,
              const EmulatedPortSpec& to, const ibv_ah_attr& route_back) {
   if (!from.active || !to.active || from.link_layer != to.link_layer) {

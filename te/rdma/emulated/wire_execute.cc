@@ -186,7 +186,7 @@ Wire::Outcome Wire::Attempt(EmulatedQp& qp, const SendWork& work) {
     return lost;
   }
   // Packets longer than the responder expects: InfiniBand specification volume
-  // 1, 9.7.4.1.6.
+  // 1, 9.7.4.1.
   if (qp.attr.path_mtu > peer->attr.path_mtu &&
       work.length > MtuBytes(peer->attr.path_mtu)) {
     return FailedBoth(IBV_WC_REM_INV_REQ_ERR, *peer, IBV_EVENT_QP_REQ_ERR);
@@ -199,7 +199,7 @@ Wire::Outcome Wire::Access(EmulatedQp& peer, const SendWork& work) {
   const unsigned int access =
       read ? IBV_ACCESS_REMOTE_READ : IBV_ACCESS_REMOTE_WRITE;
   // What a queue pair does not allow at all is an invalid request, whatever the
-  // key: 9.7.4.1.5.
+  // key: InfiniBand specification volume 1, 9.7.4.1.
   if ((peer.attr.qp_access_flags & access) == 0 ||
       (read && peer.attr.max_dest_rd_atomic == 0)) {
     return FailedBoth(IBV_WC_REM_INV_REQ_ERR, peer, IBV_EVENT_QP_REQ_ERR);
