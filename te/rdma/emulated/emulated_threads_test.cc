@@ -89,22 +89,29 @@ TEST_P(EmulatedThreads, PostersAndPollersOfOneQueuePair) {
 
 // Right after DeregMr nobody touches the memory any more.
 TEST_P(EmulatedThreads, DeregisterWaitsForAccesses) {
+  ibv_mr* const mr =
+      b_.verbs->RegMr(b_.pd, b_.memory.data(), 512, TestEnd::kFullAccess);
+  ASSERT_NE(mr, nullptr);
+  ibv_sge sge = a_.Sge(0, 512);
+  ibv_send_wr wr = a_.Rdma(IBV_WR_RDMA_WRITE, 1, b_, &sge, 0);
+  wr.wr.rdma.rkey = mr->rkey;
+  std::atomic<int> written{0};
   std::atomic<bool> stop{false};
   Thread writer = Start([&] {
-    while (!stop) {
-      if (a_.PostWrite(1, b_, 0, 512) != 0) break;
-      if (net_.Await(a_).status != IBV_WC_SUCCESS) break;
+    while (!stop && a_.Post(wr) == 0 &&
+           net_.Await(a_).status == IBV_WC_SUCCESS) {
+      ++written;
     }
   });
-  auto join = absl::MakeCleanup([&] {
-    stop = true;
-    writer.Join();
-  });
-  ASSERT_EQ(b_.verbs->DeregMr(std::exchange(b_.mr, nullptr)), 0);
+  auto stop_it = absl::MakeCleanup([&] { stop = true; });
+  const MonotonicTime deadline = Soon();
+  while (written < 10) ASSERT_LT(RealClock().Now(), deadline);
+  ASSERT_EQ(b_.verbs->DeregMr(mr), 0);
   // A plain write, which ThreadSanitizer holds against any access after it.
   memset(b_.memory.data(), 0x55, 512);
-  std::move(join).Invoke();
+  writer.Join();  // ends by itself: its key is refused
   EXPECT_EQ(b_.memory[0], std::byte{0x55});
+  EXPECT_EQ(b_.memory[511], std::byte{0x55});
 }
 
 TEST_P(EmulatedThreads, DestroyInMidFlight) {
