@@ -17,6 +17,10 @@ DeviceState::DeviceState(std::string host_name, int device_index,
                   0x11) {
   node_type = IBV_NODE_CA;
   transport_type = IBV_TRANSPORT_IB;
+  for (EmulatedPortSpec& port : spec.ports) {
+    std::sort(port.gids.begin(), port.gids.end(),
+              [](const auto& a, const auto& b) { return a.index < b.index; });
+  }
   CHECK_LT(spec.name.size(), sizeof(name));
   memcpy(name, spec.name.data(), spec.name.size());
 }

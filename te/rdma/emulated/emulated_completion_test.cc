@@ -1,13 +1,19 @@
 // Completions: which there are, in which order, and what room they need.
 
 #include <fcntl.h>
+#include <infiniband/verbs.h>
 #include <poll.h>
 
 #include <cerrno>
+#include <chrono>
+#include <cstddef>
+#include <cstdint>
 #include <utility>
+#include <vector>
 
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
+#include "te/base/clock.h"
 #include "te/rdma/emulated/emulated_fabric.h"
 #include "te/rdma/emulated/test_end.h"
 

@@ -3,8 +3,11 @@
 #include <infiniband/verbs.h>
 
 #include <algorithm>
+#include <vector>
 
 #include "glog/logging.h"
+#include "te/base/mutex.h"
+#include "te/rdma/emulated/emulated_qp.h"
 
 namespace te::rdma {
 

@@ -1,15 +1,21 @@
 // Asynchronous events, and what changes along with them.
 
 #include <fcntl.h>
+#include <infiniband/verbs.h>
 #include <poll.h>
 
 #include <cerrno>
+#include <chrono>
+#include <cstddef>
 #include <utility>
+#include <vector>
 
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
 #include "te/base/thread.h"
+#include "te/rdma/emulated/emulated_device_spec.h"
 #include "te/rdma/emulated/emulated_fabric.h"
+#include "te/rdma/emulated/fabric_options.h"
 #include "te/rdma/emulated/test_end.h"
 
 namespace te::rdma {

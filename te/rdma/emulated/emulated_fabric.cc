@@ -2,6 +2,8 @@
 
 #include <utility>
 
+#include "te/rdma/emulated/device_state.h"
+
 namespace te::rdma {
 namespace {
 

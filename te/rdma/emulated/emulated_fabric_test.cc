@@ -1,7 +1,12 @@
 #include "te/rdma/emulated/emulated_fabric.h"
 
+#include <infiniband/verbs.h>
+
 #include <cerrno>
+#include <chrono>
+#include <cstddef>
 #include <cstring>
+#include <utility>
 
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"

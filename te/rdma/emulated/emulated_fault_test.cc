@@ -1,13 +1,21 @@
 // Faults that a test asks for.
 
+#include "te/rdma/emulated/emulated_fault.h"
+
 #include <cerrno>
+#include <chrono>
+#include <cstddef>
+#include <memory>
 #include <string>
 #include <utility>
+#include <vector>
 
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
+#include "te/rdma/emulated/emulated_device.h"
 #include "te/rdma/emulated/emulated_fabric.h"
 #include "te/rdma/emulated/test_end.h"
+#include "te/rdma/verbs/verbs.h"
 
 namespace te::rdma {
 namespace {

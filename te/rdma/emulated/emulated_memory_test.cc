@@ -1,13 +1,20 @@
 // Which memory a work request may touch.
 
+#include <infiniband/verbs.h>
+
 #include <cerrno>
+#include <cstddef>
+#include <cstdint>
 #include <cstring>
 #include <set>
 #include <utility>
+#include <vector>
 
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
+#include "te/rdma/emulated/emulated_device_spec.h"
 #include "te/rdma/emulated/emulated_fabric.h"
+#include "te/rdma/emulated/fabric_options.h"
 #include "te/rdma/emulated/test_end.h"
 
 namespace te::rdma {

@@ -1,11 +1,20 @@
 // The states of queue pairs, and who is connected to whom.
 
+#include <infiniband/verbs.h>
+
 #include <cerrno>
+#include <chrono>
+#include <cstddef>
+#include <cstdint>
 #include <utility>
+#include <vector>
 
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
+#include "te/base/clock.h"
+#include "te/rdma/emulated/emulated_device_spec.h"
 #include "te/rdma/emulated/emulated_fabric.h"
+#include "te/rdma/emulated/fabric_options.h"
 #include "te/rdma/emulated/test_end.h"
 
 namespace te::rdma {

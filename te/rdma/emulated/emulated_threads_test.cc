@@ -1,16 +1,25 @@
 // What several threads may do at once, for ThreadSanitizer above all.
 
+#include <infiniband/verbs.h>
+
 #include <atomic>
 #include <cerrno>
+#include <chrono>
+#include <cstddef>
+#include <cstdint>
 #include <cstring>
+#include <functional>
 #include <utility>
 
 #include "absl/cleanup/cleanup.h"
 #include "absl/status/statusor.h"
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
+#include "te/base/clock.h"
 #include "te/base/thread.h"
 #include "te/rdma/emulated/emulated_fabric.h"
+#include "te/rdma/emulated/emulated_fault.h"
+#include "te/rdma/emulated/fabric_options.h"
 #include "te/rdma/emulated/test_end.h"
 
 namespace te::rdma {

@@ -1,13 +1,25 @@
 // When things happen under a fake clock, and that they happen the same way
 // again.
 
+#include <infiniband/verbs.h>
+
+#include <array>
 #include <cerrno>
+#include <chrono>
+#include <cstddef>
+#include <cstdint>
 #include <string>
+#include <utility>
+#include <vector>
 
 #include "absl/strings/str_cat.h"
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
+#include "te/base/clock.h"
+#include "te/rdma/emulated/emulated_device_spec.h"
 #include "te/rdma/emulated/emulated_fabric.h"
+#include "te/rdma/emulated/emulated_fault.h"
+#include "te/rdma/emulated/fabric_options.h"
 #include "te/rdma/emulated/test_end.h"
 
 namespace te::rdma {

@@ -5,6 +5,12 @@
 #include <cstring>
 
 #include "glog/logging.h"
+#include "te/base/mutex.h"
+#include "te/rdma/emulated/emulated_context.h"
+#include "te/rdma/emulated/emulated_cq.h"
+#include "te/rdma/emulated/emulated_device_spec.h"
+#include "te/rdma/emulated/emulated_qp.h"
+#include "te/rdma/emulated/memory_table.h"
 
 namespace te::rdma {
 namespace {

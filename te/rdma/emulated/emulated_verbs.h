@@ -11,6 +11,7 @@
 #include <utility>
 #include <vector>
 
+#include "absl/base/thread_annotations.h"
 #include "te/rdma/emulated/device_state.h"
 #include "te/rdma/emulated/wire.h"
 #include "te/rdma/verbs/verbs.h"

@@ -3,7 +3,12 @@
 #include <cerrno>
 #include <cstdint>
 
+#include "te/base/mutex.h"
+#include "te/rdma/emulated/emulated_context.h"
+#include "te/rdma/emulated/emulated_device_spec.h"
+#include "te/rdma/emulated/emulated_qp.h"
 #include "te/rdma/emulated/emulated_verbs.h"
+#include "te/rdma/emulated/memory_table.h"
 #include "te/rdma/emulated/qp_transitions.h"
 
 namespace te::rdma {

@@ -1,6 +1,7 @@
 #include "te/rdma/emulated/qp_transitions.h"
 
 #include <cerrno>
+#include <chrono>
 
 namespace te::rdma {
 namespace {

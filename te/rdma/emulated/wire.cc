@@ -5,6 +5,7 @@
 
 #include "absl/status/statusor.h"
 #include "glog/logging.h"
+#include "te/rdma/emulated/memory_table.h"
 
 namespace te::rdma {
 namespace {

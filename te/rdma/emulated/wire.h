@@ -18,6 +18,7 @@
 #include "te/base/mutex.h"
 #include "te/base/thread.h"
 #include "te/rdma/emulated/device_state.h"
+#include "te/rdma/emulated/emulated_cq.h"
 #include "te/rdma/emulated/emulated_device_spec.h"
 #include "te/rdma/emulated/emulated_fault.h"
 #include "te/rdma/emulated/emulated_qp.h"
