@@ -249,6 +249,7 @@ TEST_F(EmulatedQpState, WhoMayPostWhat) {
 TEST_F(EmulatedQpState, ADrainedSendQueueWaitsAndStillReceives) {
   Enter(IBV_QPS_RTS);
   ASSERT_EQ(b_.Connect(a_), 0);
+  ASSERT_EQ(a_.PostWrite(0, b_), 0);
   ibv_qp_attr attr = {};
   attr.qp_state = IBV_QPS_SQD;
   attr.en_sqd_async_notify = 1;
@@ -260,6 +261,7 @@ TEST_F(EmulatedQpState, ADrainedSendQueueWaitsAndStillReceives) {
   net_.Advance(std::chrono::hours(1));
   EXPECT_THAT(a_.Poll(), IsEmpty());
   ASSERT_EQ(ModifyState(IBV_QPS_RTS), 0);
+  EXPECT_EQ(net_.Await(a_).wr_id, 0u);
   EXPECT_EQ(net_.Await(a_).wr_id, 1u);
 }
 
@@ -346,8 +348,10 @@ TEST_F(EmulatedConnection, WrongPsn) {
 }
 
 TEST_F(EmulatedConnection, PeerMeansAnotherQueuePair) {
+  TestEnd other(net_.fabric.VerbsOf("a"));
+  other.psn = a_.psn;
   ASSERT_EQ(a_.Connect(b_), 0);
-  ASSERT_EQ(b_.Connect(b_), 0);
+  ASSERT_EQ(b_.Connect(other), 0);
   ExpectLost();
 }
 
