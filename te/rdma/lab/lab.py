@@ -65,6 +65,15 @@ class LabHost(VirtualHost):
             ]
         self.run("\n".join(commands))
 
+    def shape(self, rail, rate):
+        """Lets the rail carry so much from this host, as `40mbit`, which must be less
+        than the CPU can move for the link to be the limit. What is in flight waits in
+        the queue: rdma programs need timeouts for that."""
+        self.run(
+            f"tc qdisc replace dev {rail.interface} root "
+            f"tbf rate {rate} burst 64kb limit 16mb"
+        )
+
     def gid_index(self, rail, address):
         """Of the address in the GID table of the rail's device."""
         ip = ipaddress.ip_address(address)

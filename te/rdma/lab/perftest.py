@@ -5,6 +5,10 @@ hosts in turn, round after round, and prints medians with their spread.
 
   bazel run //te/rdma/lab:perftest
   bazel run //te/rdma/lab:perftest -- --rounds=3 --sizes=64K --json
+  bazel run //te/rdma/lab:perftest -- --rails=2 --rate=40mbit --megabytes=10
+
+With several rails, bandwidth is also that of all of them at the same time. It is more
+than that of one only where the links are the limit, not the CPU: see --rate.
 
 Mind that ib_write_lat gives half of a round trip of two WRITEs, which has no waiting
 for completions, and ib_read_lat the time of a READ.
@@ -25,6 +29,10 @@ UNITS = {"": 1, "K": 1 << 10, "M": 1 << 20}
 # perftest's own; each run at the same time needs another.
 PORT = 18515
 
+# 4 us * 2^18, a second. Wires lose nothing, but a busy machine or a shaped link keeps
+# packets longer than the usual 67 ms, and rxe's repetitions cost more than they help.
+QP_TIMEOUT = 18
+
 BANDWIDTH_PROGRAMS = ["ib_write_bw", "ib_read_bw"]
 LATENCY_PROGRAMS = ["ib_write_lat", "ib_read_lat"]
 
@@ -40,8 +48,8 @@ class PerftestRun:
     def __init__(self, lab, program, size, iterations, depth=None, rail=0,
                  family="ipv4", port=PORT):
         flags = [f"--size={size}", f"--iters={iterations}", f"--port={port}"]
-        # No complaint that the CPU's frequency changes.
-        flags.append("--CPU-freq")
+        # The second: no complaint that the CPU's frequency changes.
+        flags += [f"--qp-timeout={QP_TIMEOUT}", "--CPU-freq"]
         self.bandwidth = program.endswith("_bw")
         if depth is not None:
             flags.append(f"--tx-depth={depth}")
@@ -75,6 +83,15 @@ def run_perftest(lab, program, size, iterations, **options):
     return PerftestRun(lab, program, size, iterations, **options).finish()
 
 
+def run_on_all_rails(lab, program, size, iterations, **options):
+    """One perftest for each rail, at the same time; GB/s of all together."""
+    runs = [
+        PerftestRun(lab, program, size, iterations, rail=rail, port=PORT + rail, **options)
+        for rail in range(len(lab.a.rails))
+    ]
+    return sum(run.finish()["gb_per_s"] for run in runs)
+
+
 def find_row(text, size):
     """The numbers of the one row of figures, which begins with the size."""
     rows = re.findall(rf"(?m)^ *{size} +([\d. \t]+)$", text)
@@ -105,25 +122,26 @@ def parse_sizes(text):
     return [parse_size(size) for size in text.split(",")]
 
 
-def measurements(options):
-    """(name, unit, function of the lab that gives one figure), of one round. What is
-    to be compared with perftest belongs here, in the same round."""
-
-    def measure(key, *arguments, **more):
-        return lambda lab: run_perftest(
-            lab, *arguments, family=options.family, **more
-        )[key]
-
+def measure_round(lab, options, add):
+    """Calls add(name, unit, figure) for each measurement of a round. What is to be
+    compared with perftest belongs here, in the same round."""
+    family = options.family
     for program in BANDWIDTH_PROGRAMS:
         for size in options.sizes:
             iterations = max(2 * options.depth, options.megabytes * 10**6 // size)
-            yield f"{program} {size}", "GB/s", measure(
-                "gb_per_s", program, size, iterations, depth=options.depth
-            )
+            arguments = [lab, program, size, iterations]
+            more = {"depth": options.depth, "family": family}
+            figure = run_perftest(*arguments, **more)["gb_per_s"]
+            add(f"{program} {size}", "GB/s", figure)
+            if options.rails > 1:
+                figure = run_on_all_rails(*arguments, **more)
+                add(f"{program} {size} x{options.rails}", "GB/s", figure)
     for program in LATENCY_PROGRAMS:
-        yield f"{program} {options.latency_size}", "us", measure(
-            "p50", program, options.latency_size, options.latency_iterations
+        size = options.latency_size
+        figures = run_perftest(
+            lab, program, size, options.latency_iterations, family=family
         )
+        add(f"{program} {size}", "us", figures["p50"])
 
 
 def summarize(series):
@@ -143,10 +161,17 @@ def measure_rounds(options):
     begin = time.monotonic()
     with Lab(rails=options.rails, cpus=options.cpus) as lab:
         print(f"booted in {time.monotonic() - begin:.1f} s", file=sys.stderr)
+        if options.rate:
+            for host in lab.hosts:
+                for rail in host.rails:
+                    host.shape(rail, options.rate)
         series = {}
+
+        def add(name, unit, figure):
+            series.setdefault(name, (unit, []))[1].append(figure)
+
         for _ in range(options.rounds):
-            for name, unit, measure in measurements(options):
-                series.setdefault(name, (unit, []))[1].append(measure(lab))
+            measure_round(lab, options, add)
     return summarize(series)
 
 
@@ -177,6 +202,8 @@ def parse_options():
     parser.add_argument("--cpus", type=int, default=1,
                         help="of each host; default: 1")
     parser.add_argument("--rails", type=int, default=1, help="default: 1")
+    parser.add_argument("--rate",
+                        help="of each rail, as for tc, such as 40mbit; default: no limit")
     parser.add_argument("--json", action="store_true", help="for programs")
     options = parser.parse_args()
     if min(options.rounds, options.rails, options.depth, options.megabytes) < 1:

@@ -72,7 +72,7 @@ def run_commands(lab, options):
     return well
 
 
-def parse_options():
+def parse_options(arguments):
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
@@ -90,11 +90,11 @@ def parse_options():
                         help="of each host; default: 1024")
     parser.add_argument("--mtu", type=int, default=RAIL_MTU,
                         help=f"of the rails; default: {RAIL_MTU}")
-    return parser.parse_args()
+    return parser.parse_args(arguments)
 
 
 def main():
-    options = parse_options()
+    options = parse_options(sys.argv[1:])
     # Paths are those of who calls.
     os.chdir(os.environ.get("BUILD_WORKING_DIRECTORY", "."))
     try:

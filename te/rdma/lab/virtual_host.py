@@ -115,6 +115,7 @@ class VirtualHost:
         self.name = name
         self.console = ""
         self.changed = threading.Condition()
+        self.sending = threading.Lock()
         self.processes = {}
         self.numbers = itertools.count(1)
         self.ready = False
@@ -170,7 +171,7 @@ class VirtualHost:
 
     def send(self, **request):
         try:
-            with self.changed:
+            with self.sending:
                 self.port.sendall(json.dumps(request).encode() + b"\n")
         except OSError as error:
             raise LabFailure(self.describe_end(f"{error}")) from error
