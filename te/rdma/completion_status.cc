@@ -39,10 +39,11 @@ constexpr Meaning kMeanings[] = {
     {IBV_WC_LOC_ACCESS_ERR, "LOC_ACCESS_ERR",
      absl::StatusCode::kFailedPrecondition,
      "the local memory may not be written by the NIC"},
-    {IBV_WC_REM_INV_REQ_ERR, "REM_INV_REQ_ERR",
-     absl::StatusCode::kFailedPrecondition,
-     "the peer's NIC found the request invalid: too long, or an operation that "
-     "it does not support"},
+    // te sends nothing invalid; Soft-RoCE finds retransmissions so now and
+    // then.
+    {IBV_WC_REM_INV_REQ_ERR, "REM_INV_REQ_ERR", absl::StatusCode::kUnavailable,
+     "the peer's NIC found the request invalid: packets got lost; or the MTUs "
+     "of the two ends differ"},
     {IBV_WC_REM_ACCESS_ERR, "REM_ACCESS_ERR", absl::StatusCode::kNotFound,
      "the peer's NIC refused the access: the remote buffer is not registered "
      "(any more), does not reach so far, or does not allow it; refresh the "
