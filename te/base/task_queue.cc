@@ -28,6 +28,17 @@ TaskQueue::~TaskQueue() {
   threads_.clear();
 }
 
+bool TaskQueue::Drain(MonotonicTime deadline) {
+  MutexLock lock(mutex_);
+  while (running_ > 0 ||
+         (!tasks_.empty() && tasks_.begin()->first <= RealClock().Now())) {
+    if (!rested_.WaitUntil(mutex_, deadline) && RealClock().Now() >= deadline) {
+      return false;
+    }
+  }
+  return true;
+}
+
 void TaskQueue::Schedule(MonotonicTime due, std::function<void()> task) {
   {
     MutexLock lock(mutex_);
@@ -47,11 +58,13 @@ void TaskQueue::Run() {
     }
     std::function<void()> task = std::move(first->second);
     tasks_.erase(first);
+    ++running_;
     mutex_.Unlock();
     task();
     // Its captures may own much: they go before the lock is taken again.
     task = nullptr;
     mutex_.Lock();
+    if (--running_ == 0) rested_.NotifyAll();
   }
 }
 

@@ -27,6 +27,10 @@ class TaskQueue {
   // Waits for the running tasks; the others are dropped.
   ~TaskQueue();
 
+  // Waits until no task is running, and none is due that is not; false when
+  // `deadline` has passed first. Not from a task.
+  bool Drain(MonotonicTime deadline);
+
   // Runs `task` once, not before `due`. Tasks of equal time keep their order.
   void Schedule(MonotonicTime due, std::function<void()> task);
 
@@ -37,6 +41,9 @@ class TaskQueue {
   Mutex mutex_;
   CondVar changed_;
   bool stopping_ ABSL_GUARDED_BY(mutex_) = false;
+  int running_ ABSL_GUARDED_BY(mutex_) = 0;
+  // Told when the last running task has ended.
+  CondVar rested_;
   std::multimap<MonotonicTime, std::function<void()>> tasks_
       ABSL_GUARDED_BY(mutex_);
   std::vector<Thread> threads_;

@@ -91,6 +91,25 @@ TEST(TaskQueueTest, ATaskMaySchedule) {
   EXPECT_TRUE(end.Await());
 }
 
+TEST(TaskQueueTest, DrainWaitsForWhatIsDue) {
+  TE_ASSERT_OK_AND_ASSIGN(std::unique_ptr<TaskQueue> queue,
+                          TaskQueue::Create("test", 1));
+  EXPECT_TRUE(queue->Drain(In(seconds(60))));
+  std::atomic<int> done = 0;
+  Signal go_on;
+  queue->Schedule(RealClock().Now(), [&] {
+    EXPECT_TRUE(go_on.Await());
+    queue->Schedule(RealClock().Now(), [&] { ++done; });
+    ++done;
+  });
+  queue->Schedule(RealClock().Now(), [&] { ++done; });
+  queue->Schedule(In(seconds(3600)), [&] { ++done; });
+  EXPECT_FALSE(queue->Drain(In(milliseconds(1))));
+  go_on.Send();
+  EXPECT_TRUE(queue->Drain(In(seconds(60))));
+  EXPECT_EQ(done, 3);
+}
+
 TEST(TaskQueueTest, TheEndWaitsForRunningTasksAndDropsTheOthers) {
   const auto owned = std::make_shared<int>();
   Signal running;

@@ -24,10 +24,12 @@ const GidEntry* FindGid(const NicPort& port, int index) {
 }  // namespace
 
 absl::StatusOr<std::unique_ptr<Connection>> MakeConnection(
-    NicUnit& nic, const RdmaOptions& options, DeviceWorker::Client& client) {
+    NicUnit& nic, const RdmaOptions& options, EndpointStore::Place place,
+    DeviceWorker::Client& client) {
   const Device& device = *nic.device;
   const ibv_device_attr& limits = device.limits();
   auto connection = std::make_unique<Connection>();
+  connection->place = std::move(place);
   connection->limits = {
       .max_wr =
           std::max(Cap(options.max_wr, limits.max_qp_wr), SendQueue::kMinDepth),

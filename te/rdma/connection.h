@@ -7,6 +7,7 @@
 
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
+#include "te/rdma/endpoint_store.h"
 #include "te/rdma/handshake.h"
 #include "te/rdma/nic_unit.h"
 #include "te/rdma/rdma_options.h"
@@ -17,6 +18,7 @@ namespace te::rdma {
 // Queue pairs between two NICs, with a queue for their completions. Owned by an
 // endpoint. Thread-compatible; see SendQueue for its parts.
 struct Connection {
+  EndpointStore::Place place;
   CompletionQueueObject completions;
   // After `completions`, so that they go before it.
   std::vector<std::unique_ptr<SendQueue>> queues;
@@ -34,7 +36,8 @@ struct Connection {
 // Queue pairs in the state INIT, `options.num_qp` of them, and a completion
 // queue for as many completions as they can have; the queue wakes `client`.
 absl::StatusOr<std::unique_ptr<Connection>> MakeConnection(
-    NicUnit& nic, const RdmaOptions& options, DeviceWorker::Client& client);
+    NicUnit& nic, const RdmaOptions& options, EndpointStore::Place place,
+    DeviceWorker::Client& client);
 
 // Destroys the queue pairs, and then the completion queue.
 void DropConnection(NicUnit& nic, std::unique_ptr<Connection> connection);

@@ -18,8 +18,9 @@ Endpoint::Endpoint(NicUnit& nic, size_t local, const MemoryRegions& memory,
 
 Endpoint::~Endpoint() { CHECK(connection_ == nullptr); }
 
-absl::StatusOr<std::unique_ptr<Connection>> Endpoint::MakeConnection() {
-  return rdma::MakeConnection(nic_, options_, *this);
+absl::StatusOr<std::unique_ptr<Connection>> Endpoint::MakeConnection(
+    EndpointStore::Place place) {
+  return rdma::MakeConnection(nic_, options_, std::move(place), *this);
 }
 
 void Endpoint::Discard(std::unique_ptr<Connection> connection) {
@@ -37,6 +38,9 @@ void Endpoint::Install(std::unique_ptr<Connection> connection) {
   connection_ = std::move(connection);
   armed_ = false;
   proven_ = false;
+  evicted_ = false;
+  // Or else it would be the first to go again.
+  used_ = true;
   polling_.Pass();
   ready_ = true;
 }
@@ -76,6 +80,16 @@ void Endpoint::Break(const absl::Status& why) {
     LOG_IF(WARNING, !status.ok()) << status;
   }
   host_.OnBroken(*this);
+}
+
+EndpointStore::Use Endpoint::TakeUse() {
+  if (!usable()) return EndpointStore::Use::kPinned;
+  return used_.exchange(false) ? EndpointStore::Use::kSome
+                               : EndpointStore::Use::kNone;
+}
+
+void Endpoint::Evict() {
+  if (!evicted_.exchange(true)) host_.OnEvicted(*this);
 }
 
 absl::Status Endpoint::failure() const {

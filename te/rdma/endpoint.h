@@ -15,6 +15,7 @@
 #include "te/base/clock.h"
 #include "te/base/mutex.h"
 #include "te/rdma/connection.h"
+#include "te/rdma/endpoint_store.h"
 #include "te/rdma/memory_regions.h"
 #include "te/rdma/nic_unit.h"
 #include "te/rdma/rdma_options.h"
@@ -33,7 +34,8 @@ namespace te::rdma {
 //
 //   Install -> Add, Ring, Poll -> Break -> Poll until quiet -> Retire ->
 //   Install
-class Endpoint final : private DeviceWorker::Client {
+class Endpoint final : public EndpointStore::Evictable,
+                       private DeviceWorker::Client {
  public:
   // The rail. Called with no lock held; must not block.
   class Host {
@@ -44,6 +46,8 @@ class Endpoint final : private DeviceWorker::Client {
     virtual void OnRoom() = 0;
     // The connection is broken. Once for each.
     virtual void OnBroken(Endpoint& endpoint) = 0;
+    // Its place is wanted: the connection is to be retired when it is quiet.
+    virtual void OnEvicted(Endpoint& endpoint) = 0;
 
    protected:
     ~Host() = default;
@@ -60,7 +64,8 @@ class Endpoint final : private DeviceWorker::Client {
 
   // A new connection, to be connected and installed; a queue with its
   // completions, which wake the device's thread for this endpoint.
-  absl::StatusOr<std::unique_ptr<Connection>> MakeConnection();
+  absl::StatusOr<std::unique_ptr<Connection>> MakeConnection(
+      EndpointStore::Place place);
   // Destroys one that was not installed.
   void Discard(std::unique_ptr<Connection> connection);
 
@@ -74,12 +79,15 @@ class Endpoint final : private DeviceWorker::Client {
   SliceList Retire();
 
   bool HasRoomFor(const Slice& slice) const {
-    return ready_.load() && in_flight_bytes_.load() < options_.window_bytes &&
+    return usable() && in_flight_bytes_.load() < options_.window_bytes &&
            RoomiestQueue().room() >= PartsOf(slice);
   }
   // Takes a slice, for which there must be room, and a key of each of the
   // peer's NICs.
   void Add(Slice& slice);
+  // Asks the peer's NIC for a sign of life, if nothing is under way: a WRITE of
+  // no bytes (see Responder::Probe). Breaks the connection if none comes.
+  void Probe();
   // Hands over what was added; the device's thread attends to it, unless
   // somebody polls. On an error, which breaks the connection, `refused` gets
   // what has not been sent.
@@ -97,12 +105,18 @@ class Endpoint final : private DeviceWorker::Client {
   // By the posting thread, or one that polls.
   void Break(const absl::Status& why);
   bool broken() const { return !ready_.load(); }
+  // Whether slices may be added: there is a connection, which is to stay.
+  bool usable() const { return ready_.load() && !evicted_.load(); }
   // Whether anything has succeeded over the connection, or over the last one.
   bool proven() const { return proven_.load(); }
   // Whether nothing is under way.
   bool quiet() const { return in_flight_.load() == 0; }
   uint64_t in_flight_bytes() const { return in_flight_bytes_.load(); }
   absl::Status failure() const;
+  // Grows with each work request that completes.
+  uint64_t completed() const { return completed_.load(); }
+  EndpointStore::Use TakeUse() override;
+  void Evict() override;
   // For people, both ends: "mlx5_0 (...) to mlx5_1 (...)".
   std::string Describe() const;
 
@@ -140,6 +154,9 @@ class Endpoint final : private DeviceWorker::Client {
   // There is a connection, and it is not broken.
   std::atomic<bool> ready_{false};
   std::atomic<bool> proven_{false};
+  std::atomic<bool> evicted_{false};
+  std::atomic<bool> used_{false};
+  std::atomic<uint64_t> completed_{0};
   std::atomic<uint64_t> in_flight_bytes_{0};
   // Work requests.
   std::atomic<uint32_t> in_flight_{0};

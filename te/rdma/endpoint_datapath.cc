@@ -52,6 +52,7 @@ void Endpoint::Add(Slice& slice) {
                      .slice = &slice};
   CHECK(RemoteKey(slice.remote_key, connection_->remote_nic, piece.remote_key));
   in_flight_bytes_ += slice.length;
+  if (!used_) used_ = true;
   SendQueue& queue = RoomiestQueue();
   for (uint32_t rest = slice.length; rest > 0; rest -= piece.length) {
     piece.length = std::min(rest, connection_->max_message_bytes);
@@ -60,6 +61,14 @@ void Endpoint::Add(Slice& slice) {
     piece.local += piece.length;
     piece.remote_address += piece.length;
   }
+}
+
+void Endpoint::Probe() {
+  if (!usable() || in_flight_ > 0) return;
+  SendQueue& queue = *connection_->queues.front();
+  queue.AddProbe();
+  SliceList none;
+  RingQueue(queue, RealClock().Now(), none);
 }
 
 void Endpoint::Ring(SliceList& refused) {
@@ -193,9 +202,9 @@ void Endpoint::Succeed(const SendQueue::Posted& posted) {
 // The first error on a queue pair is what happened; the others are flushed.
 void Endpoint::Fail(const ibv_wc& completion, const SendQueue::Posted& posted) {
   if (completion.status == IBV_WC_WR_FLUSH_ERR) return GiveUp(posted);
-  const absl::Status why =
-      CompletionStatus(completion.status, completion.vendor_err,
-                       NameOf(*posted.first), Describe());
+  const absl::Status why = CompletionStatus(
+      completion.status, completion.vendor_err,
+      posted.first == nullptr ? "a probe" : NameOf(*posted.first), Describe());
   if (absl::IsUnavailable(why)) {
     Break(why);
     return GiveUp(posted);
@@ -227,6 +236,9 @@ void Endpoint::GiveUp(const SendQueue::Posted& posted) {
 
 void Endpoint::Account(const SendQueue::Posted& posted) {
   in_flight_bytes_ -= posted.bytes;
+  // Only the poller changes it.
+  completed_.store(completed_.load(std::memory_order_relaxed) + 1,
+                   std::memory_order_relaxed);
   --in_flight_;
 }
 

@@ -16,8 +16,7 @@ using rdma::EmulatedPair;
 // The two ends of the suite are made one after the other: the first of each
 // pair is the client, "a".
 TransportParam Param(
-    const std::string& name, rdma::NicCounts nics,
-    const RdmaOptions& options,
+    const std::string& name, rdma::NicCounts nics, const RdmaOptions& options,
     std::function<void(rdma::EmulatedDeviceSpec&)> change = nullptr) {
   auto pair = std::make_shared<std::shared_ptr<EmulatedPair>>();
   return {

@@ -59,6 +59,8 @@ absl::Status RdmaOptions::Validate() const {
       Check("handshake_timeout", handshake_timeout, milliseconds(1), hours(1)));
   TE_RETURN_IF_ERROR(
       Check("keepalive", keepalive, milliseconds(100), hours(1)));
+  TE_RETURN_IF_ERROR(
+      Check("idle_timeout", idle_timeout, seconds(1), hours(24 * 7)));
   return Check("spin", spin, Duration::zero(), seconds(1));
 }
 

@@ -70,6 +70,10 @@ struct RdmaOptions {
   // they are gone: 100 ms to an hour.
   Duration keepalive = std::chrono::seconds(10);
 
+  // An endpoint that nothing has gone over for so long is closed, at both ends,
+  // until there is something again: a second to a week.
+  Duration idle_timeout = std::chrono::minutes(5);
+
   // How long a worker looks for more completions before it sleeps.
   Duration spin = std::chrono::microseconds(20);
   // Lets the PCIe bus reorder writes into registered memory, where the device

@@ -99,6 +99,7 @@ absl::Status RdmaRail::OpenNow(size_t lane, MonotonicTime deadline) {
   lanes_[lane].endpoint->Install(std::move(connection));
   lanes_[lane].state = State::kOpen;
   lanes_[lane].known_to_peer = true;
+  lanes_[lane].last_use = lanes_[lane].last_completion = RealClock().Now();
   return absl::OkStatus();
 }
 
@@ -121,8 +122,13 @@ absl::StatusOr<HandshakeResponse> RdmaRail::Exchange(
 absl::StatusOr<std::unique_ptr<Connection>> RdmaRail::Handshake(
     size_t lane, MonotonicTime deadline) {
   Endpoint& endpoint = *lanes_[lane].endpoint;
+  TE_ASSIGN_OR_RETURN(
+      EndpointStore::Place place,
+      services_.endpoints.Take(std::shared_ptr<EndpointStore::Evictable>(
+                                   shared_from_this(), &endpoint),
+                               deadline));
   TE_ASSIGN_OR_RETURN(std::unique_ptr<Connection> connection,
-                      endpoint.MakeConnection());
+                      endpoint.MakeConnection(std::move(place)));
   absl::StatusOr<HandshakeResponse> response = Exchange(
       lane, OfferOf(endpoint.nic(), *connection, services_.options), deadline);
   absl::Status status = response.status();
@@ -151,6 +157,7 @@ void RdmaRail::Open(size_t index) {
   lane.known_to_peer = true;
   if (made.ok() && !failed_) {
     lane.state = State::kOpen;
+    lane.last_use = lane.last_completion = RealClock().Now();
     lane.endpoint->Install(*std::move(made));
   } else if (!made.ok()) {
     // The next attempt would fail likewise.
@@ -164,9 +171,24 @@ void RdmaRail::Open(size_t index) {
   Drive();
 }
 
-void RdmaRail::OnBroken(Endpoint& endpoint) {
+size_t RdmaRail::LaneOf(const Endpoint& endpoint) const {
   size_t lane = 0;
   while (lanes_[lane].endpoint.get() != &endpoint) ++lane;
+  return lane;
+}
+
+// Not from the destructor, when nobody can share the rail any more: what Close
+// does there needs no task.
+void RdmaRail::Schedule(Duration pause, void (RdmaRail::*task)(size_t),
+                        size_t lane) {
+  auto self = weak_from_this().lock();
+  if (self == nullptr) return;
+  services_.tasks.Schedule(In(pause), [self = std::move(self), task, lane] {
+    ((*self).*task)(lane);
+  });
+}
+
+void RdmaRail::OnBroken(Endpoint& endpoint) {
   // That of a rail that is closed needs no mention.
   if (!failed_) {
     const absl::Status why = endpoint.failure();
@@ -174,13 +196,36 @@ void RdmaRail::OnBroken(Endpoint& endpoint) {
     MutexLock lock(mutex_);
     last_error_ = why;
   }
-  // From its destructor, when nobody can share it any more, Close does the
-  // rest.
-  if (auto self = weak_from_this().lock()) {
-    services_.tasks.Schedule(RealClock().Now(), [self = std::move(self), lane] {
-      self->Recover(lane);
-    });
+  Schedule({}, &RdmaRail::Recover, LaneOf(endpoint));
+}
+
+void RdmaRail::OnEvicted(Endpoint& endpoint) {
+  Schedule({}, &RdmaRail::Drain, LaneOf(endpoint));
+}
+
+// A task: ends a connection that nobody wants any more, once nothing is under
+// way on it. If it breaks meanwhile, Recover does so.
+void RdmaRail::Drain(size_t index) {
+  Lane& lane = lanes_[index];
+  lane.endpoint->Poll();
+  driving_.Take();
+  const bool open = lane.state == State::kOpen && !lane.endpoint->broken();
+  const bool quiet = lane.endpoint->quiet();
+  if (open && quiet) {
+    CHECK(lane.endpoint->Retire().empty());
+    lane.state = State::kClosed;
+    lane.failures = 0;
+    lane.retry_at = {};
   }
+  driving_.Pass();
+  if (!open) return;
+  if (!quiet) return Schedule(kFlushPause, &RdmaRail::Drain, index);
+  const absl::Status told =
+      Exchange(index, std::nullopt, In(kFarewell)).status();
+  LOG_IF(INFO, !told.ok()) << "rdma to " << peer_.name
+                           << ": it has not heard of an endpoint's end: "
+                           << told;
+  Drive();
 }
 
 // Whether a broken lane has nothing under way any more, or may not have.
@@ -206,11 +251,7 @@ void RdmaRail::Recover(size_t index) {
   driving_.Pass();
   if (!flushed) {
     // Else Close has done it.
-    if (broken) {
-      services_.tasks.Schedule(
-          DeadlineAfter(now, kFlushPause),
-          [self = shared_from_this(), index] { self->Recover(index); });
-    }
+    if (broken) Schedule(kFlushPause, &RdmaRail::Recover, index);
     return;
   }
   // What was sent may still arrive, until the peer's end is gone.
@@ -260,6 +301,31 @@ void RdmaRail::Fail(const absl::Status& why) {
   BreakAll(why);
   driving_.Pass();
   Drive();
+}
+
+void RdmaRail::Sweep(MonotonicTime now) {
+  driving_.Take();
+  for (Lane& lane : lanes_) SweepLane(lane, now);
+  driving_.Pass();
+  Drive();
+}
+
+void RdmaRail::SweepLane(Lane& lane, MonotonicTime now) {
+  Endpoint& endpoint = *lane.endpoint;
+  if (lane.state != State::kOpen || !endpoint.usable()) return;
+  endpoint.CheckProgress(now);
+  const uint64_t completed = endpoint.completed();
+  if (completed != std::exchange(lane.completed, completed)) {
+    lane.last_completion = now;
+    if (!std::exchange(lane.probed, false)) lane.last_use = now;
+  }
+  if (!endpoint.quiet()) return;
+  if (now - lane.last_use >= services_.options.idle_timeout) {
+    endpoint.Evict();
+  } else if (now - lane.last_completion >= services_.options.keepalive) {
+    lane.probed = true;
+    endpoint.Probe();
+  }
 }
 
 absl::Status RdmaRail::health() const {

@@ -19,6 +19,7 @@
 #include "te/base/mutex.h"
 #include "te/base/task_queue.h"
 #include "te/rdma/endpoint.h"
+#include "te/rdma/endpoint_store.h"
 #include "te/rdma/handshake.h"
 #include "te/rdma/memory_regions.h"
 #include "te/rdma/nic_unit.h"
@@ -40,6 +41,7 @@ struct RailServices {
   // Which of them serve which memory; knows them by their names.
   const PriorityMatrix& matrix;
   const MemoryRegions& memory;
+  EndpointStore& endpoints;
   // For what blocks: handshakes.
   TaskQueue& tasks;
 };
@@ -74,10 +76,9 @@ class RdmaRail final : public te::Rail,
   // The device of `nic` has changed: what cannot be used any more is given up,
   // what can be used again is tried at once.
   void OnDeviceChange(const NicUnit& nic);
-  // Looks for work requests that take too long.
-  void CheckProgress(MonotonicTime now);
-  // Whether anything is under way.
-  bool busy() const { return unfinished_ > 0; }
+  // Looks for work requests that take too long; asks peers for a sign of life
+  // from which none has come for long; closes endpoints that nobody uses.
+  void Sweep(MonotonicTime now);
 
  private:
   enum class State {
@@ -98,6 +99,12 @@ class RdmaRail final : public te::Rail,
     MonotonicTime flush_deadline;
     // What it has given back, until the peer has given it up too.
     SliceList held;
+    // What Sweep has seen: how much had completed, and since when no more has.
+    uint64_t completed = 0;
+    MonotonicTime last_completion;
+    MonotonicTime last_use;
+    // What completes next is a probe.
+    bool probed = false;
     // The peer may have something of it.
     bool known_to_peer = false;
   };
@@ -124,6 +131,7 @@ class RdmaRail final : public te::Rail,
                                              MonotonicTime deadline);
   void Open(size_t lane);
   void Recover(size_t lane);
+  void Drain(size_t lane);
   bool Flushed(Lane& lane, MonotonicTime now)
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(driving_);
   void CloseLane(Lane& lane) ABSL_EXCLUSIVE_LOCKS_REQUIRED(driving_);
@@ -153,6 +161,11 @@ class RdmaRail final : public te::Rail,
   void Finish(Slice& slice, absl::Status status) override;
   void OnRoom() override;
   void OnBroken(Endpoint& endpoint) override;
+  void OnEvicted(Endpoint& endpoint) override;
+  size_t LaneOf(const Endpoint& endpoint) const;
+  void Schedule(Duration pause, void (RdmaRail::*task)(size_t), size_t lane);
+  void SweepLane(Lane& lane, MonotonicTime now)
+      ABSL_EXCLUSIVE_LOCKS_REQUIRED(driving_);
 
   const RailServices services_;
   const PeerIdentity peer_;

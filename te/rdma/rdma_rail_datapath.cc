@@ -111,7 +111,7 @@ RdmaRail::Lane* RdmaRail::LaneFor(const Class& of, const Slice& slice) {
   bool preferred_open = false;
   for (size_t i = 0; i < lanes_.size(); ++i) {
     Lane& lane = lanes_[i];
-    if (lane.state != State::kOpen || lane.endpoint->broken()) continue;
+    if (lane.state != State::kOpen || !lane.endpoint->usable()) continue;
     const bool preferred = of.preferred[i];
     preferred_open |= preferred;
     if (!lane.endpoint->HasRoomFor(slice)) continue;
@@ -145,7 +145,7 @@ void RdmaRail::WantLane(const Class& of, MonotonicTime now) {
   for (size_t i = 0; i < lanes_.size(); ++i) {
     Lane& lane = lanes_[i];
     if (lane.state == State::kOpening && of.preferred[i]) return;
-    if (lane.state == State::kOpen && !lane.endpoint->broken()) {
+    if (lane.state == State::kOpen && lane.endpoint->usable()) {
       any_open = true;
       // There is one with nothing much to do.
       if (of.preferred[i] && lane.endpoint->in_flight_bytes() < kBusyBytes) {
@@ -218,15 +218,6 @@ void RdmaRail::Withdraw(absl::FunctionRef<bool(const Slice&)> matches,
   driving_.Pass();
   withdrawn.Append(std::move(wrong));
   FinishAll(std::move(withdrawn), status);
-  Drive();
-}
-
-void RdmaRail::CheckProgress(MonotonicTime now) {
-  driving_.Take();
-  for (Lane& lane : lanes_) {
-    if (lane.state == State::kOpen) lane.endpoint->CheckProgress(now);
-  }
-  driving_.Pass();
   Drive();
 }
 

@@ -13,7 +13,7 @@
 #include "te/base/stale_peer.h"
 #include "te/base/status_macros.h"
 #include "te/base/task_queue.h"
-#include "te/rdma/endpoint_budget.h"
+#include "te/rdma/endpoint_store.h"
 #include "te/rdma/handshake.h"
 #include "te/rdma/memory_regions.h"
 #include "te/rdma/nic_unit.h"
@@ -26,6 +26,8 @@ namespace {
 
 // Handshakes with so many peers that do not answer delay no others.
 constexpr int kThreads = 4;
+// What peers that do not answer may delay the end.
+constexpr Duration kFarewell = std::chrono::seconds(1);
 constexpr Duration kLongestSweep = std::chrono::milliseconds(100);
 
 void LogCap(const Device& device, absl::string_view option, int wanted,
@@ -59,6 +61,10 @@ class RdmaTransport final : public Transport {
   }
 
   ~RdmaTransport() override {
+    // Rails that were closed say goodbye to their peers.
+    if (tasks_ != nullptr) {
+      tasks_->Drain(DeadlineAfter(RealClock().Now(), kFarewell));
+    }
     tasks_.reset();
     responders_.reset();
   }
@@ -74,6 +80,7 @@ class RdmaTransport final : public Transport {
                           .nics = nics_,
                           .matrix = parts_.matrix,
                           .memory = *memory_,
+                          .endpoints = endpoints_,
                           .tasks = *tasks_},
                          peer, rail_id, std::move(channel), deadline));
     MutexLock lock(mutex_);
@@ -86,7 +93,7 @@ class RdmaTransport final : public Transport {
 
   absl::StatusOr<std::string> Accept(const Incarnation& client,
                                      absl::string_view bytes,
-                                     MonotonicTime /*deadline*/) override {
+                                     MonotonicTime deadline) override {
     TE_ASSIGN_OR_RETURN(const HandshakeRequest request, ParseRequest(bytes));
     if (request.server != self_) {
       return StalePeerError(absl::StrCat("the rdma handshake is for engine ",
@@ -94,7 +101,7 @@ class RdmaTransport final : public Transport {
                                          ", this one is ", self_.ToString()));
     }
     TE_ASSIGN_OR_RETURN(const HandshakeResponse response,
-                        responders_->Answer(client, request));
+                        responders_->Answer(client, request, deadline));
     return Serialize(response);
   }
 
@@ -112,7 +119,7 @@ class RdmaTransport final : public Transport {
       : options_(options),
         self_(self),
         parts_(std::move(parts)),
-        budget_(options.max_endpoints) {}
+        endpoints_(static_cast<size_t>(options.max_endpoints)) {}
 
   absl::Status OpenNics() {
     std::vector<Device*> devices;
@@ -133,7 +140,7 @@ class RdmaTransport final : public Transport {
     for (const std::string& why : unusable) LOG(WARNING) << why;
     memory_ = std::make_unique<MemoryRegions>(
         std::move(devices), options_.relaxed_ordering, parts_.max_buffers);
-    responders_ = std::make_unique<ResponderTable>(nics_, options_, budget_);
+    responders_ = std::make_unique<ResponderTable>(nics_, options_, endpoints_);
     return absl::OkStatus();
   }
 
@@ -177,16 +184,14 @@ class RdmaTransport final : public Transport {
 
   void Sweep() {
     const MonotonicTime now = RealClock().Now();
-    for (const auto& rail : Rails()) {
-      if (rail->busy()) rail->CheckProgress(now);
-    }
+    for (const auto& rail : Rails()) rail->Sweep(now);
     responders_->ProbePeers(now);
   }
 
   const RdmaOptions options_;
   const Incarnation self_;
   RdmaParts parts_;
-  EndpointBudget budget_;
+  EndpointStore endpoints_;
   // Used by the threads of nics_, so before them.
   Mutex mutex_;
   std::vector<std::weak_ptr<RdmaRail>> rails_ ABSL_GUARDED_BY(mutex_);

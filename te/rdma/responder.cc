@@ -32,12 +32,11 @@ absl::StatusOr<std::optional<GidPair>> ChoosePair(const NicUnit& nic,
 }  // namespace
 
 absl::StatusOr<std::shared_ptr<Responder>> Responder::Create(
-    NicUnit& nic, const RdmaOptions& options, EndpointBudget& budget,
+    NicUnit& nic, const RdmaOptions& options, EndpointStore::Place place,
     const EndpointOffer& remote, HandshakeResponse& response) {
   TE_RETURN_IF_ERROR(nic.device->health());
-  TE_ASSIGN_OR_RETURN(EndpointBudget::Share share, budget.Take());
   std::shared_ptr<Responder> responder(
-      new Responder(nic, options, std::move(share)));
+      new Responder(nic, options, std::move(place)));
   TE_RETURN_IF_ERROR(responder->MakeQueuePairs(remote));
 
   const Port port = nic.device->port();

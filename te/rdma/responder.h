@@ -8,7 +8,7 @@
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "te/base/clock.h"
-#include "te/rdma/endpoint_budget.h"
+#include "te/rdma/endpoint_store.h"
 #include "te/rdma/handshake.h"
 #include "te/rdma/nic_unit.h"
 #include "te/rdma/queue_pair.h"
@@ -25,7 +25,7 @@ class Responder {
   // adds to `response` what the peer must know to do the same. For errors see
   // ResponderTable::Answer.
   static absl::StatusOr<std::shared_ptr<Responder>> Create(
-      NicUnit& nic, const RdmaOptions& options, EndpointBudget& budget,
+      NicUnit& nic, const RdmaOptions& options, EndpointStore::Place place,
       const EndpointOffer& offer, HandshakeResponse& response);
 
   // Both ends, for people.
@@ -39,14 +39,14 @@ class Responder {
 
  private:
   Responder(NicUnit& nic, const RdmaOptions& options,
-            EndpointBudget::Share share)
-      : nic_(nic), options_(options), share_(std::move(share)) {}
+            EndpointStore::Place place)
+      : nic_(nic), options_(options), place_(std::move(place)) {}
 
   absl::Status MakeQueuePairs(const EndpointOffer& offer);
 
   NicUnit& nic_;
   const RdmaOptions& options_;
-  const EndpointBudget::Share share_;
+  const EndpointStore::Place place_;
   // Before the queue pairs.
   CompletionQueueObject completions_;
   std::vector<QueuePair> pairs_;

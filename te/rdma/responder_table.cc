@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <iterator>
+#include <utility>
 
 #include "absl/strings/str_cat.h"
 #include "glog/logging.h"
@@ -52,7 +53,8 @@ void ResponderTable::ForgetEmptyRails() {
 }
 
 absl::StatusOr<HandshakeResponse> ResponderTable::Answer(
-    const Incarnation& client, const HandshakeRequest& request) {
+    const Incarnation& client, const HandshakeRequest& request,
+    MonotonicTime deadline) {
   const auto nic = static_cast<uint32_t>(request.server_nic % nics_.size());
   const RailKey key(std::string(client.bytes().begin(), client.bytes().end()),
                     request.rail_id);
@@ -67,8 +69,10 @@ absl::StatusOr<HandshakeResponse> ResponderTable::Answer(
   HandshakeResponse response = {.nics = static_cast<uint32_t>(nics_.size()),
                                 .server_nic = nic};
   if (!request.offer) return response;
+  TE_ASSIGN_OR_RETURN(EndpointStore::Place place,
+                      endpoints_.Take({}, deadline));
   TE_ASSIGN_OR_RETURN(std::shared_ptr<Responder> responder,
-                      Responder::Create(*nics_[nic], options_, budget_,
+                      Responder::Create(*nics_[nic], options_, std::move(place),
                                         *request.offer, response));
   LOG(INFO) << "rdma: " << responder->description() << " are connected";
   TE_RETURN_IF_ERROR(Keep(key, lane, request, responder));

@@ -16,7 +16,7 @@
 #include "te/base/clock.h"
 #include "te/base/incarnation.h"
 #include "te/base/mutex.h"
-#include "te/rdma/endpoint_budget.h"
+#include "te/rdma/endpoint_store.h"
 #include "te/rdma/handshake.h"
 #include "te/rdma/nic_unit.h"
 #include "te/rdma/rdma_options.h"
@@ -34,8 +34,8 @@ class ResponderTable {
  public:
   // All outlive it.
   ResponderTable(absl::Span<const std::unique_ptr<NicUnit>> nics,
-                 const RdmaOptions& options, EndpointBudget& budget)
-      : nics_(nics), options_(options), budget_(budget) {}
+                 const RdmaOptions& options, EndpointStore& endpoints)
+      : nics_(nics), options_(options), endpoints_(endpoints) {}
 
   // Answers a handshake. When it returns, nothing that the client sent over
   // earlier queue pairs between the two NICs, or over earlier sessions of the
@@ -45,7 +45,8 @@ class ResponderTable {
   // endpoints. UNAVAILABLE: the NIC cannot be used now. FAILED_PRECONDITION: no
   // GIDs of the two ports can talk to each other.
   absl::StatusOr<HandshakeResponse> Answer(const Incarnation& client,
-                                           const HandshakeRequest& request);
+                                           const HandshakeRequest& request,
+                                           MonotonicTime deadline);
 
   // Ends all of them; see Transport::DisconnectPeers.
   void Clear();
@@ -82,7 +83,7 @@ class ResponderTable {
 
   const absl::Span<const std::unique_ptr<NicUnit>> nics_;
   const RdmaOptions& options_;
-  EndpointBudget& budget_;
+  EndpointStore& endpoints_;
 
   mutable Mutex mutex_;
   std::map<RailKey, Rail> rails_ ABSL_GUARDED_BY(mutex_);

@@ -82,6 +82,16 @@ void SendQueue::Add(const WorkPiece& piece) {
   ++chained_;
 }
 
+void SendQueue::AddProbe() {
+  const uint32_t position = tail_.load(std::memory_order_relaxed) + chained_;
+  At(position) = {};
+  ibv_send_wr& request = requests_[chained_];
+  request = {};
+  request.wr_id = WorkRequestId{.queue = index_, .position = position}.Pack();
+  request.opcode = IBV_WR_RDMA_WRITE;
+  ++chained_;
+}
+
 absl::Status SendQueue::Ring(MonotonicTime now,
                              absl::FunctionRef<void(Slice&)> refused) {
   if (chained_ == 0) return absl::OkStatus();
@@ -91,7 +101,8 @@ absl::Status SendQueue::Ring(MonotonicTime now,
     ibv_send_wr& request = requests_[i];
     request.next = i + 1 < count ? &requests_[i + 1] : nullptr;
     const uint32_t bytes = At(begin + i).bytes;
-    if (request.opcode == IBV_WR_RDMA_WRITE && bytes <= limits_.max_inline) {
+    if (request.opcode == IBV_WR_RDMA_WRITE && bytes > 0 &&
+        bytes <= limits_.max_inline) {
       request.send_flags |= IBV_SEND_INLINE;
     }
     if (++unsignalled_ >= signal_interval_ || bytes >= kSignalBytes ||

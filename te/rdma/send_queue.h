@@ -75,6 +75,8 @@ class SendQueue {
   // seen.
   uint32_t room() const;
   void Add(const WorkPiece& piece);
+  // A WRITE of no bytes, and of no slice; there must be room.
+  void AddProbe();
   // What has been added and not handed over, as work requests.
   uint32_t chained() const { return chained_; }
   // Hands over what was added. On an error `refused` gets the slices of what
@@ -86,7 +88,7 @@ class SendQueue {
   // A work request that has ended.
   struct Posted {
     uint32_t bytes = 0;
-    // Its slices, linked through Slice::next; at least one.
+    // Its slices, linked through Slice::next; none of a probe.
     Slice* first = nullptr;
     Slice* last = nullptr;
     // Of its one slice, more follows.
