@@ -69,6 +69,8 @@ class EmulatedPair {
     for (size_t i = 0; i < count; ++i) {
       EmulatedDeviceSpec spec = RoceDevice(
           absl::StrCat("mlx5_", i), {10, 0, static_cast<uint8_t>(i), subnet});
+      // No netdev of this machine is theirs.
+      for (EmulatedGid& gid : spec.ports.front().gids) gid.interface_index = 0;
       if (change) change(spec);
       devices.push_back(&fabric_.AddDevice(host, std::move(spec)));
     }

@@ -114,7 +114,8 @@ class RdmaRail final : public te::Rail,
     // Of each lane: whether its NIC is one of them.
     std::vector<bool> preferred;
     SliceList pending;
-    bool in_use = false;
+    // Whether the current Fill has added some to lanes.
+    bool filled = false;
   };
 
   RdmaRail(const RailServices& services, PeerIdentity peer, uint64_t rail_id,

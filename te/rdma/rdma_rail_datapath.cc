@@ -80,8 +80,10 @@ void RdmaRail::Fill() {
   for (Class& of : classes_) FillClass(of);
   RingAll();
   const MonotonicTime now = RealClock().Now();
-  for (const Class& of : classes_) {
-    WantLane(of, now);
+  for (Class& of : classes_) {
+    if (std::exchange(of.filled, false) || !of.pending.empty()) {
+      WantLane(of, now);
+    }
     waiting |= !of.pending.empty();
   }
   if (!waiting || HasHope(now)) return;
@@ -98,7 +100,7 @@ void RdmaRail::FillClass(Class& of) {
   while (!of.pending.empty()) {
     Lane* const lane = LaneFor(of, *of.pending.front());
     if (lane == nullptr) return;
-    of.in_use = true;
+    of.filled = true;
     lane->endpoint->Add(of.pending.PopFront());
   }
 }
@@ -139,7 +141,6 @@ void RdmaRail::RingAll() {
 
 // Starts to open a lane, if the class has use for one more.
 void RdmaRail::WantLane(const Class& of, MonotonicTime now) {
-  if (!of.in_use && of.pending.empty()) return;
   size_t candidate = lanes_.size();
   bool any_open = false;
   for (size_t i = 0; i < lanes_.size(); ++i) {
