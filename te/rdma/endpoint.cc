@@ -36,6 +36,7 @@ void Endpoint::Install(std::unique_ptr<Connection> connection) {
   }
   polling_.Take();
   connection_ = std::move(connection);
+  current_ = 0;
   armed_ = false;
   proven_ = false;
   evicted_ = false;

@@ -78,9 +78,10 @@ class Endpoint final : public EndpointStore::Evictable,
   // Waits for a poller.
   SliceList Retire();
 
-  bool HasRoomFor(const Slice& slice) const {
+  bool HasRoomFor(const Slice& slice) {
     return usable() && in_flight_bytes_.load() < options_.window_bytes &&
-           RoomiestQueue().room() >= PartsOf(slice);
+           (connection_->queues[current_]->room() >= PartsOf(slice) ||
+            FindQueue(PartsOf(slice)));
   }
   // Takes a slice, for which there must be room, and a key of each of the
   // peer's NICs.
@@ -125,7 +126,8 @@ class Endpoint final : public EndpointStore::Evictable,
   uint32_t PartsOf(const Slice& slice) const {
     return 1 + (slice.length - 1) / connection_->max_message_bytes;
   }
-  SendQueue& RoomiestQueue() const;
+  // Goes on with another queue pair, one that has room for so many pieces.
+  bool FindQueue(uint32_t parts);
   void RingQueue(SendQueue& queue, MonotonicTime now, SliceList& refused);
 
   Progress OnCompletions() override;
@@ -151,6 +153,8 @@ class Endpoint final : public EndpointStore::Evictable,
 
   // Changes under both the poster's turn and polling_; so either may read it.
   std::unique_ptr<Connection> connection_;
+  // The queue that Add adds to. The posting thread's.
+  size_t current_ = 0;
   // There is a connection, and it is not broken.
   std::atomic<bool> ready_{false};
   std::atomic<bool> proven_{false};

@@ -38,10 +38,19 @@ void ForEach(Slice* slices, Function function) {
 
 // --- Posting. ---
 
-SendQueue& Endpoint::RoomiestQueue() const {
-  return **std::max_element(
-      connection_->queues.begin(), connection_->queues.end(),
-      [](const auto& a, const auto& b) { return a->room() < b->room(); });
+// In turn, a chain each: then all of them have work, and each doorbell rings
+// for many.
+bool Endpoint::FindQueue(uint32_t parts) {
+  const size_t count = connection_->queues.size();
+  for (size_t i = 1; i <= count; ++i) {
+    const size_t next = (current_ + i) % count;
+    SendQueue& queue = *connection_->queues[next];
+    queue.LookForRoom();
+    if (queue.room() < parts) continue;
+    current_ = next;
+    return true;
+  }
+  return false;
 }
 
 void Endpoint::Add(Slice& slice) {
@@ -53,7 +62,7 @@ void Endpoint::Add(Slice& slice) {
   CHECK(RemoteKey(slice.remote_key, connection_->remote_nic, piece.remote_key));
   in_flight_bytes_ += slice.length;
   if (!used_) used_ = true;
-  SendQueue& queue = RoomiestQueue();
+  SendQueue& queue = *connection_->queues[current_];
   for (uint32_t rest = slice.length; rest > 0; rest -= piece.length) {
     piece.length = std::min(rest, connection_->max_message_bytes);
     piece.partial = piece.length < rest;
@@ -66,6 +75,7 @@ void Endpoint::Add(Slice& slice) {
 void Endpoint::Probe() {
   if (!usable() || in_flight_ > 0) return;
   SendQueue& queue = *connection_->queues.front();
+  queue.LookForRoom();
   queue.AddProbe();
   SliceList none;
   RingQueue(queue, RealClock().Now(), none);

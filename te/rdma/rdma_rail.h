@@ -147,7 +147,7 @@ class RdmaRail final : public te::Rail,
   void Drive();
   void Sort(SliceList& wrong) ABSL_EXCLUSIVE_LOCKS_REQUIRED(driving_);
   void Fill() ABSL_EXCLUSIVE_LOCKS_REQUIRED(driving_);
-  void FillClass(Class& of) ABSL_EXCLUSIVE_LOCKS_REQUIRED(driving_);
+  bool FillClass(Class& of) ABSL_EXCLUSIVE_LOCKS_REQUIRED(driving_);
   void RingAll() ABSL_EXCLUSIVE_LOCKS_REQUIRED(driving_);
   Class& ClassOf(const Slice& slice) ABSL_EXCLUSIVE_LOCKS_REQUIRED(driving_);
   Lane* LaneFor(const Class& of, const Slice& slice)

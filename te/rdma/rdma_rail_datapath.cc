@@ -76,9 +76,14 @@ RdmaRail::Class& RdmaRail::ClassOf(const Slice& slice) {
 }
 
 void RdmaRail::Fill() {
+  // A queue pair takes a chain at a time.
+  bool more = false;
+  do {
+    more = false;
+    for (Class& of : classes_) more |= FillClass(of);
+    RingAll();
+  } while (more);
   bool waiting = false;
-  for (Class& of : classes_) FillClass(of);
-  RingAll();
   const MonotonicTime now = RealClock().Now();
   for (Class& of : classes_) {
     if (std::exchange(of.filled, false) || !of.pending.empty()) {
@@ -96,13 +101,17 @@ void RdmaRail::Fill() {
       absl::StrCat("no RDMA path to ", peer_.name, " works: ", why.message())));
 }
 
-void RdmaRail::FillClass(Class& of) {
+// Returns whether there is more, and has been some room for it.
+bool RdmaRail::FillClass(Class& of) {
+  bool added = false;
   while (!of.pending.empty()) {
     Lane* const lane = LaneFor(of, *of.pending.front());
-    if (lane == nullptr) return;
-    of.filled = true;
+    if (lane == nullptr) break;
     lane->endpoint->Add(of.pending.PopFront());
+    added = true;
   }
+  of.filled |= added;
+  return added && !of.pending.empty();
 }
 
 // The one with the least under way, of those that are near if one of them is

@@ -21,13 +21,13 @@ SendQueue::SendQueue(QueuePair pair, const QueuePairLimits& limits,
   CHECK_LE(limits.max_sge, kMaxSge);
 }
 
-uint32_t SendQueue::room() const {
+void SendQueue::LookForRoom() {
   // Acquire pairs with the release in CompleteBefore: who completed has read
   // the slots.
   const uint32_t used = tail_.load(std::memory_order_relaxed) + chained_ -
                         head_.load(std::memory_order_acquire);
-  return std::min(static_cast<uint32_t>(ring_.size()) - used,
-                  static_cast<uint32_t>(kChain) - chained_);
+  room_ = std::min(static_cast<uint32_t>(ring_.size()) - used,
+                   static_cast<uint32_t>(kChain) - chained_);
 }
 
 // Into the last work request of the chain, where the remote memory goes on: one
@@ -80,6 +80,7 @@ void SendQueue::Add(const WorkPiece& piece) {
   request.wr.rdma.remote_addr = piece.remote_address;
   request.wr.rdma.rkey = piece.remote_key;
   ++chained_;
+  --room_;
 }
 
 void SendQueue::AddProbe() {
@@ -90,12 +91,15 @@ void SendQueue::AddProbe() {
   request.wr_id = WorkRequestId{.queue = index_, .position = position}.Pack();
   request.opcode = IBV_WR_RDMA_WRITE;
   ++chained_;
+  --room_;
 }
 
 absl::Status SendQueue::Ring(MonotonicTime now,
                              absl::FunctionRef<void(Slice&)> refused) {
   if (chained_ == 0) return absl::OkStatus();
   const uint32_t count = std::exchange(chained_, 0);
+  // A chain more may be begun.
+  room_ = 0;
   const uint32_t begin = tail_.load(std::memory_order_relaxed);
   for (uint32_t i = 0; i < count; ++i) {
     ibv_send_wr& request = requests_[i];

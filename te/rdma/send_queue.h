@@ -72,8 +72,9 @@ class SendQueue {
   // --- The thread that posts. ---
 
   // How many pieces Add will take before Ring must be called, or completions
-  // seen.
-  uint32_t room() const;
+  // seen: at least, as of the last LookForRoom.
+  uint32_t room() const { return room_; }
+  void LookForRoom();
   void Add(const WorkPiece& piece);
   // A WRITE of no bytes, and of no slice; there must be room.
   void AddProbe();
@@ -138,6 +139,7 @@ class SendQueue {
 
   // What has been added and not handed over: the positions from tail_ on.
   uint32_t chained_ = 0;
+  uint32_t room_ = 0;
   uint32_t unsignalled_ = 0;
   std::array<ibv_send_wr, kChain> requests_;
   std::vector<ibv_sge> pieces_;
