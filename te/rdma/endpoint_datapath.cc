@@ -209,9 +209,12 @@ void Endpoint::Succeed(const SendQueue::Posted& posted) {
           [this](Slice& slice) { host_.Finish(slice, absl::OkStatus()); });
 }
 
-// The first error on a queue pair is what happened; the others are flushed.
+// The first error on a queue pair is what happened; the others are flushed. If
+// nothing else came first, the device has given the queue pair up by itself.
 void Endpoint::Fail(const ibv_wc& completion, const SendQueue::Posted& posted) {
-  if (completion.status == IBV_WC_WR_FLUSH_ERR) return GiveUp(posted);
+  if (completion.status == IBV_WC_WR_FLUSH_ERR && broken()) {
+    return GiveUp(posted);
+  }
   const absl::Status why = CompletionStatus(
       completion.status, completion.vendor_err,
       posted.first == nullptr ? "a probe" : NameOf(*posted.first), Describe());
