@@ -115,10 +115,10 @@ void DeviceWorker::Drop(CompletionQueueObject queue) {
     active_.erase(std::remove(active_.begin(), active_.end(), found->second),
                   active_.end());
     clients_.erase(found);
+    // Here, because events are fetched and acknowledged under dispatch_: none
+    // of this queue is between the two, for which destroying it would wait.
+    queue.Reset();
   }
-  // Events of the queue that were under way have been acknowledged, since that
-  // is done under dispatch_.
-  queue.Reset();
 }
 
 void DeviceWorker::Run() {
