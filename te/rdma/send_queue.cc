@@ -1,6 +1,7 @@
 #include "te/rdma/send_queue.h"
 
 #include <algorithm>
+#include <bit>
 #include <utility>
 
 #include "absl/strings/str_cat.h"
@@ -15,7 +16,8 @@ SendQueue::SendQueue(QueuePair pair, const QueuePairLimits& limits,
       limits_(limits),
       index_(index),
       signal_interval_(std::min(kSignalInterval, limits.max_wr / 4)),
-      ring_(limits.max_wr),
+      ring_(std::bit_ceil(limits.max_wr)),
+      ring_mask_(static_cast<uint32_t>(ring_.size()) - 1),
       pieces_(kChain * limits.max_sge) {
   CHECK_GE(limits.max_wr, kMinDepth);
   CHECK_LE(limits.max_sge, kMaxSge);
@@ -26,7 +28,7 @@ void SendQueue::LookForRoom() {
   // the slots.
   const uint32_t used = tail_.load(std::memory_order_relaxed) + chained_ -
                         head_.load(std::memory_order_acquire);
-  room_ = std::min(static_cast<uint32_t>(ring_.size()) - used,
+  room_ = std::min(limits_.max_wr - used,
                    static_cast<uint32_t>(kChain) - chained_);
 }
 

@@ -63,6 +63,9 @@ class SendQueue {
   // Of pieces that share a work request. Longer ones had better be spread.
   static constexpr uint32_t kMaxMergedBytes = 64 << 10;
 
+  // Positions wrap soon, rather than after an hour of traffic.
+  static constexpr uint32_t kFirstPosition = uint32_t{0} - 1000;
+
   // `index` is for WorkRequestId.
   SendQueue(QueuePair pair, const QueuePairLimits& limits, uint32_t index);
 
@@ -124,17 +127,19 @@ class SendQueue {
   void Stamp(MonotonicTime now) {
     waiting_since_.store(now.time_since_epoch().count());
   }
-  Posted& At(uint32_t position) { return ring_[position % ring_.size()]; }
+  Posted& At(uint32_t position) { return ring_[position & ring_mask_]; }
 
   QueuePair pair_;
   const QueuePairLimits limits_;
   const uint32_t index_;
   const uint32_t signal_interval_;
-  // As long as the queue pair's queue.
+  // As long as the queue pair's queue, or longer: a power of two, so that
+  // neighbours have different slots also where positions wrap.
   std::vector<Posted> ring_;
+  const uint32_t ring_mask_;
   // Positions go on for ever. Written by the completing and the posting thread.
-  std::atomic<uint32_t> head_{0};
-  std::atomic<uint32_t> tail_{0};
+  std::atomic<uint32_t> head_{kFirstPosition};
+  std::atomic<uint32_t> tail_{kFirstPosition};
   std::atomic<int64_t> waiting_since_{0};
 
   // What has been added and not handed over: the positions from tail_ on.
