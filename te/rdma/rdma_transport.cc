@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <chrono>
+#include <numeric>
 #include <utility>
 
 #include "absl/base/thread_annotations.h"
@@ -124,8 +125,15 @@ class RdmaTransport final : public Transport {
   absl::Status OpenNics() {
     std::vector<Device*> devices;
     std::vector<std::string> unusable;
-    for (const std::string& name : parts_.matrix.nics()) {
-      TE_RETURN_IF_ERROR(OpenNic(name));
+    // In the order of their names, which a peer's have too: the matrix begins
+    // with another one in each process, and lanes go from NIC i to NIC i.
+    std::vector<uint16_t> order(parts_.matrix.nics().size());
+    std::iota(order.begin(), order.end(), uint16_t{0});
+    std::sort(order.begin(), order.end(), [this](uint16_t a, uint16_t b) {
+      return parts_.matrix.nics()[a] < parts_.matrix.nics()[b];
+    });
+    for (const uint16_t index : order) {
+      TE_RETURN_IF_ERROR(OpenNic(index));
       devices.push_back(nics_.back()->device.get());
       if (const absl::Status health = devices.back()->health(); !health.ok()) {
         unusable.emplace_back(health.message());
@@ -144,9 +152,10 @@ class RdmaTransport final : public Transport {
     return absl::OkStatus();
   }
 
-  absl::Status OpenNic(const std::string& name) {
+  absl::Status OpenNic(uint16_t matrix_index) {
+    const std::string& name = parts_.matrix.nics()[matrix_index];
     auto nic = std::make_unique<NicUnit>();
-    nic->matrix_index = static_cast<uint16_t>(nics_.size());
+    nic->matrix_index = matrix_index;
     TE_ASSIGN_OR_RETURN(nic->device,
                         Device::Open(parts_.verbs, name, options_.port));
     LogDevice(*nic->device, options_);
@@ -195,7 +204,7 @@ class RdmaTransport final : public Transport {
   // Used by the threads of nics_, so before them.
   Mutex mutex_;
   std::vector<std::weak_ptr<RdmaRail>> rails_ ABSL_GUARDED_BY(mutex_);
-  // In the order of the matrix.
+  // In the order of their names.
   std::vector<std::unique_ptr<NicUnit>> nics_;
   std::unique_ptr<MemoryRegions> memory_;
   std::unique_ptr<ResponderTable> responders_;
