@@ -218,6 +218,8 @@ void RdmaRail::Drain(size_t index) {
     lane.retry_at = {};
   }
   driving_.Pass();
+  // Others may have come by meanwhile.
+  Drive();
   if (!open) return;
   if (!quiet) return Schedule(kFlushPause, &RdmaRail::Drain, index);
   const absl::Status told =
@@ -225,7 +227,6 @@ void RdmaRail::Drain(size_t index) {
   LOG_IF(INFO, !told.ok()) << "rdma to " << peer_.name
                            << ": it has not heard of an endpoint's end: "
                            << told;
-  Drive();
 }
 
 // Whether a broken lane has nothing under way any more, or may not have.
@@ -249,6 +250,8 @@ void RdmaRail::Recover(size_t index) {
   const bool broken = lane.state == State::kBroken;
   if (flushed) lane.held.Append(lane.endpoint->Retire());
   driving_.Pass();
+  // Others may have come by meanwhile, and other lanes may have room for them.
+  Drive();
   if (!flushed) {
     // Else Close has done it.
     if (broken) Schedule(kFlushPause, &RdmaRail::Recover, index);

@@ -47,6 +47,12 @@ void LogDevice(const Device& device, const RdmaOptions& options) {
          limits.max_qp_init_rd_atom);
 }
 
+// Others are about a single queue, whose completions tell of it too.
+bool ConcernsDevice(ibv_event_type type) {
+  return type != IBV_EVENT_CQ_ERR && type != IBV_EVENT_QP_FATAL &&
+         type != IBV_EVENT_QP_REQ_ERR && type != IBV_EVENT_QP_ACCESS_ERR;
+}
+
 class RdmaTransport final : public Transport {
  public:
   static absl::StatusOr<std::unique_ptr<Transport>> Create(
@@ -165,7 +171,8 @@ class RdmaTransport final : public Transport {
                              {.name = absl::StrCat("te-rdma-", nics_.size()),
                               .cpus = parts_.cpus[name],
                               .spin = options_.spin},
-                             [this, unit = nic.get()](ibv_event_type /*type*/) {
+                             [this, unit = nic.get()](ibv_event_type type) {
+                               if (!ConcernsDevice(type)) return;
                                for (const auto& rail : Rails())
                                  rail->OnDeviceChange(*unit);
                              }));

@@ -28,8 +28,8 @@ void SendQueue::LookForRoom() {
   // the slots.
   const uint32_t used = tail_.load(std::memory_order_relaxed) + chained_ -
                         head_.load(std::memory_order_acquire);
-  room_ = std::min(limits_.max_wr - used,
-                   static_cast<uint32_t>(kChain) - chained_);
+  room_ =
+      std::min(limits_.max_wr - used, static_cast<uint32_t>(kChain) - chained_);
 }
 
 // Into the last work request of the chain, where the remote memory goes on: one
