@@ -15,6 +15,15 @@
 
 namespace te {
 
+// Whether a buffer contains the range, and allows the operation.
+inline bool Allows(const BufferDescriptor& buffer, Operation operation,
+                   uint64_t address, uint64_t length) {
+  return (operation == Operation::kRead ? buffer.remote_read
+                                        : buffer.remote_write) &&
+         address >= buffer.address && length <= buffer.length &&
+         address - buffer.address <= buffer.length - length;
+}
+
 // A remote segment as it was when it was looked up. Immutable.
 class SegmentView {
  public:

@@ -6,6 +6,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "te/base/status_macros.h"
+#include "te/core/segment_view.h"
 #include "te/core/slicer.h"
 #include "te/metadata/buffer_table.h"
 #include "te/transport/slice.h"
@@ -34,16 +35,27 @@ absl::Status Submission::Prepare() {
   return absl::OkStatus();
 }
 
+absl::StatusOr<const BufferDescriptor*> Submission::FindRemote(
+    size_t peer, const Request& request) {
+  if (found_ == nullptr || found_peer_ != peer ||
+      !Allows(*found_, request.operation, request.remote_address,
+              request.length)) {
+    TE_ASSIGN_OR_RETURN(
+        found_, batch_.route(peer).view->Find(
+                    request.operation, request.remote_address, request.length));
+    found_peer_ = peer;
+  }
+  return found_;
+}
+
 absl::Status Submission::Admit(size_t index) {
   const Request& request = requests_[index];
   if (request.length == 0) {
     return absl::InvalidArgumentError("a request of 0 bytes");
   }
   TE_ASSIGN_OR_RETURN(const size_t peer, PeerIndex(request.segment));
-  TE_ASSIGN_OR_RETURN(
-      const BufferDescriptor* const remote,
-      batch_.route(peer).view->Find(request.operation, request.remote_address,
-                                    request.length));
+  TE_ASSIGN_OR_RETURN(const BufferDescriptor* const remote,
+                      FindRemote(peer, request));
   static const BufferRegistry::LocalPin kNoHint;
   TE_ASSIGN_OR_RETURN(
       BufferRegistry::LocalPin pin,
@@ -76,7 +88,11 @@ void Submission::AddSlices(size_t index) {
   slice.local = static_cast<std::byte*>(request.local);
   slice.remote_address = request.remote_address;
   slice.remote_generation = remote.generation;
-  slice.remote_key = batch_.route_of_request(index).KeyOf(remote);
+  if (key_of_ != &remote) {
+    key_of_ = &remote;
+    key_ = batch_.route_of_request(index).KeyOf(remote);
+  }
+  slice.remote_key = key_;
   for (size_t i = 0; i < slicing.count; ++i) {
     slice.length = i + 1 < slicing.count ? slicing.size : slicing.last;
     slice.local_location = pin.LocationOf(slice.local, slice.length);

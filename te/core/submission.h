@@ -7,12 +7,14 @@
 
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
+#include "absl/strings/string_view.h"
 #include "absl/types/span.h"
 #include "te/core/batch_pool.h"
 #include "te/core/batch_state.h"
 #include "te/core/buffer_registry.h"
 #include "te/core/request.h"
 #include "te/core/segment_table.h"
+#include "te/metadata/buffer_table.h"
 
 namespace te {
 
@@ -34,6 +36,9 @@ class Submission {
   // The index of the segment's peer in the batch; the segments of consecutive
   // requests are mostly the same.
   absl::StatusOr<size_t> PeerIndex(SegmentId segment);
+  // The buffer that a request goes to: mostly that of the one before.
+  absl::StatusOr<const BufferDescriptor*> FindRemote(size_t peer,
+                                                     const Request& request);
   absl::Status Admit(size_t index);
   void AddSlices(size_t index);
 
@@ -45,6 +50,12 @@ class Submission {
   const absl::Span<const Request> requests_;
 
   size_t slices_ = 0;
+  // What FindRemote has found last, for that peer.
+  const BufferDescriptor* found_ = nullptr;
+  size_t found_peer_ = 0;
+  // What AddSlices has looked up last: the key of that buffer.
+  const BufferDescriptor* key_of_ = nullptr;
+  absl::string_view key_;
 };
 
 }  // namespace te
