@@ -20,6 +20,7 @@
 #include "te/rdma/nic_unit.h"
 #include "te/rdma/rdma_rail.h"
 #include "te/rdma/responder_table.h"
+#include "te/topology/gid_choice.h"
 
 namespace te {
 namespace rdma {
@@ -164,6 +165,7 @@ class RdmaTransport final : public Transport {
     nic->matrix_index = matrix_index;
     TE_ASSIGN_OR_RETURN(nic->device,
                         Device::Open(parts_.verbs, name, options_.port));
+    TE_RETURN_IF_ERROR(CheckGidIndex(*nic->device));
     LogDevice(*nic->device, options_);
     TE_ASSIGN_OR_RETURN(
         nic->worker,
@@ -178,6 +180,17 @@ class RdmaTransport final : public Transport {
                              }));
     nics_.push_back(std::move(nic));
     return absl::OkStatus();
+  }
+
+  // A wrong one would only be noticed by peers, to whom it looks as if there
+  // were no GID at all. The table of a port that is down may be empty.
+  absl::Status CheckGidIndex(const Device& device) const {
+    if (!options_.gid_index || !device.health().ok()) return absl::OkStatus();
+    const GidEnd local = {.device = device.name(),
+                          .port = device.port().nic,
+                          .forced_index = options_.gid_index};
+    const absl::Status status = ChooseGids(local, {}).status();
+    return absl::IsNotFound(status) ? status : absl::OkStatus();
   }
 
   std::vector<std::shared_ptr<RdmaRail>> Rails() {
