@@ -19,19 +19,28 @@ namespace {
 
 using TransportFactory = decltype(EngineParts::transports)::value_type;
 
+// What stands in the way of a protocol that was asked for.
+absl::Status About(const std::string& protocol, const absl::Status& status) {
+  return absl::Status(status.code(), absl::StrCat("protocol ", protocol, ": ",
+                                                  status.message()));
+}
+
 absl::Status NoNic(const NicChoice& nics) {
+  if (nics.machine == nullptr) {
+    return absl::NotFoundError(
+        "there is no RDMA device that can be used: none is named, and choosing "
+        "by distance is off or the topology of this machine is unknown");
+  }
   std::vector<std::string> found;
-  if (nics.machine != nullptr) {
-    for (const Nic& nic : nics.machine->nics) {
-      const std::string why = WhyUnusable(nic);
-      found.push_back(absl::StrCat(
-          DescribeNic(nic), why.empty() ? ", which is not chosen" : ": ", why));
-    }
+  for (const Nic& nic : nics.machine->nics) {
+    const std::string why = WhyUnusable(nic);
+    found.push_back(absl::StrCat(
+        DescribeNic(nic), why.empty() ? ", which is not chosen" : ": ", why));
   }
   return absl::NotFoundError(absl::StrCat(
       "there is no RDMA device that can be used; found: ",
-      found.empty() ? "none. Is the driver loaded (rdma link), and "
-                      "/dev/infiniband there in this container?"
+      found.empty() ? "none. Is the driver loaded, and does rdma link show a "
+                      "device, here in this container?"
                     : absl::StrJoin(found, "; ")));
 }
 
@@ -65,9 +74,9 @@ absl::StatusOr<TransportFactory> ChooseRdma(const TransportOptions& options,
                                              ExposedMemory& /*memory*/)
           -> absl::StatusOr<std::unique_ptr<Transport>> {
         auto transport = CreateRdmaTransport(rdma, self, parts);
-        if (transport.ok() || required ||
-            absl::IsInvalidArgument(transport.status())) {
-          return transport;
+        if (transport.ok()) return transport;
+        if (required || absl::IsInvalidArgument(transport.status())) {
+          return About(kRdmaTransportName, transport.status());
         }
         LOG(WARNING) << "protocol auto goes on without rdma: "
                      << transport.status();
@@ -95,7 +104,7 @@ absl::StatusOr<decltype(EngineParts::transports)> ChooseTransports(
     if (rdma.ok()) {
       transports.push_back(*std::move(rdma));
     } else if (options.protocol == kRdmaTransportName) {
-      return rdma.status();
+      return About(options.protocol, rdma.status());
     } else {
       LOG(INFO) << "protocol auto goes on without rdma: " << rdma.status();
     }

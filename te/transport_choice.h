@@ -32,6 +32,7 @@ struct TransportOptions {
 //
 // "rdma" without a NIC that can be used is NOT_FOUND and says which there are,
 // and what is wrong with them; "auto" then goes on with TCP, and logs why.
+// Errors of a transport begin with "protocol rdma: ".
 absl::StatusOr<decltype(EngineParts::transports)> ChooseTransports(
     const TransportOptions& options, const NicChoice& nics);
 

@@ -1,6 +1,7 @@
 #include "te/bench/start_engine.h"
 
 #include "absl/status/status.h"
+#include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/string_view.h"
 #include "te/base/clock.h"
@@ -27,6 +28,8 @@ absl::StatusOr<std::unique_ptr<TransferEngine>> StartEngine(Options options) {
   absl::StatusOr<std::unique_ptr<TransferEngine>> engine =
       CreateTransferEngine(options);
   const absl::Status& status = engine.status();
+  // It says by itself what it is about.
+  if (absl::StartsWith(status.message(), "protocol ")) return status;
   if (absl::IsInvalidArgument(status) || absl::IsNotFound(status)) {
     return WithFlag("local_server_name", status);
   }

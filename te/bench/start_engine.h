@@ -10,8 +10,8 @@
 namespace te::bench {
 
 // An engine for options that MakeBenchOptions has made: what can still be wrong
-// about them is the address or the metadata server, and errors that say so name
-// the flag.
+// about them is the address, the metadata server, or that this machine has not
+// what the protocol needs; errors that say so name the flag, or the protocol.
 absl::StatusOr<std::unique_ptr<TransferEngine>> StartEngine(Options options);
 
 }  // namespace te::bench
