@@ -21,6 +21,7 @@
 #include "te/rdma/rdma_rail.h"
 #include "te/rdma/responder_table.h"
 #include "te/topology/gid_choice.h"
+#include "te/topology/nic.h"
 
 namespace te {
 namespace rdma {
@@ -39,8 +40,23 @@ void LogCap(const Device& device, absl::string_view option, int wanted,
       << wanted << ", which is more than the device has";
 }
 
+// How the GID is chosen, or which one it is.
+std::string DescribeGid(const Port& port, const RdmaOptions& options) {
+  if (!options.gid_index) return "its GID is chosen for each peer";
+  const std::vector<GidEntry> none;
+  for (const GidEntry& entry : port.nic.gids ? *port.nic.gids : none) {
+    if (entry.index != *options.gid_index) continue;
+    return absl::StrCat("GID ", entry.index, " ", entry.gid.ToString(), " (",
+                        GidTypeName(entry.type), "), as gid_index says");
+  }
+  return absl::StrCat("gid_index ", *options.gid_index,
+                      ", which is not in its GID table: no peer will be "
+                      "reached");
+}
+
 void LogDevice(const Device& device, const RdmaOptions& options) {
-  LOG(INFO) << "RDMA device " << device.Describe();
+  LOG(INFO) << "RDMA device " << device.Describe() << ": "
+            << DescribeGid(device.port(), options);
   const ibv_device_attr& limits = device.limits();
   LogCap(device, "max_wr", options.max_wr, limits.max_qp_wr);
   LogCap(device, "max_sge", options.max_sge, limits.max_sge);
