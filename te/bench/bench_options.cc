@@ -2,18 +2,18 @@
 
 #include <algorithm>
 #include <chrono>
-#include <cmath>
 #include <limits>
 #include <utility>
 
 #include "absl/status/status.h"
 #include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
-#include "absl/strings/str_format.h"
 #include "absl/strings/str_split.h"
 #include "absl/strings/string_view.h"
 #include "te/base/host_port.h"
 #include "te/base/status_macros.h"
+#include "te/bench/flag_checks.h"
+#include "te/bench/transport_flags.h"
 #include "te/metadata/open_metadata_store.h"
 #include "te/program/size_text.h"
 
@@ -22,7 +22,6 @@ namespace {
 
 constexpr int64_t kMaxThreads = 1024;  // EngineOptions::max_batches
 constexpr int64_t kMaxBatch = 65536;
-constexpr double kMaxSeconds = 1e6;
 
 // In loopback mode, where no flag says otherwise.
 constexpr char kLoopbackBlockSizes[] = "4K,16K,64K,256K,1M,4M,16M";
@@ -32,42 +31,6 @@ constexpr int64_t kLoopbackMinBatch = 4;
 constexpr int64_t kLoopbackThreads = 1;
 constexpr double kLoopbackSeconds = 1;
 constexpr uint64_t kLoopbackBufferSize = 64 << 20;
-
-absl::Status Bad(absl::string_view flag, absl::string_view why) {
-  return absl::InvalidArgumentError(absl::StrCat("--", flag, ": ", why));
-}
-
-absl::Status WithFlag(absl::string_view flag, const absl::Status& status) {
-  return status.ok() ? status : Bad(flag, status.message());
-}
-
-absl::Status CheckRange(absl::string_view flag, double value, double low,
-                        double high) {
-  if (value >= low && value <= high) return absl::OkStatus();
-  // %.15g: integers as such, and not as 1e+06.
-  return Bad(flag,
-             absl::StrFormat("%.15g is out of range; it must be from %.15g to "
-                             "%.15g",
-                             value, low, high));
-}
-
-absl::StatusOr<uint64_t> Size(absl::string_view flag, absl::string_view text,
-                              uint64_t low, uint64_t high) {
-  const absl::StatusOr<uint64_t> size = program::ParseSize(text);
-  if (!size.ok()) return WithFlag(flag, size.status());
-  if (*size < low || *size > high) {
-    return Bad(flag, absl::StrCat(text, " is out of range; it must be from ",
-                                  low, " to ", high, " bytes"));
-  }
-  return size;
-}
-
-absl::StatusOr<Duration> SecondsFlag(absl::string_view flag, double seconds) {
-  constexpr double kLeast = 1e-3;
-  TE_RETURN_IF_ERROR(CheckRange(flag, seconds, kLeast, kMaxSeconds));
-  return std::chrono::duration_cast<Duration>(
-      std::chrono::duration<double>(seconds));
-}
 
 absl::StatusOr<Mode> ChooseMode(const FlagValues& flags) {
   if (flags.mode == "target") return Mode::kTarget;
@@ -136,7 +99,7 @@ absl::Status CheckProtocol(const std::string& protocol) {
   }
   return Bad("protocol", absl::StrCat("\"", protocol,
                                       "\" is no protocol of this program; "
-                                      "there are auto, tcp"));
+                                      "there are auto, rdma, tcp"));
 }
 
 absl::StatusOr<std::vector<Traffic>> ChooseTraffic(const FlagValues& flags,
@@ -175,7 +138,8 @@ absl::StatusOr<std::vector<uint64_t>> BlockSizes(const FlagValues& flags,
   }
   std::vector<uint64_t> sizes;
   for (absl::string_view text : absl::StrSplit(list, ',')) {
-    TE_ASSIGN_OR_RETURN(sizes.emplace_back(), Size(flag, text, 1, kMaxBlock));
+    TE_ASSIGN_OR_RETURN(sizes.emplace_back(),
+                        SizeFlag(flag, text, 1, kMaxBlock));
   }
   return sizes;
 }
@@ -250,8 +214,8 @@ absl::StatusOr<std::vector<Workload>> MakeWorkloads(const FlagValues& flags,
 absl::StatusOr<uint64_t> ChooseBufferSize(const FlagValues& flags, Mode mode,
                                           absl::Span<const Workload> loads) {
   constexpr uint64_t kMaxBuffer = uint64_t{1} << 46;
-  TE_ASSIGN_OR_RETURN(uint64_t size,
-                      Size("buffer_size", flags.buffer_size, 1, kMaxBuffer));
+  TE_ASSIGN_OR_RETURN(
+      uint64_t size, SizeFlag("buffer_size", flags.buffer_size, 1, kMaxBuffer));
   const bool small = mode == Mode::kLoopback && !flags.Given("buffer_size");
   uint64_t needed = kLoopbackBufferSize;
   for (const Workload& load : loads) {
@@ -275,27 +239,6 @@ absl::StatusOr<uint64_t> ChooseBufferSize(const FlagValues& flags, Mode mode,
   return small ? needed : size;
 }
 
-// The ranges are those of the transport, which does not know our flags.
-absl::Status SetTcpOptions(const FlagValues& flags, TcpOptions& tcp) {
-  tcp.checksum = flags.checksum;
-  TE_RETURN_IF_ERROR(
-      CheckRange("tcp_streams", static_cast<double>(flags.tcp_streams), 1, 64));
-  tcp.streams_per_peer = static_cast<int>(flags.tcp_streams);
-  TE_RETURN_IF_ERROR(CheckRange(
-      "tcp_io_threads", static_cast<double>(flags.tcp_io_threads), 1, 64));
-  tcp.io_threads = static_cast<int>(flags.tcp_io_threads);
-  TE_ASSIGN_OR_RETURN(tcp.window_bytes, Size("tcp_window", flags.tcp_window,
-                                             64 << 10, uint64_t{1} << 32));
-  TE_ASSIGN_OR_RETURN(
-      const uint64_t socket_buffer,
-      Size("tcp_socket_buffer", flags.tcp_socket_buffer, 0, 1 << 30));
-  tcp.socket_buffer_bytes = static_cast<int>(socket_buffer);
-  TE_RETURN_IF_ERROR(CheckRange("peer_timeout", flags.peer_timeout, 1, 86400));
-  TE_ASSIGN_OR_RETURN(tcp.peer_timeout,
-                      SecondsFlag("peer_timeout", flags.peer_timeout));
-  return absl::OkStatus();
-}
-
 absl::Status SetEngineOptions(const FlagValues& flags, Options& options) {
   if (IsP2p(flags)) {
     options.metadata_server = "p2p";
@@ -313,7 +256,7 @@ absl::Status SetEngineOptions(const FlagValues& flags, Options& options) {
   // Nobody takes any here, so peers could fill the memory with them.
   engine.max_notifications = 1;
   TE_ASSIGN_OR_RETURN(const uint64_t slice,
-                      Size("slice_size", flags.slice_size, 4096, 64 << 20));
+                      SizeFlag("slice_size", flags.slice_size, 4096, 64 << 20));
   engine.slice_bytes = static_cast<uint32_t>(slice);
   TE_RETURN_IF_ERROR(CheckRange(
       "max_attempts", static_cast<double>(flags.max_attempts), 1, 1000));
@@ -324,8 +267,7 @@ absl::Status SetEngineOptions(const FlagValues& flags, Options& options) {
                       SecondsFlag("connect_timeout", flags.connect_timeout));
   TE_RETURN_IF_ERROR(CheckRange("spin_us", flags.spin_us, 0, 1e6));
   engine.spin = Duration(static_cast<int64_t>(flags.spin_us * 1e3));
-  options.tcp.spin = engine.spin;
-  return SetTcpOptions(flags, options.tcp);
+  return SetTransportOptions(flags, options);
 }
 
 absl::Status SetReporting(const FlagValues& flags, BenchOptions& options) {

@@ -4,6 +4,7 @@
 #include <cstdint>
 #include <functional>
 #include <limits>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -53,10 +54,9 @@ INSTANTIATE_TEST_SUITE_P(
     testing::Values(
         BadFlag{"mode", [](auto& f) { f.mode = "server"; },
                 "target|initiator|loopback"},
-        BadFlag{"protocol", [](auto& f) { f.protocol = "udp"; }, "auto, tcp"},
+        BadFlag{"protocol", [](auto& f) { f.protocol = "udp"; },
+                "auto, rdma, tcp"},
         BadFlag{"protocol", [](auto& f) { f.protocol = ""; }, "no protocol"},
-        BadFlag{"protocol", [](auto& f) { f.protocol = "rdma"; },
-                "there are auto, tcp"},
         BadFlag{"metadata_server",
                 [](auto& f) { f.metadata_server = "etcd://h"; },
                 "unknown metadata server \"etcd\""},
@@ -168,6 +168,38 @@ INSTANTIATE_TEST_SUITE_P(
         BadFlag{"tcp_socket_buffer",
                 [](auto& f) { f.tcp_socket_buffer = "4G"; }, "out of range"}));
 
+INSTANTIATE_TEST_SUITE_P(
+    Rdma, BadFlagTest,
+    testing::Values(
+        BadFlag{"ib_port", [](auto& f) { f.ib_port = 256; }, "from 0 to 255"},
+        BadFlag{"gid_index", [](auto& f) { f.gid_index = -2; },
+                "from -1 to 255"},
+        BadFlag{"mtu", [](auto& f) { f.mtu = 1500; },
+                "1500 is no MTU of RDMA; there are 256, 512, 1024, 2048, 4096"},
+        BadFlag{"num_qp", [](auto& f) { f.num_qp = 0; }, "from 1 to 64"},
+        BadFlag{"max_wr", [](auto& f) { f.max_wr = 8; }, "from 16 to 16384"},
+        BadFlag{"max_sge", [](auto& f) { f.max_sge = 17; }, "from 1 to 16"},
+        BadFlag{"max_inline", [](auto& f) { f.max_inline = 2048; },
+                "from 0 to 1024"},
+        BadFlag{"max_endpoints", [](auto& f) { f.max_endpoints = 0; },
+                "from 1 to 65536"},
+        BadFlag{"max_read_depth", [](auto& f) { f.max_read_depth = 0; },
+                "from 1 to 255"},
+        BadFlag{"rdma_window", [](auto& f) { f.rdma_window = "4K"; },
+                "from 65536 to 4294967296 bytes"},
+        BadFlag{"traffic_class", [](auto& f) { f.traffic_class = 256; },
+                "from 0 to 255"},
+        BadFlag{"service_level", [](auto& f) { f.service_level = 16; },
+                "from 0 to 15"},
+        BadFlag{"pkey_index", [](auto& f) { f.pkey_index = 1 << 16; },
+                "from 0 to 65535"},
+        BadFlag{"ack_timeout", [](auto& f) { f.ack_timeout = 0; },
+                "from 1 to 31"},
+        BadFlag{"retry_count", [](auto& f) { f.retry_count = 8; },
+                "from 0 to 7"},
+        BadFlag{"work_timeout", [](auto& f) { f.work_timeout = 0.01; },
+                "from 0.1 to 3600"}));
+
 TEST(BenchOptionsTest, NothingGivenIsAShortLoopbackSweep) {
   TE_ASSERT_OK_AND_ASSIGN(const BenchOptions options,
                           MakeBenchOptions(FlagValues()));
@@ -274,6 +306,51 @@ TEST(BenchOptionsTest, EngineFlagsReachTheEngine) {
   EXPECT_EQ(engine.tcp.peer_timeout, seconds(4));
 }
 
+TEST(BenchOptionsTest, RdmaFlagsReachTheEngine) {
+  FlagValues flags = Initiator();
+  flags.protocol = "rdma";
+  flags.ib_port = 2;
+  flags.gid_index = 0;
+  flags.mtu = 1024;
+  flags.num_qp = 4;
+  flags.max_wr = 512;
+  flags.max_sge = 8;
+  flags.max_inline = 0;
+  flags.max_endpoints = 1000;
+  flags.max_read_depth = 4;
+  flags.rdma_window = "16M";
+  flags.traffic_class = 106;
+  flags.service_level = 3;
+  flags.pkey_index = 7;
+  flags.ack_timeout = 17;
+  flags.retry_count = 3;
+  flags.work_timeout = 2.5;
+  flags.relaxed_ordering = false;
+  flags.spin_us = 5;
+  flags.given.insert("spin_us");
+  TE_ASSERT_OK_AND_ASSIGN(const BenchOptions options, MakeBenchOptions(flags));
+  EXPECT_EQ(options.engine.protocol, "rdma");
+  const RdmaOptions& rdma = options.engine.rdma;
+  EXPECT_EQ(rdma.port, 2);
+  EXPECT_EQ(rdma.gid_index, 0);
+  EXPECT_EQ(rdma.mtu, 1024);
+  EXPECT_EQ(rdma.num_qp, 4);
+  EXPECT_EQ(rdma.max_wr, 512);
+  EXPECT_EQ(rdma.max_sge, 8);
+  EXPECT_EQ(rdma.max_inline, 0);
+  EXPECT_EQ(rdma.max_endpoints, 1000);
+  EXPECT_EQ(rdma.max_read_depth, 4);
+  EXPECT_EQ(rdma.window_bytes, uint64_t{16} << 20);
+  EXPECT_EQ(rdma.traffic_class, 106);
+  EXPECT_EQ(rdma.service_level, 3);
+  EXPECT_EQ(rdma.pkey_index, 7);
+  EXPECT_EQ(rdma.ack_timeout, 17);
+  EXPECT_EQ(rdma.retry_count, 3);
+  EXPECT_EQ(rdma.work_timeout, milliseconds(2500));
+  EXPECT_FALSE(rdma.relaxed_ordering);
+  EXPECT_EQ(rdma.spin, std::chrono::microseconds(5));
+}
+
 TEST(BenchOptionsTest, PeersCannotFillTheMemoryWithNotifications) {
   TE_ASSERT_OK_AND_ASSIGN(const BenchOptions options,
                           MakeBenchOptions(Initiator()));
@@ -291,6 +368,13 @@ TEST(BenchOptionsTest, DefaultsAreTheEnginesOwn) {
   EXPECT_EQ(options.engine.tcp.streams_per_peer, defaults.tcp.streams_per_peer);
   EXPECT_EQ(options.engine.tcp.window_bytes, defaults.tcp.window_bytes);
   EXPECT_EQ(options.engine.tcp.peer_timeout, defaults.tcp.peer_timeout);
+  EXPECT_EQ(options.engine.rdma.port, std::nullopt);
+  EXPECT_EQ(options.engine.rdma.gid_index, std::nullopt);
+  EXPECT_EQ(options.engine.rdma.mtu, std::nullopt);
+  EXPECT_EQ(options.engine.rdma.num_qp, defaults.rdma.num_qp);
+  EXPECT_EQ(options.engine.rdma.window_bytes, defaults.rdma.window_bytes);
+  EXPECT_EQ(options.engine.rdma.work_timeout, defaults.rdma.work_timeout);
+  EXPECT_EQ(options.engine.rdma.spin, defaults.rdma.spin);
 }
 
 TEST(BenchOptionsTest, VerifyChecksEveryBatchAndNoverifyNone) {

@@ -27,6 +27,7 @@ enum class Kind {
   kText,
   kForceTcp,
   kLogLevel,
+  kRelaxedOrdering,
   // Not by itself: see ListenName.
   kPort,
 };
@@ -42,15 +43,29 @@ constexpr Variable kVariables[] = {
     {"MC_CUSTOM_TOPO_JSON", "nic_priority_matrix", Kind::kText,
      "the file of the matrix"},
     {"MC_FORCE_TCP", "protocol", Kind::kForceTcp, "1 or true: tcp"},
+    {"MC_GID_INDEX", "gid_index", Kind::kCount, "index"},
     {"MC_HANDSHAKE_CONNECT_TIMEOUT", "connect_timeout", Kind::kSeconds,
      "seconds"},
+    {"MC_IB_PCI_RELAXED_ORDERING", "relaxed_ordering", Kind::kRelaxedOrdering,
+     "0: no; 1, 2: yes"},
+    {"MC_IB_PORT", "ib_port", Kind::kCount, "number"},
+    {"MC_IB_SL", "service_level", Kind::kCount, "0 to 15"},
+    {"MC_IB_TC", "traffic_class", Kind::kCount, "0 to 255"},
     {"MC_LOG_DIR", "log_dir", Kind::kText, "log to files there, not to stderr"},
     {"MC_LOG_LEVEL", "minloglevel", Kind::kLogLevel,
      "TRACE, INFO, WARNING or ERROR"},
+    {"MC_MAX_EP_PER_CTX", "max_endpoints", Kind::kCount,
+     "count, of all devices"},
+    {"MC_MAX_INLINE", "max_inline", Kind::kCount, "bytes"},
     {"MC_MAX_RPC_PORT", "local_server_name", Kind::kPort,
      "last port to listen on"},
+    {"MC_MAX_SGE", "max_sge", Kind::kCount, "count"},
+    {"MC_MAX_WR", "max_wr", Kind::kCount, "count"},
     {"MC_MIN_RPC_PORT", "local_server_name", Kind::kPort,
      "first port to listen on"},
+    {"MC_MTU", "mtu", Kind::kCount, "bytes"},
+    {"MC_NUM_QP_PER_EP", "num_qp", Kind::kCount, "count"},
+    {"MC_PKEY_INDEX", "pkey_index", Kind::kCount, "index"},
     {"MC_RETRY_CNT", "max_attempts", Kind::kCount, "count"},
     {"MC_SLICE_SIZE", "slice_size", Kind::kCount, "bytes"},
     {"MC_TCP_BIND_ADDRESS", "local_server_name", Kind::kPort,
@@ -64,41 +79,41 @@ struct NoEffect {
   absl::string_view why;
 };
 
-constexpr absl::string_view kRdma = "is for rdma, which is not in this program";
 constexpr absl::string_view kOnlyThere = "has no counterpart here";
+constexpr absl::string_view kOwnQueues =
+    "is not needed: each endpoint has a completion queue of its own, as long "
+    "as --num_qp times --max_wr";
+constexpr absl::string_view kSideBySide =
+    "is not needed: all devices register a buffer side by side";
+constexpr absl::string_view kSameNumber =
+    "is not needed: a device talks to the one of its number at the peer first";
 
 // The first that fits counts.
 constexpr NoEffect kNoEffect[] = {
-    {"MC_GID_INDEX", kRdma},
-    {"MC_IB_*", kRdma},
-    {"MC_MTU", kRdma},
-    {"MC_PKEY_INDEX", kRdma},
-    {"MC_NUM_CQ_PER_CTX", kRdma},
-    {"MC_NUM_COMP_CHANNELS_PER_CTX", kRdma},
-    {"MC_NUM_QP_PER_EP", kRdma},
-    {"MC_MAX_CQE_PER_CTX", kRdma},
-    {"MC_MAX_EP_PER_CTX", kRdma},
-    {"MC_MAX_SGE", kRdma},
-    {"MC_MAX_WR", kRdma},
-    {"MC_MAX_INLINE", kRdma},
-    {"MC_MAX_MR_SIZE", kRdma},
-    {"MC_WORKERS_PER_CTX", kRdma},
-    {"MC_ENDPOINT_STORE_TYPE", kRdma},
-    {"MC_ENABLE_PARALLEL_REG_MR", kRdma},
-    {"MC_MAX_CONCURRENT_REG_MR", kRdma},
-    {"MC_ENABLE_DEST_DEVICE_AFFINITY", kRdma},
-    {"MC_ENABLE_HCA_PEER_AFFINITY", kRdma},
-    {"MC_NIC_PEER_AFFINITY", kRdma},
-    {"MC_PATH_ROUNDROBIN", kRdma},
-    {"MC_AUTO_GID_MAX_RETRIES", kRdma},
-    {"MC_DISABLE_GPU_DIRECT_RDMA", kRdma},
-    {"MC_FORCE_HCA", kRdma},
-    {"MC_MS_*", kRdma},
-    {"MC_MLX5_*", kRdma},
-    {"MC_RDMA_*", kRdma},
-    {"MC_TRACK_RDMA_POSTED_SLICES", kRdma},
-    {"MC_LOG_RDMA_SLICE_AFFINITY", kRdma},
-    {"MC_EFA_NIC_SELECTION", kRdma},
+    {"MC_NUM_CQ_PER_CTX", kOwnQueues},
+    {"MC_NUM_COMP_CHANNELS_PER_CTX", kOwnQueues},
+    {"MC_MAX_CQE_PER_CTX", kOwnQueues},
+    {"MC_WORKERS_PER_CTX",
+     "is not needed: callers move their data by themselves, and each device "
+     "has a thread"},
+    {"MC_ENABLE_PARALLEL_REG_MR", kSideBySide},
+    {"MC_MAX_CONCURRENT_REG_MR", kSideBySide},
+    {"MC_ENABLE_DEST_DEVICE_AFFINITY", kSameNumber},
+    {"MC_ENABLE_HCA_PEER_AFFINITY", kSameNumber},
+    {"MC_FORCE_HCA", "is not needed: see --protocol=rdma"},
+    {"MC_NIC_PEER_AFFINITY", kOnlyThere},
+    {"MC_MAX_MR_SIZE", kOnlyThere},
+    {"MC_ENDPOINT_STORE_TYPE", kOnlyThere},
+    {"MC_PATH_ROUNDROBIN", kOnlyThere},
+    {"MC_AUTO_GID_MAX_RETRIES", kOnlyThere},
+    {"MC_DISABLE_GPU_DIRECT_RDMA", kOnlyThere},
+    {"MC_IB_*", kOnlyThere},
+    {"MC_MS_*", kOnlyThere},
+    {"MC_MLX5_*", kOnlyThere},
+    {"MC_RDMA_*", kOnlyThere},
+    {"MC_TRACK_RDMA_POSTED_SLICES", kOnlyThere},
+    {"MC_LOG_RDMA_SLICE_AFFINITY", kOnlyThere},
+    {"MC_EFA_NIC_SELECTION", kOnlyThere},
     {"MC_USE_IPV6",
      "needs no switch: an IPv6 address in --local_server_name is enough"},
     {"MC_HANDSHAKE_PORT", "is not needed: --local_server_name has the port"},
@@ -164,6 +179,11 @@ absl::StatusOr<std::string> Translate(const Variable& variable,
       if (level != std::end(kLevels)) return absl::StrCat(level - kLevels);
       return Bad(name, value, "level (TRACE|INFO|WARNING|ERROR)");
     }
+    case Kind::kRelaxedOrdering:
+      // 2 is 1 where the device can, which is what the flag means.
+      if (value == "0") return std::string("false");
+      if (value == "1" || value == "2") return std::string("true");
+      return Bad(name, value, "mode (0|1|2)");
     case Kind::kText:
     case Kind::kPort:
       break;

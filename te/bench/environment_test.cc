@@ -32,6 +32,19 @@ TEST(EnvironmentTest, VariablesSetTheirFlags) {
       {"MC_LOG_LEVEL", "WARNING", "minloglevel", "1"},
       {"MC_LOG_LEVEL", "ERROR", "minloglevel", "2"},
       {"MC_LOG_DIR", "/var/log", "log_dir", "/var/log"},
+      {"MC_GID_INDEX", "3", "gid_index", "3"},
+      {"MC_IB_PORT", "1", "ib_port", "1"},
+      {"MC_IB_TC", "106", "traffic_class", "106"},
+      {"MC_IB_SL", "3", "service_level", "3"},
+      {"MC_IB_PCI_RELAXED_ORDERING", "0", "relaxed_ordering", "false"},
+      {"MC_IB_PCI_RELAXED_ORDERING", "2", "relaxed_ordering", "true"},
+      {"MC_MTU", "4096", "mtu", "4096"},
+      {"MC_PKEY_INDEX", "7", "pkey_index", "7"},
+      {"MC_NUM_QP_PER_EP", "4", "num_qp", "4"},
+      {"MC_MAX_EP_PER_CTX", "512", "max_endpoints", "512"},
+      {"MC_MAX_WR", "512", "max_wr", "512"},
+      {"MC_MAX_SGE", "2", "max_sge", "2"},
+      {"MC_MAX_INLINE", "0", "max_inline", "0"},
       {"MC_TCP_BIND_ADDRESS", "10.0.0.1", "local_server_name", "10.0.0.1"},
       {"MC_TCP_BIND_ADDRESS", "::1", "local_server_name", "[::1]"},
   };
@@ -94,6 +107,7 @@ TEST(EnvironmentTest, BadValuesAreErrorsThatNameTheVariable) {
       {"MC_TRANSFER_TIMEOUT", "0"}, {"MC_HANDSHAKE_CONNECT_TIMEOUT", "x"},
       {"MC_FORCE_TCP", "yes"},      {"MC_LOG_LEVEL", "info"},
       {"MC_MIN_RPC_PORT", "70000"}, {"MC_MAX_RPC_PORT", "0"},
+      {"MC_GID_INDEX", "-1"},       {"MC_IB_PCI_RELAXED_ORDERING", "3"},
   };
   for (const auto& variable : cases) {
     EXPECT_THAT(InterpretEnvironment({variable}, {}, "10.0.0.1"),
@@ -113,8 +127,8 @@ TEST(EnvironmentTest, BadValuesAreErrorsThatNameTheVariable) {
 
 TEST(EnvironmentTest, OthersGetAWarningEach) {
   TE_ASSERT_OK_AND_ASSIGN(const EnvironmentEffect effect,
-                          InterpretEnvironment({{"MC_GID_INDEX", "3"},
-                                                {"MC_IB_TC", "128"},
+                          InterpretEnvironment({{"MC_FORCE_HCA", "1"},
+                                                {"MC_NUM_CQ_PER_CTX", "2"},
                                                 {"MC_SLICE_SIZ", "1"},
                                                 {"MC_TE_METRIC", "1"}},
                                                {}, ""));
@@ -122,9 +136,9 @@ TEST(EnvironmentTest, OthersGetAWarningEach) {
   EXPECT_THAT(
       effect.warnings,
       ElementsAre(
-          "environment variable MC_GID_INDEX has no effect: it is for rdma, "
-          "which is not in this program",
-          HasSubstr("MC_IB_TC has no effect: it is for rdma"),
+          "environment variable MC_FORCE_HCA has no effect: it is not needed: "
+          "see --protocol=rdma",
+          HasSubstr("MC_NUM_CQ_PER_CTX has no effect: it is not needed"),
           "unknown environment variable MC_SLICE_SIZ; --help lists those that "
           "have an effect",
           HasSubstr("MC_TE_METRIC has no effect")));

@@ -48,8 +48,10 @@ DEFINE_string(nic_priority_matrix, Defaults().nic_priority_matrix,
               "in place of discovery: a file, or the text itself, as "
               "{\"cpu:0\": [[\"mlx5_0\"], [\"mlx5_1\"]]}: preferred devices "
               "and fallback ones");
-DEFINE_string(protocol, Defaults().protocol,
-              "auto or tcp, which is what auto means");
+DEFINE_string(
+    protocol, Defaults().protocol,
+    "rdma, tcp, or auto: rdma where both ends can, else tcp. Loopback: "
+    "auto measures one after the other");
 DEFINE_string(operation, Defaults().operation,
               "read, write, or mix, which alternates. Loopback: read, then "
               "write");
@@ -112,6 +114,48 @@ DEFINE_bool(checksum, Defaults().checksum,
 DEFINE_double(peer_timeout, Defaults().peer_timeout,
               "seconds after which a silent TCP peer is taken for dead");
 
+DEFINE_int64(ib_port, Defaults().ib_port,
+             "the RDMA devices' port; 0: of each the first that is active");
+DEFINE_int64(gid_index, Defaults().gid_index,
+             "the entry of the RDMA devices' GID tables to use; -1: the one "
+             "that suits the peer best");
+DEFINE_int64(mtu, Defaults().mtu,
+             "bytes of an RDMA packet: 256, 512, 1024, 2048 or 4096; 0: what "
+             "the ports of both ends allow");
+DEFINE_int64(num_qp, Defaults().num_qp,
+             "queue pairs between a local and a remote RDMA device");
+DEFINE_int64(max_wr, Defaults().max_wr,
+             "work requests under way on a queue pair");
+DEFINE_int64(max_sge, Defaults().max_sge,
+             "pieces of local memory that a work request gathers or scatters");
+DEFINE_int64(max_inline, Defaults().max_inline,
+             "bytes of a WRITE that travels in the work request itself");
+DEFINE_int64(max_endpoints, Defaults().max_endpoints,
+             "pairs of a local and a remote RDMA device, for this process and "
+             "for its peers; each has --num_qp queue pairs");
+DEFINE_int64(max_read_depth, Defaults().max_read_depth,
+             "RDMA READs under way on a queue pair");
+DEFINE_string(rdma_window, Defaults().rdma_window,
+              "bytes under way between a local and a remote RDMA device");
+DEFINE_int64(traffic_class, Defaults().traffic_class,
+             "of RDMA packets; the upper six bits are the DSCP of RoCE v2");
+DEFINE_int64(service_level, Defaults().service_level,
+             "of InfiniBand, or the priority of RoCE");
+DEFINE_int64(pkey_index, Defaults().pkey_index,
+             "the entry of the P_Key table, of InfiniBand partitions");
+DEFINE_int64(ack_timeout, Defaults().ack_timeout,
+             "an RDMA packet that is not acknowledged within 4.096 us times 2 "
+             "to this is sent again");
+DEFINE_int64(retry_count, Defaults().retry_count,
+             "how often an RDMA packet is sent again before the connection "
+             "fails");
+DEFINE_double(work_timeout, Defaults().work_timeout,
+              "seconds after which a work request that the device has not "
+              "completed fails");
+DEFINE_bool(relaxed_ordering, Defaults().relaxed_ordering,
+            "let PCIe reorder what RDMA devices write into memory, where they "
+            "can");
+
 DEFINE_int64(ready_fd, Defaults().ready_fd,
              "for scripts: when a target is ready, it writes its segment's "
              "name and a newline to this file descriptor");
@@ -159,6 +203,23 @@ FlagValues ReadFlags(std::set<std::string> given) {
       .tcp_socket_buffer = FLAGS_tcp_socket_buffer,
       .checksum = FLAGS_checksum,
       .peer_timeout = FLAGS_peer_timeout,
+      .ib_port = FLAGS_ib_port,
+      .gid_index = FLAGS_gid_index,
+      .mtu = FLAGS_mtu,
+      .num_qp = FLAGS_num_qp,
+      .max_wr = FLAGS_max_wr,
+      .max_sge = FLAGS_max_sge,
+      .max_inline = FLAGS_max_inline,
+      .max_endpoints = FLAGS_max_endpoints,
+      .max_read_depth = FLAGS_max_read_depth,
+      .rdma_window = FLAGS_rdma_window,
+      .service_level = FLAGS_service_level,
+      .traffic_class = FLAGS_traffic_class,
+      .pkey_index = FLAGS_pkey_index,
+      .ack_timeout = FLAGS_ack_timeout,
+      .retry_count = FLAGS_retry_count,
+      .work_timeout = FLAGS_work_timeout,
+      .relaxed_ordering = FLAGS_relaxed_ordering,
       .ready_fd = FLAGS_ready_fd,
       .lifeline_fd = FLAGS_lifeline_fd,
       .given = std::move(given),

@@ -4,7 +4,7 @@
 #include <set>
 #include <string>
 
-#include "te/bench/bench_options.h"
+#include "te/bench/flag_values.h"
 
 namespace te::bench {
 

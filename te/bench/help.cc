@@ -63,6 +63,11 @@ const std::vector<Group>& Groups() {
       {"TCP",
        {"tcp_streams", "tcp_io_threads", "tcp_window", "tcp_socket_buffer",
         "checksum"}},
+      {"RDMA",
+       {"ib_port", "gid_index", "mtu", "traffic_class", "service_level",
+        "pkey_index", "num_qp", "max_wr", "max_read_depth", "max_sge",
+        "max_inline", "rdma_window", "max_endpoints", "ack_timeout",
+        "retry_count", "work_timeout", "relaxed_ordering"}},
       {"Scripts", {"ready_fd", "lifeline_fd"}},
   };
   return groups;

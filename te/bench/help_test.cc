@@ -34,6 +34,12 @@ TEST(HelpTest, FitsIntoEightyColumns) {
   }
 }
 
+TEST(HelpTest, HasTheFlagsOfEachTransportInAGroup) {
+  EXPECT_THAT(HelpText(),
+              testing::ContainsRegex("\nTCP:\n  --tcp_streams=[^:]*\n"));
+  EXPECT_THAT(HelpText(), testing::HasSubstr("\nRDMA:\n  --ib_port=0\n"));
+}
+
 TEST(HelpTest, ListsTheEnvironment) {
   EXPECT_THAT(HelpText(), testing::HasSubstr("MC_TRANSFER_TIMEOUT"));
 }

@@ -2,10 +2,13 @@
 
 #include <chrono>
 #include <memory>
+#include <utility>
 
 #include "absl/status/statusor.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
+#include "absl/strings/string_view.h"
+#include "absl/strings/strip.h"
 #include "glog/logging.h"
 #include "te/base/clock.h"
 #include "te/base/host_port.h"
@@ -15,6 +18,7 @@
 #include "te/bench/start_engine.h"
 #include "te/bench/startup_log.h"
 #include "te/bench/target_process.h"
+#include "te/bench/transport_flags.h"
 #include "te/core/transfer_engine.h"
 #include "te/nic_choice.h"
 #include "te/program/exit_status.h"
@@ -30,12 +34,6 @@ double Seconds(Duration duration) {
   return std::chrono::duration<double>(duration).count();
 }
 
-// What "auto" means here: each by itself, one after the other.
-std::vector<std::string> ProtocolsToMeasure(const BenchOptions& options) {
-  if (options.engine.protocol != "auto") return {options.engine.protocol};
-  return {"tcp"};
-}
-
 // Where both engines listen, each on a free port.
 absl::StatusOr<std::string> LoopbackName(const BenchOptions& options) {
   const std::string& name = options.engine.local_server_name;
@@ -44,48 +42,68 @@ absl::StatusOr<std::string> LoopbackName(const BenchOptions& options) {
   return HostPort{.host = parsed.host, .port = std::nullopt}.ToString();
 }
 
-absl::Status MeasureOwnTarget(TransferEngine& engine,
-                              const BenchOptions& options,
-                              const BenchMemory& memory, Report& report,
-                              program::StopSignal& stop, std::ostream& out) {
-  TE_ASSIGN_OR_RETURN(
-      const std::unique_ptr<TargetProcess> target,
-      TargetProcess::Start(TargetArguments(options), kStartTimeout));
-  if (!options.json) {
-    out << "Loopback over " << options.engine.protocol
-        << ": a target process of its own at " << target->segment_name()
-        << ", buffers of " << program::FormatSize(options.buffer_size) << ", "
-        << Seconds(options.duration) << " s a row. --help tells more.\n"
-        << "This machine: " << SummarizeMachine(*options.engine.nics.machine)
-        << ".\n"
-        << std::endl;
-  }
-  TE_ASSIGN_OR_RETURN(
-      const std::unique_ptr<Initiator> initiator,
-      Initiator::Create(engine, options, target->segment_name(), memory, stop));
-  return initiator->Run(report);
-}
+// What the measuring needs. In this order, because each uses those before it.
+struct Setup {
+  std::unique_ptr<BenchMemory> memory;
+  std::unique_ptr<TransferEngine> engine;
+  std::unique_ptr<TargetProcess> target;
+  std::unique_ptr<Initiator> initiator;
+};
 
-absl::Status RunProtocol(const BenchOptions& options, Report& report,
-                         program::StopSignal& stop, std::ostream& out) {
-  TE_ASSIGN_OR_RETURN(const BenchMemory memory,
+// `options`, with a protocol that is not "auto", outlive the result.
+absl::StatusOr<Setup> Prepare(const BenchOptions& options,
+                              program::StopSignal& stop) {
+  Setup setup;
+  TE_ASSIGN_OR_RETURN(BenchMemory memory,
                       BenchMemory::Map(options.engine.nics.machine->nodes,
                                        options.buffer_size));
+  setup.memory = std::make_unique<BenchMemory>(std::move(memory));
   // Before the target, because it says what is wrong with the options.
-  TE_ASSIGN_OR_RETURN(const std::unique_ptr<TransferEngine> engine,
-                      StartEngine(options.engine));
+  TE_ASSIGN_OR_RETURN(setup.engine, StartEngine(options.engine));
   LogMachine(options.engine.nics);
-  return program::AtRunTime(
-      MeasureOwnTarget(*engine, options, memory, report, stop, out));
+  absl::StatusOr<std::unique_ptr<TargetProcess>> target =
+      TargetProcess::Start(TargetArguments(options), kStartTimeout);
+  if (!target.ok()) return program::AtRunTime(target.status());
+  setup.target = *std::move(target);
+  absl::StatusOr<std::unique_ptr<Initiator>> initiator =
+      Initiator::Create(*setup.engine, options, setup.target->segment_name(),
+                        *setup.memory, stop);
+  if (!initiator.ok()) return program::AtRunTime(initiator.status());
+  setup.initiator = *std::move(initiator);
+  return setup;
+}
+
+// `left_out`: lines about transports that are not measured.
+void Announce(const BenchOptions& options, const Setup& setup,
+              const std::string& left_out, std::ostream& out) {
+  out << "Loopback over " << options.engine.protocol
+      << ": a target process of its own at " << setup.target->segment_name()
+      << ", buffers of " << program::FormatSize(options.buffer_size) << ", "
+      << Seconds(options.duration) << " s a row. --help tells more.\n"
+      << left_out
+      << "This machine: " << SummarizeMachine(*options.engine.nics.machine)
+      << ".\n"
+      << std::endl;
+}
+
+// A line that says why rdma is not measured.
+std::string LeftOut(const absl::Status& status) {
+  absl::string_view why = status.message();
+  absl::ConsumePrefix(&why, "protocol rdma: ");
+  return absl::StrCat("Not over rdma: ", why, "\n");
 }
 
 }  // namespace
 
+std::vector<std::string> ProtocolsToMeasure(const std::string& protocol) {
+  if (protocol == "auto") return {"rdma", "tcp"};
+  return {protocol};
+}
+
 std::vector<std::string> TargetArguments(const BenchOptions& options) {
   const EngineOptions& engine = options.engine.engine;
-  const TcpOptions& tcp = options.engine.tcp;
   const NicOptions& nics = options.engine.nics;
-  return {
+  std::vector<std::string> arguments = {
       absl::StrCat("--metadata_server=", options.engine.metadata_server),
       absl::StrCat("--local_server_name=", options.engine.local_server_name),
       absl::StrCat("--protocol=", options.engine.protocol),
@@ -99,22 +117,36 @@ std::vector<std::string> TargetArguments(const BenchOptions& options) {
       absl::StrCat("--slice_size=", engine.slice_bytes),
       absl::StrCat("--connect_timeout=", Seconds(engine.connect_timeout)),
       absl::StrCat("--spin_us=", 1e6 * Seconds(engine.spin)),
-      absl::StrCat("--tcp_streams=", tcp.streams_per_peer),
-      absl::StrCat("--tcp_io_threads=", tcp.io_threads),
-      absl::StrCat("--tcp_window=", tcp.window_bytes),
-      absl::StrCat("--tcp_socket_buffer=", tcp.socket_buffer_bytes),
-      absl::StrCat("--checksum=", tcp.checksum ? "true" : "false"),
-      absl::StrCat("--peer_timeout=", Seconds(tcp.peer_timeout)),
   };
+  for (std::string& argument : TransportArguments(options.engine)) {
+    arguments.push_back(std::move(argument));
+  }
+  return arguments;
 }
 
 absl::Status RunLoopback(const BenchOptions& options, Report& report,
                          program::StopSignal& stop, std::ostream& out) {
   BenchOptions each = options;
   TE_ASSIGN_OR_RETURN(each.engine.local_server_name, LoopbackName(options));
-  for (const std::string& protocol : ProtocolsToMeasure(options)) {
-    each.engine.protocol = protocol;
-    TE_RETURN_IF_ERROR(RunProtocol(each, report, stop, out));
+  std::string left_out;
+  for (std::string& protocol : ProtocolsToMeasure(options.engine.protocol)) {
+    each.engine.protocol = std::move(protocol);
+    const absl::StatusOr<Setup> setup = Prepare(each, stop);
+    if (!setup.ok()) {
+      // Of several, what this machine cannot do is left out. TCP it always can.
+      const bool optional =
+          options.engine.protocol == "auto" && each.engine.protocol == "rdma";
+      if (!optional) return setup.status();
+      left_out = LeftOut(setup.status());
+      if (options.json && each.engine.nics.machine->nics.empty()) {
+        LOG(INFO) << left_out;
+      } else if (options.json) {
+        LOG(WARNING) << left_out;
+      }
+      continue;
+    }
+    if (!options.json) Announce(each, *setup, left_out, out);
+    TE_RETURN_IF_ERROR(program::AtRunTime(setup->initiator->Run(report)));
   }
   return absl::OkStatus();
 }

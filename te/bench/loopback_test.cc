@@ -12,6 +12,9 @@ namespace te::bench {
 namespace {
 
 using testing::Contains;
+using testing::ElementsAre;
+using testing::HasSubstr;
+using testing::Not;
 
 TEST(LoopbackTest, TheTargetGetsTheSameEngine) {
   FlagValues flags;
@@ -26,6 +29,23 @@ TEST(LoopbackTest, TheTargetGetsTheSameEngine) {
   EXPECT_THAT(arguments, Contains("--spin_us=20"));
   EXPECT_THAT(arguments, Contains("--tcp_window=1048576"));
   EXPECT_THAT(arguments, Contains("--buffer_size=67108864"));
+}
+
+TEST(LoopbackTest, TheTargetGetsTheFlagsOfItsTransportAlone) {
+  FlagValues flags;
+  flags.protocol = "rdma";
+  flags.gid_index = 3;
+  TE_ASSERT_OK_AND_ASSIGN(const BenchOptions options, MakeBenchOptions(flags));
+  const std::vector<std::string> arguments = TargetArguments(options);
+  EXPECT_THAT(arguments, Contains("--protocol=rdma"));
+  EXPECT_THAT(arguments, Contains("--gid_index=3"));
+  EXPECT_THAT(arguments, Not(Contains(HasSubstr("--tcp_"))));
+}
+
+TEST(LoopbackTest, AutoIsEachTransport) {
+  EXPECT_THAT(ProtocolsToMeasure("auto"), ElementsAre("rdma", "tcp"));
+  EXPECT_THAT(ProtocolsToMeasure("rdma"), ElementsAre("rdma"));
+  EXPECT_THAT(ProtocolsToMeasure("tcp"), ElementsAre("tcp"));
 }
 
 TEST(InitiatorCommandTest, SaysOnlyWhatIsNeeded) {

@@ -43,12 +43,16 @@ absl::StatusOr<std::string> MatrixText(const std::string& flag) {
   return program::ReadTextFile(flag, PriorityMatrix::kMaxJsonBytes);
 }
 
-// Those of --device_name that exist, by the devices' own names.
-std::vector<std::string> KnownDevices(const FlagValues& flags,
-                                      const Machine& machine) {
+// Those of --device_name that exist, by the devices' own names. With protocol
+// rdma they all must.
+absl::StatusOr<std::vector<std::string>> KnownDevices(const FlagValues& flags,
+                                                      const Machine& machine) {
   std::vector<std::string> known;
   for (const std::string& name : program::ParseNameList(flags.device_name)) {
     const absl::StatusOr<const Nic*> nic = FindNic(machine, name);
+    if (!nic.ok() && flags.protocol == "rdma") {
+      return WithFlag("device_name", nic.status());
+    }
     if (!nic.ok()) {
       LOG(WARNING) << "--device_name: " << nic.status().message()
                    << ". Protocol " << flags.protocol << " goes on without it";
@@ -58,6 +62,17 @@ std::vector<std::string> KnownDevices(const FlagValues& flags,
     }
   }
   return known;
+}
+
+// Where neither flags nor discovery name a device.
+absl::Status CheckAnyNamed(const FlagValues& flags) {
+  if (flags.protocol != "rdma" || flags.auto_discovery ||
+      !flags.device_name.empty()) {
+    return absl::OkStatus();
+  }
+  return absl::InvalidArgumentError(
+      "--device_name: protocol rdma needs it where --noauto_discovery leaves "
+      "the choice to it");
 }
 
 // Which of the flags about devices are given beside each other in vain.
@@ -92,9 +107,10 @@ absl::StatusOr<NicOptions> MakeNicOptions(
     }
     return Checked("nic_priority_matrix", std::move(options));
   }
+  TE_RETURN_IF_ERROR(CheckAnyNamed(flags));
   options.denied = program::ParseNameList(flags.exclude_device_name);
   TE_RETURN_IF_ERROR(CheckExcluded(flags, *options.machine, options.denied));
-  options.allowed = KnownDevices(flags, *options.machine);
+  TE_ASSIGN_OR_RETURN(options.allowed, KnownDevices(flags, *options.machine));
   options.by_distance = flags.auto_discovery;
   if (!flags.device_name.empty() && options.allowed.empty()) {
     // Nothing, rather than all, where none of those that were named exists.

@@ -4,7 +4,7 @@
 #include <memory>
 
 #include "absl/status/statusor.h"
-#include "te/bench/bench_options.h"
+#include "te/bench/flag_values.h"
 #include "te/nic_choice.h"
 #include "te/topology/machine.h"
 
@@ -13,9 +13,9 @@ namespace te::bench {
 // What the flags about RDMA devices mean on `machine`. Reads the file of
 // --nic_priority_matrix, and logs which flags have no effect.
 //
-// INVALID_ARGUMENT and NOT_FOUND name the flag. Only devices of --device_name
-// that do not exist are no error: TCP does without, and scripts name devices
-// whatever the protocol.
+// INVALID_ARGUMENT and NOT_FOUND name the flag. Devices of --device_name that
+// do not exist are an error with protocol rdma alone: TCP does without, and
+// scripts name devices whatever the protocol.
 absl::StatusOr<NicOptions> MakeNicOptions(
     const FlagValues& flags, std::shared_ptr<const Machine> machine);
 

@@ -10,7 +10,7 @@
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
 #include "te/base/status_matchers.h"
-#include "te/bench/bench_options.h"
+#include "te/bench/flag_values.h"
 #include "te/nic_choice.h"
 #include "te/topology/priority_matrix.h"
 #include "te/topology/test_machines.h"
@@ -46,6 +46,21 @@ TEST(NicFlagsTest, WhatTheFlagsMean) {
 TEST(NicFlagsTest, DevicesThatDoNotExistAreNotReplacedByOthers) {
   EXPECT_THAT(Matrix({.device_name = "erdma_0"}), IsOkAndHolds("{}"));
   EXPECT_THAT(Matrix({.device_name = "erdma_0,mlx5_0"}),
+              IsOkAndHolds(HasSubstr(R"("*":[["mlx5_0"],[]])")));
+}
+
+TEST(NicFlagsTest, WithProtocolRdmaDevicesMustExist) {
+  EXPECT_THAT(
+      Matrix({.device_name = "mlx5_0,mlx5_7", .protocol = "rdma"}),
+      StatusIs(absl::StatusCode::kNotFound,
+               AllOf(HasSubstr("--device_name: 'mlx5_7' is neither an RDMA "
+                               "device nor a netdev of one"),
+                     HasSubstr("mlx5_0 (port 1 ACTIVE on netdev enp59s0np0)"),
+                     HasSubstr("mlx5_1 (port 1 "))));
+  EXPECT_THAT(Matrix({.auto_discovery = false, .protocol = "rdma"}),
+              StatusIs(absl::StatusCode::kInvalidArgument,
+                       HasSubstr("--device_name: protocol rdma needs it")));
+  EXPECT_THAT(Matrix({.device_name = "mlx5_0", .protocol = "rdma"}),
               IsOkAndHolds(HasSubstr(R"("*":[["mlx5_0"],[]])")));
 }
 

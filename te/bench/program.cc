@@ -24,6 +24,7 @@
 #include "te/bench/bench_memory.h"
 #include "te/bench/bench_options.h"
 #include "te/bench/environment.h"
+#include "te/bench/flag_values.h"
 #include "te/bench/flags.h"
 #include "te/bench/help.h"
 #include "te/bench/initiator.h"
@@ -33,6 +34,7 @@
 #include "te/bench/start_engine.h"
 #include "te/bench/startup_log.h"
 #include "te/bench/target.h"
+#include "te/bench/transport_flags.h"
 #include "te/core/transfer_engine.h"
 #include "te/program/command_line.h"
 #include "te/program/exit_status.h"
@@ -153,6 +155,7 @@ absl::Status RunWithFlags(const FlagValues& flags,
   TE_RETURN_IF_ERROR(CheckOpen("lifeline_fd", options.lifeline_fd));
   StartLogging(program, flags, options.mode);
   for (const std::string& warning : warnings) LOG(WARNING) << warning;
+  for (const std::string& vain : FlagsInVain(flags)) LOG(WARNING) << vain;
   TE_ASSIGN_OR_RETURN(options.engine.nics,
                       MakeNicOptions(flags, FindMachine()));
   return RunMode(options, program);

@@ -1,5 +1,6 @@
 """What transfer_bench says and does when something is wrong."""
 
+import os
 import re
 import signal
 import socket
@@ -77,9 +78,10 @@ class TransferBenchErrorsTest(BenchTestCase):
             (["--local_server_name=[::1"], "malformed address"),
             (["--mode=target", "--local_server_name=0.0.0.0"], "every address"),
             (["--mode=target", "--metadata_server=etcd://h"], "--metadata_server: "),
-            (["--protocol=udp"], "auto, tcp"),
-            (["--protocol=rdma"], "--protocol: "),
-            (["--mode=target", "--protocol=shm"], "auto, tcp"),
+            (["--protocol=udp"], "auto, rdma, tcp"),
+            (["--mode=target", "--protocol=shm"], "auto, rdma, tcp"),
+            (["--protocol=rdma", "--mtu=9000"], "--mtu: 9000 is no MTU of RDMA"),
+            (["--num_qp=0"], "--num_qp: "),
             (["--operation=delete"], "read|write|mix"),
             (["--block_size=2G"], "buffer"),
             (["--block_size=1M", "--buffer_size=64K"], "buffer"),
@@ -122,9 +124,43 @@ class TransferBenchErrorsTest(BenchTestCase):
                 {"MC_TCP_BIND_ADDRESS": "0.0.0.0"},
                 "--local_server_name (from MC_TCP_BIND_ADDRESS): ",
             ),
+            ({"MC_MAX_WR": "8"}, "--max_wr (from MC_MAX_WR): 8 is out of range"),
         ]:
             with self.subTest(env=env):
                 self.check_fails_with_one_line("--mode=target", env=env, why=why)
+
+    # Devices. Whatever this machine has, it has none of that name.
+
+    def test_protocol_rdma_needs_the_devices_that_are_named(self):
+        for mode in [["--mode=loopback"], ["--mode=target"], ["--segment_id=h:1"]]:
+            with self.subTest(mode=mode):
+                result = run(*mode, "--protocol=rdma", "--device_name=no_such_nic")
+                self.assertEqual(result.returncode, 1, result.stderr)
+                self.assertEqual(result.stdout, "")
+                self.assertRegex(
+                    result.stderr,
+                    r"(?m)^transfer_bench: --device_name: 'no_such_nic' is neither "
+                    r"an RDMA device nor a netdev of one",
+                )
+
+    @unittest.skipIf(
+        os.path.isdir("/sys/class/infiniband") and os.listdir("/sys/class/infiniband"),
+        "this machine has devices",
+    )
+    def test_protocol_rdma_without_a_device(self):
+        result = run("--protocol=rdma")
+        self.assertEqual(result.returncode, 1, result.stderr)
+        self.assertEqual(result.stdout, "")
+        self.assertRegex(
+            result.stderr,
+            r"\Atransfer_bench: protocol rdma: there is no RDMA device that can be "
+            r"used; found: .*\n\Z",
+        )
+
+    def test_flags_without_effect_are_logged(self):
+        with Target("127.0.0.1", "--protocol=tcp", "--gid_index=3") as target:
+            _, _, err = target.end(signal.SIGTERM)
+        self.assertIn("--gid_index has no effect with --protocol=tcp", err)
 
     # Its output.
 

@@ -67,6 +67,16 @@ class TransferBenchTest(BenchTestCase):
         self.assertIn("every byte is where it belongs", result.stdout)
         self.check_completed(result.stdout)
 
+    def test_loopback_says_why_it_leaves_rdma_out(self):
+        result = run("--noauto_discovery", "--duration=0.02", "--block_size=4K")
+        self.assertEqual(result.returncode, 0, result.stderr)
+        self.assertEqual(result.stderr, "")
+        self.assertRegex(
+            result.stdout,
+            r"\ALoopback over tcp: .*\n"
+            r"Not over rdma: there is no RDMA device that can be used: none is named, .*\n",
+        )
+
     def test_loopback_leaves_no_target_behind(self):
         process = subprocess.Popen(
             [BENCH, "--mode=loopback", "--duration=600", *SMALL],
@@ -205,12 +215,12 @@ class TransferBenchTest(BenchTestCase):
         flags = [*SMALL, "--duration=0.02", "--operation=read"]
         result = run(
             *flags,
-            env={"MC_SLICE_SIZE": "32768", "MC_GID_INDEX": "3", "MC_SLICE_SIZ": "1"},
+            env={"MC_SLICE_SIZE": "32768", "MC_FORCE_HCA": "1", "MC_SLICE_SIZ": "1"},
         )
         self.assertEqual(result.returncode, 0, result.stderr)
         lines = result.stderr.splitlines()
         self.assertEqual(len(lines), 2, lines)
-        self.assertIn("MC_GID_INDEX has no effect: it is for rdma", lines[0])
+        self.assertIn("MC_FORCE_HCA has no effect: it is not needed", lines[0])
         self.assertIn("unknown environment variable MC_SLICE_SIZ;", lines[1])
 
         self.check_fails_with_one_line(
