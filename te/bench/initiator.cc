@@ -87,14 +87,12 @@ Initiator::Initiator(TransferEngine& engine, const BenchOptions& options,
 
 absl::StatusOr<std::unique_ptr<Initiator>> Initiator::Create(
     TransferEngine& engine, const BenchOptions& options,
-    const std::string& segment, const BenchMemory& memory,
-    program::StopSignal& stop) {
+    const BenchMemory& memory, program::StopSignal& stop) {
   std::unique_ptr<Initiator> initiator(
       new Initiator(engine, options, memory, stop));
   TE_ASSIGN_OR_RETURN(
       initiator->registered_,
       engine.RegisterMemory(memory.Regions(Access::kLocalOnly)));
-  TE_RETURN_IF_ERROR(initiator->Connect(segment));
   return initiator;
 }
 

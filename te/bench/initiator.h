@@ -21,14 +21,16 @@ namespace te::bench {
 // Measures the workloads of its options against one target. Thread-compatible.
 class Initiator {
  public:
-  // Connects to `segment`, and registers `memory`; a signal meanwhile ends the
-  // process. `engine`, `options` and `stop` must outlive it, and `memory` the
-  // engine.
+  // Registers `memory`. `engine`, `options` and `stop` must outlive it, and
+  // `memory` the engine.
   static absl::StatusOr<std::unique_ptr<Initiator>> Create(
       TransferEngine& engine, const BenchOptions& options,
-      const std::string& segment, const BenchMemory& memory,
-      program::StopSignal& stop);
+      const BenchMemory& memory, program::StopSignal& stop);
   ~Initiator();
+
+  // Connects to the target, once, before Run. A signal meanwhile ends the
+  // process.
+  absl::Status Connect(const std::string& segment);
 
   // Adds a row to `report` for each workload. ABORTED after the first one with
   // errors says which requests failed and why; CANCELLED after a signal,
@@ -44,7 +46,6 @@ class Initiator {
   Initiator(TransferEngine& engine, const BenchOptions& options,
             const BenchMemory& memory, program::StopSignal& stop);
 
-  absl::Status Connect(const std::string& segment);
   absl::Status RunOne(const Workload& workload, Report& report);
   absl::StatusOr<std::vector<WorkloadRun::Place>> PlacesFor(
       const Workload& workload) const;

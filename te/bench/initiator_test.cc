@@ -51,9 +51,9 @@ TEST(InitiatorTest, ARunThatIsStoppedBeforeItsFirstBatchHasNoRow) {
       target->RegisterMemory(remote.Regions(Access::kRemoteReadWrite)));
   TE_ASSERT_OK_AND_ASSIGN(const auto engine,
                           CreateTransferEngine(options.engine));
-  TE_ASSERT_OK_AND_ASSIGN(
-      const auto initiator,
-      Initiator::Create(*engine, options, target->segment_name(), local, stop));
+  TE_ASSERT_OK_AND_ASSIGN(const auto initiator,
+                          Initiator::Create(*engine, options, local, stop));
+  TE_ASSERT_OK(initiator->Connect(target->segment_name()));
   raise(SIGHUP);
   CountingReport report;
   EXPECT_THAT(initiator->Run(report),

@@ -42,13 +42,25 @@ absl::StatusOr<std::string> LoopbackName(const BenchOptions& options) {
   return HostPort{.host = parsed.host, .port = std::nullopt}.ToString();
 }
 
-// What the measuring needs. In this order, because each uses those before it.
+// What the measuring needs; from the last to the first it goes.
 struct Setup {
   std::unique_ptr<BenchMemory> memory;
   std::unique_ptr<TransferEngine> engine;
   std::unique_ptr<TargetProcess> target;
   std::unique_ptr<Initiator> initiator;
 };
+
+// With an engine of our own that is up. The target comes after our own memory,
+// of which more can be said if it cannot be registered.
+absl::Status Connect(const BenchOptions& options, program::StopSignal& stop,
+                     Setup& setup) {
+  TE_ASSIGN_OR_RETURN(setup.initiator, Initiator::Create(*setup.engine, options,
+                                                         *setup.memory, stop));
+  TE_ASSIGN_OR_RETURN(
+      setup.target,
+      TargetProcess::Start(TargetArguments(options), kStartTimeout));
+  return setup.initiator->Connect(setup.target->segment_name());
+}
 
 // `options`, with a protocol that is not "auto", outlive the result.
 absl::StatusOr<Setup> Prepare(const BenchOptions& options,
@@ -61,15 +73,7 @@ absl::StatusOr<Setup> Prepare(const BenchOptions& options,
   // Before the target, because it says what is wrong with the options.
   TE_ASSIGN_OR_RETURN(setup.engine, StartEngine(options.engine));
   LogMachine(options.engine.nics);
-  absl::StatusOr<std::unique_ptr<TargetProcess>> target =
-      TargetProcess::Start(TargetArguments(options), kStartTimeout);
-  if (!target.ok()) return program::AtRunTime(target.status());
-  setup.target = *std::move(target);
-  absl::StatusOr<std::unique_ptr<Initiator>> initiator =
-      Initiator::Create(*setup.engine, options, setup.target->segment_name(),
-                        *setup.memory, stop);
-  if (!initiator.ok()) return program::AtRunTime(initiator.status());
-  setup.initiator = *std::move(initiator);
+  TE_RETURN_IF_ERROR(program::AtRunTime(Connect(options, stop, setup)));
   return setup;
 }
 

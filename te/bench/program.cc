@@ -112,9 +112,9 @@ void RaiseOpenFileLimit() {
 absl::Status Measure(TransferEngine& engine, const BenchOptions& options,
                      const BenchMemory& memory, Report& report,
                      program::StopSignal& stop) {
-  TE_ASSIGN_OR_RETURN(
-      const std::unique_ptr<Initiator> initiator,
-      Initiator::Create(engine, options, options.segment, memory, stop));
+  TE_ASSIGN_OR_RETURN(const std::unique_ptr<Initiator> initiator,
+                      Initiator::Create(engine, options, memory, stop));
+  TE_RETURN_IF_ERROR(initiator->Connect(options.segment));
   return initiator->Run(report);
 }
 
