@@ -1,0 +1,226 @@
+#include "te/rdma/device_worker.h"
+
+#include <infiniband/verbs.h>
+
+#include <chrono>
+#include <memory>
+#include <optional>
+#include <string>
+#include <thread>
+#include <utility>
+#include <vector>
+
+#include "absl/base/thread_annotations.h"
+#include "gtest/gtest.h"
+#include "te/base/clock.h"
+#include "te/base/mutex.h"
+#include "te/base/status_matchers.h"
+#include "te/rdma/nic_fixture.h"
+#include "te/rdma/queue_pair.h"
+#include "te/rdma/verbs/objects.h"
+#include "te/transport/transport.h"
+
+namespace te::rdma {
+namespace {
+
+MonotonicTime Soon() {
+  return DeadlineAfter(RealClock().Now(), std::chrono::seconds(30));
+}
+
+// Polls its queue, and asks to be woken when it rests. Thread-safe.
+class PollingClient final : public DeviceWorker::Client {
+ public:
+  void Attach(ibv_cq* queue) {
+    MutexLock lock(mutex_);
+    queue_ = queue;
+    EXPECT_EQ(ibv_req_notify_cq(queue_, 0), 0);
+  }
+  Progress OnCompletions() override {
+    MutexLock lock(mutex_);
+    ++calls_;
+    return Poll() ? Progress::kMoved : Progress::kIdle;
+  }
+  void Rest() override {
+    MutexLock lock(mutex_);
+    ++rests_;
+    EXPECT_EQ(ibv_req_notify_cq(queue_, 0), 0);
+    Poll();
+  }
+  bool AwaitCompletions(int count) {
+    MutexLock lock(mutex_);
+    const MonotonicTime deadline = Soon();
+    while (completions_ < count) {
+      if (!changed_.WaitUntil(mutex_, deadline)) return false;
+    }
+    return true;
+  }
+  int calls() {
+    MutexLock lock(mutex_);
+    return calls_;
+  }
+
+ private:
+  bool Poll() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_) {
+    ibv_wc completion = {};
+    bool any = false;
+    while (ibv_poll_cq(queue_, 1, &completion) > 0) {
+      any = true;
+      ++completions_;
+    }
+    if (any) changed_.NotifyAll();
+    return any;
+  }
+
+  Mutex mutex_;
+  CondVar changed_;
+  ibv_cq* queue_ ABSL_GUARDED_BY(mutex_) = nullptr;
+  int calls_ ABSL_GUARDED_BY(mutex_) = 0;
+  int rests_ ABSL_GUARDED_BY(mutex_) = 0;
+  int completions_ ABSL_GUARDED_BY(mutex_) = 0;
+};
+
+class DeviceWorkerTest : public NicFixture {
+ protected:
+  DeviceWorkerTest() : NicFixture(WireMode::kThreaded) {}
+  void SetUp() override {
+    NicFixture::SetUp();
+    TE_ASSERT_OK_AND_ASSIGN(
+        worker_,
+        DeviceWorker::Create(
+            *a_, {.name = "test", .spin = std::chrono::microseconds(1)},
+            [this](ibv_event_type type) {
+              MutexLock lock(mutex_);
+              events_.push_back(type);
+              healthy_.push_back(a_->health().ok());
+              changed_.NotifyAll();
+            }));
+  }
+  void TearDown() override {
+    worker_.reset();
+    NicFixture::TearDown();
+  }
+
+  // A queue pair of host "a" whose completions go to `client`.
+  struct Line {
+    CompletionQueueObject queue;
+    std::optional<QueuePair> pair;
+    End peer;
+  };
+  Line MakeLine(PollingClient& client) {
+    Line line;
+    auto queue = worker_->MakeQueue(64, client);
+    TE_EXPECT_OK(queue);
+    line.queue = *std::move(queue);
+    client.Attach(line.queue.get());
+    QueuePairLimits limits = {.max_wr = 16};
+    auto pair = QueuePair::Create(*a_, line.queue.get(), 0, limits);
+    TE_EXPECT_OK(pair);
+    line.pair = *std::move(pair);
+    auto peer = MakeEnd(*b_, {});
+    TE_EXPECT_OK(peer);
+    line.peer = *std::move(peer);
+    TE_EXPECT_OK(
+        line.pair->Connect(*a_, line.peer.pair->address(), PathTo(*b_)));
+    TE_EXPECT_OK(
+        line.peer.pair->Connect(*b_, line.pair->address(), PathTo(*a_)));
+    return line;
+  }
+  // A WRITE of no bytes.
+  static void Post(Line& line) {
+    ibv_send_wr request = {};
+    request.opcode = IBV_WR_RDMA_WRITE;
+    request.send_flags = IBV_SEND_SIGNALED;
+    ibv_send_wr* bad = nullptr;
+    EXPECT_EQ(ibv_post_send(line.pair->get(), &request, &bad), 0);
+  }
+  void Drop(Line& line) {
+    line.pair.reset();
+    worker_->Drop(std::move(line.queue));
+  }
+  bool AwaitEvents(size_t count) {
+    MutexLock lock(mutex_);
+    const MonotonicTime deadline = Soon();
+    while (events_.size() < count) {
+      if (!changed_.WaitUntil(mutex_, deadline)) return false;
+    }
+    return true;
+  }
+
+  Mutex mutex_;
+  CondVar changed_;
+  std::vector<ibv_event_type> events_ ABSL_GUARDED_BY(mutex_);
+  std::vector<bool> healthy_ ABSL_GUARDED_BY(mutex_);
+  std::unique_ptr<DeviceWorker> worker_;
+};
+
+TEST_F(DeviceWorkerTest, WakesForCompletionsAgainAndAgain) {
+  PollingClient client;
+  Line line = MakeLine(client);
+  for (int i = 1; i <= 1000; ++i) {
+    Post(line);
+    ASSERT_TRUE(client.AwaitCompletions(i)) << i;
+  }
+  Drop(line);
+}
+
+TEST_F(DeviceWorkerTest, ServesManyClients) {
+  std::vector<PollingClient> clients(8);
+  std::vector<Line> lines;
+  for (PollingClient& client : clients) lines.push_back(MakeLine(client));
+  for (int i = 1; i <= 200; ++i) {
+    for (Line& line : lines) Post(line);
+    for (PollingClient& client : clients) {
+      ASSERT_TRUE(client.AwaitCompletions(i));
+    }
+  }
+  for (Line& line : lines) Drop(line);
+}
+
+// With completions under way or just come, which nobody has been told of.
+TEST_F(DeviceWorkerTest, ADroppedClientIsNotCalledAnyMore) {
+  PollingClient busy;
+  Line busy_line = MakeLine(busy);
+  for (int i = 1; i <= 500; ++i) {
+    auto client = std::make_unique<PollingClient>();
+    Line line = MakeLine(*client);
+    Post(line);
+    Post(busy_line);
+    if (i % 2 == 0) std::this_thread::yield();
+    Drop(line);
+    const int calls = client->calls();
+    ASSERT_TRUE(busy.AwaitCompletions(i));
+    EXPECT_EQ(client->calls(), calls);
+    // A call from now on is a use of freed memory.
+    client.reset();
+  }
+  Drop(busy_line);
+  EXPECT_EQ(emulated_a_.live_objects().cqs, 0);
+}
+
+TEST_F(DeviceWorkerTest, LooksAtTheDeviceBeforeItTellsOfAnEvent) {
+  emulated_a_.SetPortActive(1, false);
+  ASSERT_TRUE(AwaitEvents(1));
+  emulated_a_.SetPortActive(1, true);
+  ASSERT_TRUE(AwaitEvents(2));
+  emulated_a_.RemoveGid(1, 3);
+  ASSERT_TRUE(AwaitEvents(3));
+  EXPECT_EQ(a_->port().nic.gids->size(), 3);
+  emulated_a_.Fail();
+  ASSERT_TRUE(AwaitEvents(4));
+  MutexLock lock(mutex_);
+  EXPECT_EQ(events_, (std::vector<ibv_event_type>{
+                         IBV_EVENT_PORT_ERR, IBV_EVENT_PORT_ACTIVE,
+                         IBV_EVENT_GID_CHANGE, IBV_EVENT_DEVICE_FATAL}));
+  EXPECT_EQ(healthy_, (std::vector<bool>{false, true, true, false}));
+}
+
+TEST_F(DeviceWorkerTest, AQueueThatIsTooLongSaysTheLimits) {
+  PollingClient client;
+  const auto queue = worker_->MakeQueue(1 << 30, client);
+  EXPECT_FALSE(queue.ok());
+  EXPECT_NE(std::string(queue.status().message()).find("65536"),
+            std::string::npos);
+}
+
+}  // namespace
+}  // namespace te::rdma

@@ -1,0 +1,215 @@
+#include "te/rdma/responder_table.h"
+
+#include <chrono>
+#include <cstdint>
+#include <memory>
+#include <optional>
+#include <string>
+#include <thread>
+#include <utility>
+#include <vector>
+
+#include "absl/status/status.h"
+#include "gmock/gmock.h"
+#include "gtest/gtest.h"
+#include "te/base/clock.h"
+#include "te/base/incarnation.h"
+#include "te/base/status_matchers.h"
+#include "te/rdma/device.h"
+#include "te/rdma/emulated/emulated_device.h"
+#include "te/rdma/endpoint_budget.h"
+#include "te/rdma/handshake.h"
+#include "te/rdma/nic_fixture.h"
+#include "te/rdma/nic_unit.h"
+#include "te/rdma/rdma_options.h"
+#include "te/topology/nic.h"
+
+namespace te::rdma {
+namespace {
+
+using absl::StatusCode;
+using testing::HasSubstr;
+
+// The table of host "b", asked by clients of host "a".
+class ResponderTableTest : public NicFixture {
+ protected:
+  static constexpr int kMaxEndpoints = 4;
+
+  void SetUp() override {
+    NicFixture::SetUp();
+    nics_.push_back(std::make_unique<NicUnit>());
+    nics_[0]->device = std::move(b_);
+    options_.ack_timeout = 1;
+    options_.retry_count = 1;
+    table_.emplace(nics_, options_, budget_);
+  }
+  void TearDown() override {
+    table_.reset();
+    EXPECT_EQ(budget_.used(), 0);
+    nics_.clear();
+    NicFixture::TearDown();
+  }
+
+  // For two queue pairs, of which nobody knows anything.
+  HandshakeRequest Request(uint64_t rail, uint64_t session, uint64_t epoch) {
+    const Port port = a_->port();
+    EndpointOffer offer = {.device = "mlx5_0",
+                           .port = port.nic,
+                           .mtu = port.mtu,
+                           .queue_pairs = {{1000, 5}, {1001, 6}},
+                           .read_depth = 16};
+    return {.rail_id = rail,
+            .session = session,
+            .epoch = epoch,
+            .offer = std::move(offer)};
+  }
+  absl::Status Ask(const HandshakeRequest& request, uint8_t client = 1) {
+    return table_->Answer(Incarnation({client}), request).status();
+  }
+  int LiveQps() { return emulated_b_.live_objects().qps; }
+
+  std::vector<std::unique_ptr<NicUnit>> nics_;
+  RdmaOptions options_;
+  EndpointBudget budget_{kMaxEndpoints};
+  std::optional<ResponderTable> table_;
+};
+
+TEST_F(ResponderTableTest, AnswersWithQueuePairsOfItsOwn) {
+  TE_ASSERT_OK_AND_ASSIGN(const HandshakeResponse response,
+                          table_->Answer(Incarnation({1}), Request(7, 1, 1)));
+  ASSERT_TRUE(response.offer.has_value());
+  EXPECT_EQ(response.offer->queue_pairs.size(), 2);
+  EXPECT_EQ(response.nics, 1);
+  EXPECT_EQ(response.client_gid_index, 3);
+  ASSERT_EQ(response.offer->port.gids->size(), 1);
+  EXPECT_EQ(response.offer->port.gids->front().gid.ToString(),
+            "::ffff:10.0.0.2");
+  EXPECT_EQ(table_->size(), 1);
+  EXPECT_EQ(LiveQps(), 2);
+}
+
+TEST_F(ResponderTableTest, ANewerConnectionTakesThePlaceOfTheOlder) {
+  for (uint64_t epoch = 1; epoch <= 10; ++epoch) {
+    TE_ASSERT_OK(Ask(Request(7, 1, epoch)));
+    EXPECT_EQ(table_->size(), 1);
+    EXPECT_EQ(LiveQps(), 2);
+  }
+  EXPECT_THAT(Ask(Request(7, 1, 9)),
+              StatusIs(StatusCode::kAborted, HasSubstr("newer handshake")));
+  EXPECT_EQ(table_->size(), 1);
+}
+
+TEST_F(ResponderTableTest, ANewSessionEndsAllLanesOfTheOld) {
+  for (uint32_t nic = 0; nic < 3; ++nic) {
+    HandshakeRequest request = Request(7, 5, nic);
+    request.client_nic = nic;
+    TE_ASSERT_OK(Ask(request));
+  }
+  EXPECT_EQ(table_->size(), 3);
+  TE_ASSERT_OK(Ask(Request(7, 6, 1)));
+  EXPECT_EQ(table_->size(), 1);
+  EXPECT_EQ(LiveQps(), 2);
+  // Whatever its epoch is.
+  EXPECT_THAT(Ask(Request(7, 5, 100)),
+              StatusIs(StatusCode::kAborted, HasSubstr("newer session")));
+  // Also one that only takes down.
+  HandshakeRequest goodbye = Request(7, 5, 101);
+  goodbye.offer.reset();
+  EXPECT_THAT(Ask(goodbye), StatusIs(StatusCode::kAborted));
+  EXPECT_EQ(table_->size(), 1);
+}
+
+TEST_F(ResponderTableTest, TakesDownWhatIsNotWantedAnyMore) {
+  TE_ASSERT_OK(Ask(Request(7, 1, 1)));
+  HandshakeRequest goodbye = Request(7, 1, 2);
+  goodbye.offer.reset();
+  TE_ASSERT_OK_AND_ASSIGN(const HandshakeResponse response,
+                          table_->Answer(Incarnation({1}), goodbye));
+  EXPECT_FALSE(response.offer.has_value());
+  EXPECT_EQ(table_->size(), 0);
+  EXPECT_EQ(LiveQps(), 0);
+  // The request that set it up comes late, a second time.
+  EXPECT_THAT(Ask(Request(7, 1, 1)), StatusIs(StatusCode::kAborted));
+  EXPECT_EQ(LiveQps(), 0);
+  TE_EXPECT_OK(Ask(Request(7, 1, 3)));
+}
+
+TEST_F(ResponderTableTest, ClientsAndRailsAreApart) {
+  TE_ASSERT_OK(Ask(Request(7, 5, 5), 1));
+  TE_ASSERT_OK(Ask(Request(7, 1, 1), 2));
+  TE_ASSERT_OK(Ask(Request(8, 1, 1), 1));
+  EXPECT_EQ(table_->size(), 3);
+  TE_ASSERT_OK(Ask(Request(7, 6, 1), 1));
+  EXPECT_EQ(table_->size(), 3);
+}
+
+TEST_F(ResponderTableTest, ThereAreSoManyAndNoMore) {
+  for (uint64_t rail = 0; rail < kMaxEndpoints; ++rail) {
+    TE_ASSERT_OK(Ask(Request(rail, 1, 1)));
+  }
+  EXPECT_THAT(Ask(Request(100, 1, 1)), StatusIs(StatusCode::kResourceExhausted,
+                                                HasSubstr("max_endpoints")));
+  EXPECT_EQ(LiveQps(), 2 * kMaxEndpoints);
+  // In place of another.
+  TE_EXPECT_OK(Ask(Request(0, 1, 2)));
+  HandshakeRequest goodbye = Request(0, 1, 3);
+  goodbye.offer.reset();
+  TE_EXPECT_OK(Ask(goodbye));
+  TE_EXPECT_OK(Ask(Request(100, 1, 2)));
+}
+
+TEST_F(ResponderTableTest, ClearEndsAll) {
+  TE_ASSERT_OK(Ask(Request(7, 2, 2)));
+  TE_ASSERT_OK(Ask(Request(8, 2, 2)));
+  table_->Clear();
+  EXPECT_EQ(table_->size(), 0);
+  EXPECT_EQ(LiveQps(), 0);
+  EXPECT_EQ(budget_.used(), 0);
+  TE_EXPECT_OK(Ask(Request(7, 3, 1)));
+}
+
+TEST_F(ResponderTableTest, APortThatIsDownIsUnavailable) {
+  emulated_b_.SetPortActive(1, false);
+  TE_ASSERT_OK(nics_[0]->device->Refresh());
+  EXPECT_THAT(Ask(Request(7, 1, 1)),
+              StatusIs(StatusCode::kUnavailable, HasSubstr("DOWN")));
+  EXPECT_EQ(budget_.used(), 0);
+}
+
+TEST_F(ResponderTableTest, PortsThatCannotTalkAreToldWhy) {
+  HandshakeRequest request = Request(7, 1, 1);
+  request.offer->port.gids->clear();
+  EXPECT_THAT(Ask(request), StatusIs(StatusCode::kFailedPrecondition));
+  request = Request(7, 1, 1);
+  request.offer->port.link_layer = LinkLayer::kInfiniBand;
+  for (GidEntry& entry : *request.offer->port.gids) {
+    entry.type = GidType::kInfiniBand;
+  }
+  EXPECT_THAT(Ask(request), StatusIs(StatusCode::kFailedPrecondition));
+  EXPECT_EQ(LiveQps(), 0);
+  EXPECT_EQ(budget_.used(), 0);
+}
+
+TEST_F(ResponderTableTest, WhoeverDoesNotAnswerIsForgotten) {
+  TE_ASSERT_OK(Ask(Request(7, 1, 1)));
+  TE_ASSERT_OK(Ask(Request(8, 1, 1), 2));
+  MonotonicTime now(std::chrono::hours(1));
+  table_->ProbePeers(now);
+  // It has just connected.
+  now += options_.keepalive / 2;
+  table_->ProbePeers(now);
+  EXPECT_EQ(table_->size(), 2);
+  const MonotonicTime deadline =
+      DeadlineAfter(RealClock().Now(), std::chrono::seconds(30));
+  while (table_->size() > 0 && RealClock().Now() < deadline) {
+    now += options_.keepalive;
+    table_->ProbePeers(now);
+    std::this_thread::yield();
+  }
+  EXPECT_EQ(table_->size(), 0);
+  EXPECT_EQ(LiveQps(), 0);
+  EXPECT_EQ(budget_.used(), 0);
+}
+
+}  // namespace
+}  // namespace te::rdma
