@@ -17,7 +17,7 @@
 #include "te/base/status_matchers.h"
 #include "te/rdma/device.h"
 #include "te/rdma/emulated/emulated_device.h"
-#include "te/rdma/endpoint_budget.h"
+#include "te/rdma/endpoint_store.h"
 #include "te/rdma/handshake.h"
 #include "te/rdma/nic_fixture.h"
 #include "te/rdma/nic_unit.h"
@@ -26,6 +26,10 @@
 
 namespace te::rdma {
 namespace {
+
+MonotonicTime Soon() {
+  return DeadlineAfter(RealClock().Now(), std::chrono::seconds(60));
+}
 
 using absl::StatusCode;
 using testing::HasSubstr;
@@ -41,11 +45,11 @@ class ResponderTableTest : public NicFixture {
     nics_[0]->device = std::move(b_);
     options_.ack_timeout = 1;
     options_.retry_count = 1;
-    table_.emplace(nics_, options_, budget_);
+    table_.emplace(nics_, options_, endpoints_);
   }
   void TearDown() override {
     table_.reset();
-    EXPECT_EQ(budget_.used(), 0);
+    EXPECT_EQ(endpoints_.size(), 0u);
     nics_.clear();
     NicFixture::TearDown();
   }
@@ -64,19 +68,20 @@ class ResponderTableTest : public NicFixture {
             .offer = std::move(offer)};
   }
   absl::Status Ask(const HandshakeRequest& request, uint8_t client = 1) {
-    return table_->Answer(Incarnation({client}), request).status();
+    return table_->Answer(Incarnation({client}), request, Soon()).status();
   }
   int LiveQps() { return emulated_b_.live_objects().qps; }
 
   std::vector<std::unique_ptr<NicUnit>> nics_;
   RdmaOptions options_;
-  EndpointBudget budget_{kMaxEndpoints};
+  EndpointStore endpoints_{kMaxEndpoints};
   std::optional<ResponderTable> table_;
 };
 
 TEST_F(ResponderTableTest, AnswersWithQueuePairsOfItsOwn) {
-  TE_ASSERT_OK_AND_ASSIGN(const HandshakeResponse response,
-                          table_->Answer(Incarnation({1}), Request(7, 1, 1)));
+  TE_ASSERT_OK_AND_ASSIGN(
+      const HandshakeResponse response,
+      table_->Answer(Incarnation({1}), Request(7, 1, 1), Soon()));
   ASSERT_TRUE(response.offer.has_value());
   EXPECT_EQ(response.offer->queue_pairs.size(), 2);
   EXPECT_EQ(response.nics, 1);
@@ -124,7 +129,7 @@ TEST_F(ResponderTableTest, TakesDownWhatIsNotWantedAnyMore) {
   HandshakeRequest goodbye = Request(7, 1, 2);
   goodbye.offer.reset();
   TE_ASSERT_OK_AND_ASSIGN(const HandshakeResponse response,
-                          table_->Answer(Incarnation({1}), goodbye));
+                          table_->Answer(Incarnation({1}), goodbye, Soon()));
   EXPECT_FALSE(response.offer.has_value());
   EXPECT_EQ(table_->size(), 0);
   EXPECT_EQ(LiveQps(), 0);
@@ -164,7 +169,7 @@ TEST_F(ResponderTableTest, ClearEndsAll) {
   table_->Clear();
   EXPECT_EQ(table_->size(), 0);
   EXPECT_EQ(LiveQps(), 0);
-  EXPECT_EQ(budget_.used(), 0);
+  EXPECT_EQ(endpoints_.size(), 0u);
   TE_EXPECT_OK(Ask(Request(7, 3, 1)));
 }
 
@@ -173,7 +178,7 @@ TEST_F(ResponderTableTest, APortThatIsDownIsUnavailable) {
   TE_ASSERT_OK(nics_[0]->device->Refresh());
   EXPECT_THAT(Ask(Request(7, 1, 1)),
               StatusIs(StatusCode::kUnavailable, HasSubstr("DOWN")));
-  EXPECT_EQ(budget_.used(), 0);
+  EXPECT_EQ(endpoints_.size(), 0u);
 }
 
 TEST_F(ResponderTableTest, PortsThatCannotTalkAreToldWhy) {
@@ -187,7 +192,7 @@ TEST_F(ResponderTableTest, PortsThatCannotTalkAreToldWhy) {
   }
   EXPECT_THAT(Ask(request), StatusIs(StatusCode::kFailedPrecondition));
   EXPECT_EQ(LiveQps(), 0);
-  EXPECT_EQ(budget_.used(), 0);
+  EXPECT_EQ(endpoints_.size(), 0u);
 }
 
 TEST_F(ResponderTableTest, WhoeverDoesNotAnswerIsForgotten) {
@@ -208,7 +213,7 @@ TEST_F(ResponderTableTest, WhoeverDoesNotAnswerIsForgotten) {
   }
   EXPECT_EQ(table_->size(), 0);
   EXPECT_EQ(LiveQps(), 0);
-  EXPECT_EQ(budget_.used(), 0);
+  EXPECT_EQ(endpoints_.size(), 0u);
 }
 
 }  // namespace
