@@ -174,16 +174,6 @@ bool TransportConformance::IsRefusal(const absl::Status& status,
          absl::IsOutOfRange(status);
 }
 
-void TransportConformance::AwaitHealing(MonotonicTime deadline) {
-  absl::Status status = Transfer(Operation::kWrite, 0, 1000);
-  while (!status.ok() && RealClock().Now() < deadline) {
-    EXPECT_THAT(status, StatusIs(absl::StatusCode::kUnavailable));
-    status = Transfer(Operation::kWrite, 0, 1000);
-  }
-  TE_EXPECT_OK(status);
-  TE_EXPECT_OK(rail_->health());
-}
-
 void TransportConformance::PollUntilDone(RecordingSink& sink, size_t slices) {
   const MonotonicTime deadline = Soon();
   rail_->BeginPolling();

@@ -20,6 +20,16 @@
 
 namespace te {
 
+void TransportConformance::AwaitHealing(MonotonicTime deadline) {
+  absl::Status status = Transfer(Operation::kWrite, 0, 1000);
+  while (!status.ok() && RealClock().Now() < deadline) {
+    EXPECT_THAT(status, StatusIs(absl::StatusCode::kUnavailable));
+    status = Transfer(Operation::kWrite, 0, 1000);
+  }
+  TE_EXPECT_OK(status);
+  TE_EXPECT_OK(rail_->health());
+}
+
 using Rights = TestMemory::Rights;
 
 // Some of them aim at other_.
