@@ -163,7 +163,7 @@ void DeviceWorker::Serve() {
       moved = PollActive();
       const MonotonicTime now = RealClock().Now();
       if (moved) until = DeadlineAfter(now, spin_);
-      if (now >= until) return RestActive();
+      if (now >= until || active_.empty()) return RestActive();
     }
     while (droppers_ > 0) sched_yield();
     if (!moved) sched_yield();
@@ -186,8 +186,10 @@ void DeviceWorker::CollectCompletions() {
 
 bool DeviceWorker::PollActive() {
   bool moved = false;
-  for (Client* client : active_) {
-    moved |= client->OnCompletions() == Progress::kMoved;
+  for (size_t i = active_.size(); i > 0; --i) {
+    const Progress progress = active_[i - 1]->OnCompletions();
+    moved |= progress == Progress::kMoved;
+    if (progress == Progress::kBusy) active_.erase(active_.begin() + (i - 1));
   }
   return moved;
 }

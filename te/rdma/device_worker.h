@@ -30,7 +30,8 @@ class DeviceWorker {
   class Client {
    public:
     // The queue has woken the thread, or has done so lately: moves what there
-    // is to move.
+    // is to move. kBusy: somebody else does, and will ask the queue to wake the
+    // thread when he leaves.
     virtual Progress OnCompletions() = 0;
     // Nothing has moved for a while: asks the queue to wake the thread for the
     // next completion (ibv_req_notify_cq), unless somebody else polls.

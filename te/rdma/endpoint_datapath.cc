@@ -143,7 +143,10 @@ void Endpoint::EndPolling() {
 
 Progress Endpoint::OnCompletions() {
   armed_ = false;
-  return pollers_ > 0 ? Progress::kIdle : Poll();
+  if (pollers_ > 0) return Progress::kBusy;
+  const Progress progress = Poll();
+  // Who only polls in passing asks for nothing when he leaves.
+  return progress == Progress::kBusy ? Progress::kIdle : progress;
 }
 
 void Endpoint::Rest() {
