@@ -68,6 +68,17 @@ absl::StatusOr<SegmentId> OpenSegment(TransferEngine& engine,
   return id;
 }
 
+// The first word of the rail's name is its transport's. Without a rail it is
+// one of those that the engine has.
+std::string TransportTo(const std::string& segment,
+                        const EngineStatus& status) {
+  for (const EngineStatus::Segment& each : status.segments) {
+    if (each.name != segment || each.rail.empty()) continue;
+    return each.rail.substr(0, each.rail.find(' '));
+  }
+  return absl::StrJoin(status.transports, "+");
+}
+
 void LogStops(const WorkloadRun& run) {
   for (size_t i = 0; i < run.workers().size(); ++i) {
     LOG(INFO) << "Worker " << i << " stopped! " << run.workers()[i]->batches()
@@ -180,7 +191,7 @@ absl::Status Initiator::RunOne(const Workload& workload, Report& report) {
   const int signal = Watch(*run, workload);
   LogStops(*run);
   Row row = run->Result();
-  row.transport = absl::StrJoin(engine_.Status().transports, "+");
+  row.transport = TransportTo(segment_name_, engine_.Status());
   if (signal == 0 || row.errors > 0 || row.batches > 0) report.Add(row);
   if (row.errors > 0) return Failure(segment_name_, *run);
   if (signal != 0) {
