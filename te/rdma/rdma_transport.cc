@@ -49,9 +49,8 @@ std::string DescribeGid(const Port& port, const RdmaOptions& options) {
     return absl::StrCat("GID ", entry.index, " ", entry.gid.ToString(), " (",
                         GidTypeName(entry.type), "), as gid_index says");
   }
-  return absl::StrCat("gid_index ", *options.gid_index,
-                      ", which is not in its GID table: no peer will be "
-                      "reached");
+  // Of a port that is down.
+  return absl::StrCat("GID ", *options.gid_index, ", as gid_index says");
 }
 
 void LogDevice(const Device& device, const RdmaOptions& options) {
