@@ -111,8 +111,9 @@ std::string TopologyText(const SegmentDescriptor& descriptor) {
   std::string text;
   for (const auto& [location, nics] : descriptor.topology) {
     absl::StrAppend(&text, text.empty() ? "" : "; ", location, ": ",
-                    absl::StrJoin(nics.preferred, ", "), ", else ",
-                    absl::StrJoin(nics.fallback, ", "));
+                    absl::StrJoin(nics.preferred, ", "));
+    if (nics.fallback.empty()) continue;
+    absl::StrAppend(&text, ", else ", absl::StrJoin(nics.fallback, ", "));
   }
   return text.empty() ? "unknown" : text;
 }

@@ -33,7 +33,8 @@ SegmentSnapshot Example() {
   descriptor.host = {.boot_id = "1a2b", .pid_namespace = 5, .pid = 4711};
   descriptor.control_addresses = {"10.0.0.1:9000", "[fe80::1]:9000"};
   descriptor.transports = {{"rdma", std::string("\x01\xff", 2)}, {"tcp", ""}};
-  descriptor.topology = {{"cpu:0", {{"mlx5_0"}, {"mlx5_1"}}}};
+  descriptor.topology = {{"*", {{"mlx5_0", "mlx5_1"}, {}}},
+                         {"cpu:0", {{"mlx5_0"}, {"mlx5_1"}}}};
   descriptor.buffers = {{.address = 0x1000,
                          .length = 4096,
                          .location = MemoryLocation::Cpu(1),
@@ -55,7 +56,7 @@ TEST(SegmentTextTest, ShowsAllOfASegment) {
             HasSubstr("7, revision 99"), HasSubstr("2026-11-23T00:00:00"),
             HasSubstr("process 4711 of boot 1a2b"), HasSubstr("pid:5"),
             HasSubstr("10.0.0.1:9000, [fe80::1]:9000"), HasSubstr("rdma, tcp"),
-            HasSubstr("cpu:0: mlx5_0, else mlx5_1"),
+            HasSubstr("*: mlx5_0, mlx5_1; cpu:0: mlx5_0, else mlx5_1"),
             HasSubstr("2, 12 KiB in all"),
             HasSubstr("0x1000   4 KiB   cpu:1     read         3\n"),
             HasSubstr("0x8000   8 KiB   *         read, write  "),
