@@ -5,10 +5,11 @@
 #include <unistd.h>
 
 #include <cerrno>
+#include <cstddef>
 #include <cstdint>
-#include <deque>
 #include <map>
 #include <optional>
+#include <vector>
 
 #include "absl/base/thread_annotations.h"
 #include "glog/logging.h"
@@ -45,9 +46,12 @@ class EventChannel {
       // Each read takes one, because of EFD_SEMAPHORE.
       if (read(fd_.get(), &one, sizeof(one)) != sizeof(one)) return -1;
       MutexLock lock(mutex_);
-      CHECK(!events_.empty());
-      const Entry entry = events_.front();
-      events_.pop_front();
+      CHECK_LT(first_, events_.size());
+      const Entry entry = events_[first_++];
+      if (first_ == events_.size()) {
+        events_.clear();
+        first_ = 0;
+      }
       if (!entry.event.has_value()) continue;
       if (entry.source != nullptr) ++unacknowledged_[entry.source];
       *event = *entry.event;
@@ -62,7 +66,6 @@ class EventChannel {
     CHECK(found != unacknowledged_.end() && found->second >= count)
         << "more events were acknowledged than fetched";
     found->second -= count;
-    if (found->second == 0) unacknowledged_.erase(found);
   }
 
   // Forgets the events of an object that is about to go away; false, and
@@ -70,7 +73,11 @@ class EventChannel {
   // descriptor may stay readable until the next Get.
   bool Remove(const void* source) {
     MutexLock lock(mutex_);
-    if (unacknowledged_.count(source) != 0) return false;
+    const auto found = unacknowledged_.find(source);
+    if (found != unacknowledged_.end()) {
+      if (found->second > 0) return false;
+      unacknowledged_.erase(found);
+    }
     for (Entry& entry : events_) {
       if (entry.source == source) entry.event.reset();
     }
@@ -87,7 +94,10 @@ class EventChannel {
 
   const UniqueFd fd_;
   Mutex mutex_;
-  std::deque<Entry> events_ ABSL_GUARDED_BY(mutex_);
+  // Both keep their memory, so that events of the same objects again and again
+  // allocate nothing. From `first_` on.
+  std::vector<Entry> events_ ABSL_GUARDED_BY(mutex_);
+  size_t first_ ABSL_GUARDED_BY(mutex_) = 0;
   std::map<const void*, unsigned int> unacknowledged_ ABSL_GUARDED_BY(mutex_);
 };
 
