@@ -28,6 +28,8 @@
 #include "te/core/transfer_engine.h"
 #include "te/metadata/in_process_store.h"
 #include "te/metadata/store_segment_resolver.h"
+#include "te/rdma/emulated/fabric_options.h"
+#include "te/rdma/emulated_pair.h"
 #include "te/transport/exposed_memory.h"
 #include "te/transport/fake_transport.h"
 #include "te/transport/slice.h"
@@ -152,6 +154,27 @@ TEST_F(AllocationTest, NoneOverTcp) {
                   0)
             << (operation == Operation::kRead ? "READ " : "WRITE ") << length;
       }
+    }
+  }
+}
+
+// Over devices that carry everything out at once, and allocate nothing
+// themselves: what is counted is the transport's.
+TEST_F(AllocationTest, NoneOverRdma) {
+  for (const Operation operation : {Operation::kWrite, Operation::kRead}) {
+    for (const uint64_t length : {8, 4096, 65536}) {
+      rdma::EmulatedPair pair(
+          {.mode = rdma::WireMode::kImmediate, .copy = false}, {2, 2});
+      // The server comes first.
+      bool server = true;
+      EXPECT_EQ(Measure(
+                    [&](const Incarnation& self, ExposedMemory& /*memory*/) {
+                      return pair.MakeTransport(
+                          std::exchange(server, false) ? "b" : "a", self, {});
+                    },
+                    operation, length),
+                0)
+          << (operation == Operation::kRead ? "READ " : "WRITE ") << length;
     }
   }
 }
