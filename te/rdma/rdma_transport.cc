@@ -88,8 +88,8 @@ class RdmaTransport final : public Transport {
     if (tasks_ != nullptr) {
       tasks_->Drain(DeadlineAfter(RealClock().Now(), kFarewell));
     }
-    tasks_.reset();
-    responders_.reset();
+    // Then `tasks_` goes, as the last member: not by reset(), which would first
+    // take the pointer away from the tasks that are still running.
   }
 
   absl::string_view name() const override { return kRdmaTransportName; }
@@ -243,6 +243,7 @@ class RdmaTransport final : public Transport {
   std::vector<std::unique_ptr<NicUnit>> nics_;
   std::unique_ptr<MemoryRegions> memory_;
   std::unique_ptr<ResponderTable> responders_;
+  // Its tasks use all of the above, so the last.
   std::unique_ptr<TaskQueue> tasks_;
 };
 
