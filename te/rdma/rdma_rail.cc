@@ -80,7 +80,12 @@ absl::Status RdmaRail::OpenFirst(MonotonicTime deadline) {
   absl::Status failure;
   for (size_t i = 0; i < lanes_.size(); ++i) {
     failure = lanes_[i].endpoint->nic().device->health();
-    if (failure.ok()) failure = OpenNow(i, deadline);
+    // Each gets its share: the first may be one that nobody answers.
+    const MonotonicTime now = RealClock().Now();
+    const auto left = static_cast<int>(lanes_.size() - i);
+    if (failure.ok()) {
+      failure = OpenNow(i, DeadlineAfter(now, TimeUntil(deadline, now) / left));
+    }
     if (failure.ok()) {
       while (lanes_.size() < remote_nics_) AddLane();
       return absl::OkStatus();
