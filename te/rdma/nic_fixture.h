@@ -74,7 +74,7 @@ class NicFixture : public testing::Test {
     path.local_gid_index = 3;
     path.remote_gid = device.port().nic.gids->back().gid;
     path.mtu = 4096;
-    path.read_depth = 16;
+    path.reads_sent = 16;
     path.ack_timeout = 4;
     return path;
   }

@@ -108,7 +108,7 @@ absl::Status QueuePair::Connect(const Device& device,
   attr.path_mtu = MtuOf(path.mtu);
   attr.dest_qp_num = remote.number;
   attr.rq_psn = remote.first_psn;
-  attr.max_dest_rd_atomic = static_cast<uint8_t>(path.read_depth);
+  attr.max_dest_rd_atomic = static_cast<uint8_t>(path.reads_served);
   attr.min_rnr_timer = kMinRnrTimer;
   attr.ah_attr = AddressOf(device, path);
   int error = device.verbs().ModifyQp(
@@ -132,7 +132,7 @@ absl::Status QueuePair::Connect(const Device& device,
   attr.retry_cnt = static_cast<uint8_t>(path.retry_count);
   attr.rnr_retry = kRnrRetry;
   attr.sq_psn = first_psn_;
-  attr.max_rd_atomic = static_cast<uint8_t>(path.read_depth);
+  attr.max_rd_atomic = static_cast<uint8_t>(path.reads_sent);
   error = device.verbs().ModifyQp(get(), &attr,
                                   IBV_QP_STATE | IBV_QP_TIMEOUT |
                                       IBV_QP_RETRY_CNT | IBV_QP_RNR_RETRY |

@@ -27,8 +27,9 @@ struct Path {
   uint16_t remote_lid = 0;
   // Bytes of a packet.
   int mtu = 0;
-  // RDMA READs under way, of the initiator's end.
-  int read_depth = 1;
+  // RDMA READs under way, of this end and of the other one.
+  int reads_sent = 1;
+  int reads_served = 1;
   int service_level = 0;
   int traffic_class = 0;
   int ack_timeout = 14;

@@ -64,7 +64,9 @@ absl::StatusOr<std::shared_ptr<Responder>> Responder::Create(
       DescribeEnd(chosen.device, chosen.port, chosen.mtu,
                   response.client_gid_index),
       pair ? absl::StrCat(" (", pair->reason, ")") : "");
-  const Path path = PathTo(chosen, gid_index, options, port.mtu);
+  Path path = PathTo(chosen, gid_index, options, port.mtu);
+  // All that it sends are probes.
+  path.reads_served = std::exchange(path.reads_sent, 1);
   for (size_t i = 0; i < remote.queue_pairs.size(); ++i) {
     TE_RETURN_IF_ERROR(
         responder->pairs_[i].Connect(*nic.device, remote.queue_pairs[i], path));
@@ -77,6 +79,7 @@ absl::StatusOr<std::shared_ptr<Responder>> Responder::Create(
 absl::Status Responder::MakeQueuePairs(const EndpointOffer& offer) {
   const Device& device = *nic_.device;
   const auto count = static_cast<int>(offer.queue_pairs.size());
+  MutexLock lock(mutex_);
   // A probe and a receive for each, all of which may be flushed.
   completions_ = CompletionQueueObject(
       device.verbs(), device.verbs().CreateCq(device.context(), 2 * count,
@@ -95,7 +98,27 @@ absl::Status Responder::MakeQueuePairs(const EndpointOffer& offer) {
   return absl::OkStatus();
 }
 
+absl::Status Responder::ConnectTo(const EndpointOffer& remote, const Path& path,
+                                  EndpointOffer& offer) {
+  MutexLock lock(mutex_);
+  for (size_t i = 0; i < pairs_.size(); ++i) {
+    TE_RETURN_IF_ERROR(
+        pairs_[i].Connect(*nic_.device, remote.queue_pairs[i], path));
+    offer.queue_pairs.push_back(pairs_[i].address());
+  }
+  return absl::OkStatus();
+}
+
+void Responder::End() {
+  MutexLock lock(mutex_);
+  pairs_.clear();
+  completions_.Reset();
+  EndpointStore::Place(std::move(place_));
+}
+
 absl::Status Responder::Probe(MonotonicTime now) {
+  MutexLock lock(mutex_);
+  if (pairs_.empty()) return absl::OkStatus();
   ibv_wc completion = {};
   while (ibv_poll_cq(completions_.get(), 1, &completion) > 0) {
     probing_ = false;

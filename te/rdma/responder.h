@@ -5,9 +5,11 @@
 #include <string>
 #include <vector>
 
+#include "absl/base/thread_annotations.h"
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "te/base/clock.h"
+#include "te/base/mutex.h"
 #include "te/rdma/endpoint_store.h"
 #include "te/rdma/handshake.h"
 #include "te/rdma/nic_unit.h"
@@ -17,8 +19,8 @@
 namespace te::rdma {
 
 // The target's end of an endpoint: queue pairs through which a peer reads and
-// writes our memory. Nothing is posted on them but probes. Thread-compatible;
-// goes before its NIC.
+// writes our memory. Nothing is posted on them but probes. Thread-safe; goes
+// before its NIC.
 class Responder {
  public:
   // Connects as many queue pairs as `offer` has, from the port of `nic`, and
@@ -37,22 +39,30 @@ class Responder {
   // notice. An error once it has not answered.
   absl::Status Probe(MonotonicTime now);
 
+  // Destroys the queue pairs. When it returns, on whatever thread, nothing that
+  // was sent to them can reach memory any more. May be called again.
+  void End();
+
  private:
   Responder(NicUnit& nic, const RdmaOptions& options,
             EndpointStore::Place place)
       : nic_(nic), options_(options), place_(std::move(place)) {}
 
   absl::Status MakeQueuePairs(const EndpointOffer& offer);
+  absl::Status ConnectTo(const EndpointOffer& remote, const Path& path,
+                         EndpointOffer& offer);
 
   NicUnit& nic_;
   const RdmaOptions& options_;
-  const EndpointStore::Place place_;
-  // Before the queue pairs.
-  CompletionQueueObject completions_;
-  std::vector<QueuePair> pairs_;
   std::string description_;
-  bool probing_ = false;
-  MonotonicTime next_probe_;
+
+  Mutex mutex_;
+  EndpointStore::Place place_ ABSL_GUARDED_BY(mutex_);
+  // Before the queue pairs.
+  CompletionQueueObject completions_ ABSL_GUARDED_BY(mutex_);
+  std::vector<QueuePair> pairs_ ABSL_GUARDED_BY(mutex_);
+  bool probing_ ABSL_GUARDED_BY(mutex_) = false;
+  MonotonicTime next_probe_ ABSL_GUARDED_BY(mutex_);
 };
 
 }  // namespace te::rdma

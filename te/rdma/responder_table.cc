@@ -22,25 +22,45 @@ constexpr size_t kMaxRails = 8192;
 absl::Status ResponderTable::Admit(const RailKey& key, const LaneKey& lane,
                                    const HandshakeRequest& request,
                                    Responders& ended) {
+  // A rail that is not known has nothing to take down.
+  if (!request.offer && !rails_.contains(key)) return absl::OkStatus();
   if (rails_.size() >= kMaxRails) ForgetEmptyRails();
   Rail& rail = rails_[key];
   if (request.session < rail.session) {
     return absl::AbortedError("a newer session of the rail has begun");
   }
   if (request.session > rail.session) {
-    for (auto& [unused, old] : rail.lanes) {
-      if (old.responder != nullptr) ended.push_back(std::move(old.responder));
-    }
-    rail.lanes.clear();
     rail.session = request.session;
+    // What was said in the old one does not count.
+    for (auto& [unused, old] : rail.lanes) old.epoch = 0;
   }
   Lane& place = rail.lanes[lane];
   if (request.epoch < place.epoch) {
     return absl::AbortedError("a newer handshake between the NICs has begun");
   }
   place.epoch = request.epoch;
-  if (place.responder != nullptr) ended.push_back(std::move(place.responder));
+  for (const auto& [at, other] : rail.lanes) {
+    if (other.responder != nullptr &&
+        (at == lane || other.session != request.session)) {
+      ended.push_back(other.responder);
+    }
+  }
   return absl::OkStatus();
+}
+
+// Not under the lock: it destroys queue pairs. Others may be ending the same
+// ones, and then wait for each other.
+void ResponderTable::End(const Responders& responders) {
+  for (const auto& responder : responders) responder->End();
+  MutexLock lock(mutex_);
+  for (auto& [unused, rail] : rails_) {
+    for (auto& [unused_lane, lane] : rail.lanes) {
+      if (std::find(responders.begin(), responders.end(), lane.responder) !=
+          responders.end()) {
+        lane.responder = nullptr;
+      }
+    }
+  }
 }
 
 void ResponderTable::ForgetEmptyRails() {
@@ -64,8 +84,7 @@ absl::StatusOr<HandshakeResponse> ResponderTable::Answer(
     MutexLock lock(mutex_);
     TE_RETURN_IF_ERROR(Admit(key, lane, request, ended));
   }
-  // Destroys queue pairs: not under the lock.
-  ended.clear();
+  End(ended);
   HandshakeResponse response = {.nics = static_cast<uint32_t>(nics_.size()),
                                 .server_nic = nic};
   if (!request.offer) return response;
@@ -75,14 +94,18 @@ absl::StatusOr<HandshakeResponse> ResponderTable::Answer(
                       Responder::Create(*nics_[nic], options_, std::move(place),
                                         *request.offer, response));
   LOG(INFO) << "rdma: " << responder->description() << " are connected";
-  TE_RETURN_IF_ERROR(Keep(key, lane, request, responder));
+  if (const absl::Status kept = Keep(key, lane, request, responder);
+      !kept.ok()) {
+    responder->End();
+    return kept;
+  }
   return response;
 }
 
 // Unless something newer has come meanwhile.
 absl::Status ResponderTable::Keep(const RailKey& key, const LaneKey& lane,
                                   const HandshakeRequest& request,
-                                  std::shared_ptr<Responder>& responder) {
+                                  const std::shared_ptr<Responder>& responder) {
   MutexLock lock(mutex_);
   const auto rail = rails_.find(key);
   if (rail == rails_.end() || rail->second.session != request.session) {
@@ -92,60 +115,36 @@ absl::Status ResponderTable::Keep(const RailKey& key, const LaneKey& lane,
   if (place.epoch != request.epoch) {
     return absl::AbortedError("a newer handshake between the NICs has begun");
   }
-  place.responder = std::move(responder);
+  place.session = request.session;
+  place.responder = responder;
   return absl::OkStatus();
 }
 
-void ResponderTable::Clear() {
-  std::map<RailKey, Rail> all;
-  {
-    MutexLock lock(mutex_);
-    all.swap(rails_);
-  }
-}
-
-void ResponderTable::ProbePeers(MonotonicTime now) {
+ResponderTable::Responders ResponderTable::All() const {
   Responders all;
-  {
-    MutexLock lock(mutex_);
-    for (const auto& [unused, rail] : rails_) {
-      for (const auto& [unused_lane, lane] : rail.lanes) {
-        if (lane.responder != nullptr) all.push_back(lane.responder);
-      }
+  MutexLock lock(mutex_);
+  for (const auto& [unused, rail] : rails_) {
+    for (const auto& [unused_lane, lane] : rail.lanes) {
+      if (lane.responder != nullptr) all.push_back(lane.responder);
     }
   }
-  for (const std::shared_ptr<Responder>& responder : all) {
+  return all;
+}
+
+void ResponderTable::Clear() { End(All()); }
+
+void ResponderTable::ProbePeers(MonotonicTime now) {
+  Responders gone;
+  for (const std::shared_ptr<Responder>& responder : All()) {
     if (const absl::Status status = responder->Probe(now); !status.ok()) {
       LOG(INFO) << "rdma: " << responder->description()
                 << ", which the peer does not use any more: " << status;
-      Forget(*responder);
+      gone.push_back(responder);
     }
   }
+  if (!gone.empty()) End(gone);
 }
 
-void ResponderTable::Forget(const Responder& responder) {
-  std::shared_ptr<Responder> found;
-  MutexLock lock(mutex_);
-  for (auto rail = rails_.begin(); rail != rails_.end(); ++rail) {
-    for (auto lane = rail->second.lanes.begin();
-         lane != rail->second.lanes.end(); ++lane) {
-      if (lane->second.responder.get() != &responder) continue;
-      rail->second.lanes.erase(lane);
-      if (rail->second.lanes.empty()) rails_.erase(rail);
-      return;
-    }
-  }
-}
-
-size_t ResponderTable::size() const {
-  MutexLock lock(mutex_);
-  size_t count = 0;
-  for (const auto& [unused, rail] : rails_) {
-    for (const auto& [unused_lane, lane] : rail.lanes) {
-      count += lane.responder != nullptr ? 1 : 0;
-    }
-  }
-  return count;
-}
+size_t ResponderTable::size() const { return All().size(); }
 
 }  // namespace te::rdma

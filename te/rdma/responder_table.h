@@ -63,6 +63,9 @@ class ResponderTable {
   using LaneKey = std::pair<uint32_t, uint32_t>;
   struct Lane {
     uint64_t epoch = 0;
+    // Of the responder, which stays here until it has ended: whoever needs to
+    // know that it has finds it.
+    uint64_t session = 0;
     std::shared_ptr<Responder> responder;
   };
   struct Rail {
@@ -77,8 +80,9 @@ class ResponderTable {
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   absl::Status Keep(const RailKey& key, const LaneKey& lane,
                     const HandshakeRequest& request,
-                    std::shared_ptr<Responder>& responder);
-  void Forget(const Responder& responder);
+                    const std::shared_ptr<Responder>& responder);
+  void End(const Responders& responders);
+  Responders All() const;
   void ForgetEmptyRails() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
 
   const absl::Span<const std::unique_ptr<NicUnit>> nics_;
