@@ -58,7 +58,6 @@ SliceList Endpoint::Retire() {
     queue->CompleteBefore(queue->end(),
                           [this](const SendQueue::Posted& posted) {
                             polling_.AssertHeld();
-                            Account(posted);
                             GiveUp(posted);
                           });
   }

@@ -106,6 +106,7 @@ class Endpoint final : public EndpointStore::Evictable,
   // By the posting thread, or one that polls.
   void Break(const absl::Status& why);
   bool broken() const { return !ready_.load(); }
+  bool evicted() const { return evicted_.load(); }
   // Whether slices may be added: there is a connection, which is to stay.
   bool usable() const { return ready_.load() && !evicted_.load(); }
   // Whether anything has succeeded over the connection, or over the last one.

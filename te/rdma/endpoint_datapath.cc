@@ -99,11 +99,22 @@ void Endpoint::RingQueue(SendQueue& queue, MonotonicTime now,
   if (pollers_ == 0) Arm();
   const uint32_t end = queue.end();
   uint64_t refused_bytes = 0;
-  const absl::Status status = queue.Ring(now, [&](Slice& slice) {
-    refused_bytes += slice.length;
-    refused.PushBack(slice);
-  });
+  SliceList torn;
+  const absl::Status status =
+      queue.Ring(now, [&](const SendQueue::Posted& posted, bool is_torn) {
+        refused_bytes += posted.bytes;
+        if (posted.partial) return;
+        ForEach(posted.first, [&](Slice& slice) {
+          (is_torn ? torn : refused).PushBack(slice);
+        });
+      });
   if (status.ok()) return;
+  if (!torn.empty()) {
+    // A part is under way, so it comes back with what was flushed.
+    polling_.Take();
+    flushed_.Append(std::move(torn));
+    polling_.Pass();
+  }
   in_flight_ -= count - (queue.end() - end);
   in_flight_bytes_ -= refused_bytes;
   Break(
@@ -155,7 +166,8 @@ void Endpoint::Rest() {
   if (connection_ != nullptr) Arm();
   polling_.Pass();
   // What came before the queue was armed wakes nobody.
-  Poll();
+  while (Poll() == Progress::kMoved) {
+  }
 }
 
 void Endpoint::Arm() {
@@ -196,20 +208,26 @@ void Endpoint::Complete(const ibv_wc& completion, MonotonicTime now) {
     if (!proven_) proven_ = true;
     return queue.CompleteThrough(id.position, succeed);
   }
-  // They complete in order: those before have been done, unless they failed.
-  queue.CompleteBefore(id.position, succeed);
+  // They complete in order, so those before have been done: unless they were
+  // flushed as well, for who knows whether a device reports those that did not
+  // ask for a completion.
+  const bool flushed = completion.status == IBV_WC_WR_FLUSH_ERR;
+  queue.CompleteBefore(id.position, [&](const SendQueue::Posted& posted) {
+    polling_.AssertHeld();
+    flushed ? Fail(completion, posted) : Succeed(posted);
+  });
   queue.CompleteThrough(id.position, [&](const SendQueue::Posted& posted) {
     polling_.AssertHeld();
-    Account(posted);
     Fail(completion, posted);
   });
 }
 
 void Endpoint::Succeed(const SendQueue::Posted& posted) {
+  if (!posted.partial) {
+    ForEach(posted.first,
+            [this](Slice& slice) { host_.Finish(slice, absl::OkStatus()); });
+  }
   Account(posted);
-  if (posted.partial) return;
-  ForEach(posted.first,
-          [this](Slice& slice) { host_.Finish(slice, absl::OkStatus()); });
 }
 
 // The first error on a queue pair is what happened; the others are flushed. If
@@ -231,25 +249,30 @@ void Endpoint::Fail(const ibv_wc& completion, const SendQueue::Posted& posted) {
   if (posted.partial) {
     failed_ = posted.first;
     failed_status_ = why;
-    return;
+  } else {
+    ForEach(posted.first, [&](Slice& slice) { host_.Finish(slice, why); });
   }
-  ForEach(posted.first, [&](Slice& slice) { host_.Finish(slice, why); });
+  Account(posted);
 }
 
 // Whether the peer has got it is unknown, unless it has failed before.
 void Endpoint::GiveUp(const SendQueue::Posted& posted) {
-  if (posted.partial) return;
-  ForEach(posted.first, [this](Slice& slice) {
-    polling_.AssertHeld();
-    if (&slice == failed_) {
-      failed_ = nullptr;
-      host_.Finish(slice, failed_status_);
-    } else {
-      flushed_.PushBack(slice);
-    }
-  });
+  if (!posted.partial) {
+    ForEach(posted.first, [this](Slice& slice) {
+      polling_.AssertHeld();
+      if (&slice == failed_) {
+        failed_ = nullptr;
+        host_.Finish(slice, failed_status_);
+      } else {
+        flushed_.PushBack(slice);
+      }
+    });
+  }
+  Account(posted);
 }
 
+// The last that is done for a work request: who finds the endpoint quiet finds
+// everything in its place.
 void Endpoint::Account(const SendQueue::Posted& posted) {
   in_flight_bytes_ -= posted.bytes;
   // Only the poller changes it.

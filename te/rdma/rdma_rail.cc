@@ -86,10 +86,7 @@ absl::Status RdmaRail::OpenFirst(MonotonicTime deadline) {
     if (failure.ok()) {
       failure = OpenNow(i, DeadlineAfter(now, TimeUntil(deadline, now) / left));
     }
-    if (failure.ok()) {
-      while (lanes_.size() < remote_nics_) AddLane();
-      return absl::OkStatus();
-    }
+    if (failure.ok()) return absl::OkStatus();
     // That concerns the peer as a whole.
     if (IsStalePeer(failure) || absl::IsUnimplemented(failure)) return failure;
     failures.emplace_back(failure.message());
@@ -98,12 +95,15 @@ absl::Status RdmaRail::OpenFirst(MonotonicTime deadline) {
 }
 
 absl::Status RdmaRail::OpenNow(size_t lane, MonotonicTime deadline) {
+  // Also if it fails, the peer may have heard of it.
+  lanes_[lane].known_to_peer = true;
   TE_ASSIGN_OR_RETURN(std::unique_ptr<Connection> connection,
                       Handshake(lane, deadline));
   remote_nics_ = connection->remote_nics;
+  // Before anybody may find the endpoint, and look for its lane.
+  while (lanes_.size() < remote_nics_) AddLane();
   lanes_[lane].endpoint->Install(std::move(connection));
   lanes_[lane].state = State::kOpen;
-  lanes_[lane].known_to_peer = true;
   lanes_[lane].last_use = lanes_[lane].last_completion = RealClock().Now();
   return absl::OkStatus();
 }
@@ -152,7 +152,10 @@ absl::StatusOr<std::unique_ptr<Connection>> RdmaRail::Handshake(
 void RdmaRail::Open(size_t index) {
   Lane& lane = lanes_[index];
   absl::StatusOr<std::unique_ptr<Connection>> made =
-      Handshake(index, In(services_.options.handshake_timeout));
+      absl::CancelledError("the rail has failed");
+  if (!failed_) {
+    made = Handshake(index, In(services_.options.handshake_timeout));
+  }
   if (made.ok() && (*made)->remote_nics != remote_nics_) {
     lane.endpoint->Discard(*std::move(made));
     made = absl::InternalError("the peer's NICs have changed");
@@ -172,7 +175,11 @@ void RdmaRail::Open(size_t index) {
     last_error_ = made.status();
   }
   driving_.Pass();
-  if (made.ok() && *made != nullptr) lane.endpoint->Discard(*std::move(made));
+  if (made.ok() && *made != nullptr) {
+    lane.endpoint->Discard(*std::move(made));
+    // Close has said goodbye already.
+    SayGoodbye();
+  }
   Drive();
 }
 
@@ -214,24 +221,22 @@ void RdmaRail::Drain(size_t index) {
   Lane& lane = lanes_[index];
   lane.endpoint->Poll();
   driving_.Take();
-  const bool open = lane.state == State::kOpen && !lane.endpoint->broken();
-  const bool quiet = lane.endpoint->quiet();
-  if (open && quiet) {
-    CHECK(lane.endpoint->Retire().empty());
-    lane.state = State::kClosed;
-    lane.failures = 0;
-    lane.retry_at = {};
+  const bool evicted = lane.state == State::kOpen && lane.endpoint->evicted() &&
+                       !lane.endpoint->broken();
+  const bool quiet = evicted && lane.endpoint->quiet();
+  if (quiet) {
+    // Mostly nothing: something may have failed at the last moment.
+    lane.held.Append(lane.endpoint->Retire());
+    lane.state = State::kBroken;
   }
   driving_.Pass();
   // Others may have come by meanwhile.
   Drive();
-  if (!open) return;
-  if (!quiet) return Schedule(kFlushPause, &RdmaRail::Drain, index);
-  const absl::Status told =
-      Exchange(index, std::nullopt, In(kFarewell)).status();
-  LOG_IF(INFO, !told.ok()) << "rdma to " << peer_.name
-                           << ": it has not heard of an endpoint's end: "
-                           << told;
+  if (quiet) {
+    Schedule({}, &RdmaRail::TellPeer, index);
+  } else if (evicted) {
+    Schedule(kFlushPause, &RdmaRail::Drain, index);
+  }
 }
 
 // Whether a broken lane has nothing under way any more, or may not have.
@@ -244,8 +249,7 @@ bool RdmaRail::Flushed(Lane& lane, MonotonicTime now) {
          (lane.endpoint->quiet() || now >= lane.flush_deadline);
 }
 
-// A task: ends a broken connection, here and at the peer, and gives back what
-// was on it.
+// A task: ends a broken connection here.
 void RdmaRail::Recover(size_t index) {
   Lane& lane = lanes_[index];
   lane.endpoint->Poll();
@@ -257,24 +261,32 @@ void RdmaRail::Recover(size_t index) {
   driving_.Pass();
   // Others may have come by meanwhile, and other lanes may have room for them.
   Drive();
-  if (!flushed) {
+  if (flushed) {
+    Schedule({}, &RdmaRail::TellPeer, index);
+  } else if (broken) {
     // Else Close has done it.
-    if (broken) Schedule(kFlushPause, &RdmaRail::Recover, index);
-    return;
+    Schedule(kFlushPause, &RdmaRail::Recover, index);
   }
-  // What was sent may still arrive, until the peer's end is gone.
-  absl::Status fenced;
+}
+
+// A task: has the peer end its side of a lane that has ended here, and gives
+// back what was on it. What was sent may arrive until then.
+void RdmaRail::TellPeer(size_t index) {
+  Lane& lane = lanes_[index];
+  absl::Status told;
   if (!failed_) {
-    fenced =
+    told =
         Exchange(index, std::nullopt, In(services_.options.handshake_timeout))
             .status();
   }
-  const absl::Status why = lane.endpoint->failure();
-  if (!fenced.ok()) {
+  const absl::Status broken = lane.endpoint->failure();
+  const absl::Status why =
+      broken.ok() ? absl::AbortedError("its endpoint was closed") : broken;
+  if (!told.ok()) {
     // Then whoever connects anew makes sure of that.
     Fail(absl::UnavailableError(absl::StrCat(
         why.message(),
-        "; besides, the peer cannot be told so: ", fenced.message())));
+        "; besides, the peer cannot be told so: ", told.message())));
   }
   driving_.Take();
   SliceList held = std::move(lane.held);
@@ -285,8 +297,11 @@ void RdmaRail::Recover(size_t index) {
 }
 
 void RdmaRail::CloseLane(Lane& lane) {
+  if (lane.state == State::kClosed) return;
   lane.state = State::kClosed;
-  if (lane.endpoint->proven()) lane.failures = 0;
+  if (lane.endpoint->proven() || lane.endpoint->failure().ok()) {
+    lane.failures = 0;
+  }
   lane.retry_at = In(PauseAfter(++lane.failures));
 }
 
@@ -320,8 +335,11 @@ void RdmaRail::Sweep(MonotonicTime now) {
 
 void RdmaRail::SweepLane(Lane& lane, MonotonicTime now) {
   Endpoint& endpoint = *lane.endpoint;
-  if (lane.state != State::kOpen || !endpoint.usable()) return;
+  if (lane.state != State::kOpen) return;
+  // What has completed unseen is not late.
+  endpoint.Poll();
   endpoint.CheckProgress(now);
+  if (!endpoint.usable()) return;
   const uint64_t completed = endpoint.completed();
   if (completed != std::exchange(lane.completed, completed)) {
     lane.last_completion = now;
@@ -373,6 +391,7 @@ void RdmaRail::SayGoodbye() {
     if (std::exchange(lanes_[i].known_to_peer, false)) known.push_back(i);
   }
   driving_.Pass();
+  Drive();
   const auto self = weak_from_this().lock();
   if (known.empty() || self == nullptr) return;
   services_.tasks.Schedule(RealClock().Now(), [self, known] {

@@ -86,7 +86,7 @@ class RdmaRail final : public te::Rail,
     kClosed,
     kOpening,
     kOpen,
-    // It is broken, and not yet given up by both sides.
+    // It is broken, or was evicted, and not yet given up by both sides.
     kBroken,
   };
   struct Lane {
@@ -133,6 +133,7 @@ class RdmaRail final : public te::Rail,
   void Open(size_t lane);
   void Recover(size_t lane);
   void Drain(size_t lane);
+  void TellPeer(size_t lane);
   bool Flushed(Lane& lane, MonotonicTime now)
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(driving_);
   void CloseLane(Lane& lane) ABSL_EXCLUSIVE_LOCKS_REQUIRED(driving_);

@@ -96,8 +96,7 @@ void SendQueue::AddProbe() {
   --room_;
 }
 
-absl::Status SendQueue::Ring(MonotonicTime now,
-                             absl::FunctionRef<void(Slice&)> refused) {
+absl::Status SendQueue::Ring(MonotonicTime now, Refused refused) {
   if (chained_ == 0) return absl::OkStatus();
   const uint32_t count = std::exchange(chained_, 0);
   // A chain more may be begun.
@@ -128,13 +127,13 @@ absl::Status SendQueue::Ring(MonotonicTime now,
       bad == nullptr ? 0 : static_cast<uint32_t>(bad - requests_.data());
   // Nobody completes what the device has not got.
   tail_.store(begin + taken, std::memory_order_release);
+  // Parts of one slice stand next to each other.
+  const Posted* const last_taken = taken > 0 ? &At(begin + taken - 1) : nullptr;
+  bool torn = last_taken != nullptr && last_taken->partial;
   for (uint32_t i = taken; i < count; ++i) {
-    if (At(begin + i).partial) continue;
-    for (Slice* slice = At(begin + i).first; slice != nullptr;) {
-      Slice* const next = slice->next;
-      refused(*slice);
-      slice = next;
-    }
+    const Posted& posted = At(begin + i);
+    refused(posted, torn);
+    torn &= posted.partial;
   }
   return ErrnoToStatus(error, "ibv_post_send");
 }

@@ -66,6 +66,16 @@ class SendQueue {
   // Positions wrap soon, rather than after an hour of traffic.
   static constexpr uint32_t kFirstPosition = uint32_t{0} - 1000;
 
+  // A work request.
+  struct Posted {
+    uint32_t bytes = 0;
+    // Its slices, linked through Slice::next; none of a probe.
+    Slice* first = nullptr;
+    Slice* last = nullptr;
+    // Of its one slice, more follows.
+    bool partial = false;
+  };
+
   // `index` is for WorkRequestId.
   SendQueue(QueuePair pair, const QueuePairLimits& limits, uint32_t index);
 
@@ -83,21 +93,14 @@ class SendQueue {
   void AddProbe();
   // What has been added and not handed over, as work requests.
   uint32_t chained() const { return chained_; }
-  // Hands over what was added. On an error `refused` gets the slices of what
-  // the device did not take, and the queue is to be given up.
-  absl::Status Ring(MonotonicTime now, absl::FunctionRef<void(Slice&)> refused);
+  // Hands over what was added. On an error `refused` gets what the device did
+  // not take, and whether it has taken an earlier part of the same slice; the
+  // queue is then to be given up.
+  using Refused = absl::FunctionRef<void(const Posted& posted, bool torn)>;
+  absl::Status Ring(MonotonicTime now, Refused refused);
 
   // --- The thread that completes. ---
 
-  // A work request that has ended.
-  struct Posted {
-    uint32_t bytes = 0;
-    // Its slices, linked through Slice::next; none of a probe.
-    Slice* first = nullptr;
-    Slice* last = nullptr;
-    // Of its one slice, more follows.
-    bool partial = false;
-  };
   // Ends all work requests before `position`, one after the other.
   using Done = absl::FunctionRef<void(const Posted& posted)>;
   void CompleteBefore(uint32_t position, Done done);

@@ -79,10 +79,12 @@ class SendQueueTest : public NicFixture {
     queue_->Add(Piece((i % 1000) * 64, 8, slice));
   }
   absl::Status Ring(std::vector<Slice*>* refused = nullptr) {
-    return queue_->Ring(RealClock().Now(), [&](Slice& slice) {
-      ASSERT_NE(refused, nullptr) << "refused";
-      refused->push_back(&slice);
-    });
+    return queue_->Ring(RealClock().Now(),
+                        [&](const SendQueue::Posted& posted, bool torn) {
+                          ASSERT_NE(refused, nullptr) << "refused";
+                          EXPECT_FALSE(torn);
+                          refused->push_back(posted.first);
+                        });
   }
   // Ends what the device has reported; returns how many completions that took.
   size_t Complete(std::vector<Slice*>& done) {
@@ -312,10 +314,10 @@ TEST_F(SendQueueTest, SaysSinceWhenItWaits) {
   const MonotonicTime first(std::chrono::seconds(100));
   const MonotonicTime second(std::chrono::seconds(200));
   AddApart(0, slices[0]);
-  TE_ASSERT_OK(queue_->Ring(first, [](Slice&) {}));
+  TE_ASSERT_OK(queue_->Ring(first, [](const SendQueue::Posted&, bool) {}));
   EXPECT_EQ(queue_->waiting_since(), first);
   AddApart(1, slices[1]);
-  TE_ASSERT_OK(queue_->Ring(second, [](Slice&) {}));
+  TE_ASSERT_OK(queue_->Ring(second, [](const SendQueue::Posted&, bool) {}));
   EXPECT_EQ(queue_->waiting_since(), first) << "the oldest is that old";
   queue_->NoteProgress(second);
   EXPECT_EQ(queue_->waiting_since(), second);
