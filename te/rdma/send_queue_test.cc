@@ -79,12 +79,14 @@ class SendQueueTest : public NicFixture {
     queue_->Add(Piece((i % 1000) * 64, 8, slice));
   }
   absl::Status Ring(std::vector<Slice*>* refused = nullptr) {
-    return queue_->Ring(RealClock().Now(),
-                        [&](const SendQueue::Posted& posted, bool torn) {
-                          ASSERT_NE(refused, nullptr) << "refused";
-                          EXPECT_FALSE(torn);
-                          refused->push_back(posted.first);
-                        });
+    return queue_->Ring(
+        RealClock().Now(), [&](const SendQueue::Posted& posted, bool torn) {
+          ASSERT_NE(refused, nullptr) << "refused";
+          EXPECT_FALSE(torn);
+          for (Slice* s = posted.first; s != nullptr; s = s->next) {
+            refused->push_back(s);
+          }
+        });
   }
   // Ends what the device has reported; returns how many completions that took.
   size_t Complete(std::vector<Slice*>& done) {
