@@ -19,7 +19,9 @@ absl::StatusOr<std::unique_ptr<TaskQueue>> TaskQueue::Create(
   return queue;
 }
 
-TaskQueue::~TaskQueue() {
+TaskQueue::~TaskQueue() { Stop(); }
+
+void TaskQueue::Stop() {
   {
     MutexLock lock(mutex_);
     stopping_ = true;

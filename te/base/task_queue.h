@@ -27,6 +27,10 @@ class TaskQueue {
   // Waits for the running tasks; the others are dropped.
   ~TaskQueue();
 
+  // The same, but for what is destroyed: tasks of other queues may go on to
+  // schedule here, which has no effect any more. Not from a task.
+  void Stop();
+
   // Waits until no task is running, and none is due that is not; false when
   // `deadline` has passed first. Not from a task.
   bool Drain(MonotonicTime deadline);

@@ -132,5 +132,22 @@ TEST(TaskQueueTest, TheEndWaitsForRunningTasksAndDropsTheOthers) {
   EXPECT_EQ(owned.use_count(), 1);
 }
 
+TEST(TaskQueueTest, NothingRunsOnceItIsStopped) {
+  TE_ASSERT_OK_AND_ASSIGN(std::unique_ptr<TaskQueue> queue,
+                          TaskQueue::Create("test", 1));
+  Signal running;
+  std::atomic<bool> ended = false;
+  queue->Schedule(RealClock().Now(), [&] {
+    running.Send();
+    ended = true;
+  });
+  ASSERT_TRUE(running.Await());
+  queue->Stop();
+  EXPECT_TRUE(ended);
+  queue->Schedule(RealClock().Now(),
+                  [] { ADD_FAILURE() << "a task of a stopped queue has run"; });
+  queue->Stop();
+}
+
 }  // namespace
 }  // namespace te

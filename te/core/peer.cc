@@ -177,7 +177,10 @@ absl::Status Peer::Connect(std::shared_ptr<const SegmentDescriptor> descriptor,
       route->transport = std::string(transport->name());
       return Install(std::move(route));
     }
-    if (IsStalePeer(rail.status())) return rail.status();
+    // The latter: something of an earlier rail may still arrive.
+    if (IsStalePeer(rail.status()) || absl::IsAborted(rail.status())) {
+      return rail.status();
+    }
     failure = rail.status();
     failures.push_back(
         absl::StrCat(transport->name(), ": ", failure.message()));

@@ -18,8 +18,8 @@
 namespace te::rdma {
 namespace {
 
-// Of all ports together. Entries beyond are left out: a table has 256 at most
-// on most devices, of which few are in use.
+// Of all ports together; with more it fails. A table has 256 at most on most
+// devices, of which few are in use.
 constexpr size_t kMaxGids = 1024;
 constexpr int kMaxGidIndex = 255;
 
@@ -260,6 +260,11 @@ void Device::MarkFatal() {
   MutexLock lock(mutex_);
   fatal_ = true;
   usable_ = false;
+}
+
+bool Device::fatal() const {
+  MutexLock lock(mutex_);
+  return fatal_;
 }
 
 absl::Status Device::health() const {

@@ -56,8 +56,9 @@ class Device {
   absl::Status health() const;
   // The same, without the reason.
   bool usable() const { return usable_.load(); }
-  // It reported a fatal error: it is not used again.
+  // It reported a fatal error, or was taken out: it is not used again.
   void MarkFatal();
+  bool fatal() const;
 
   // For people: "mlx5_0 port 1 (ACTIVE, LID 0, MTU 4096, RoCE)".
   std::string Describe() const;

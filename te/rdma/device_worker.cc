@@ -89,7 +89,9 @@ DeviceWorker::~DeviceWorker() {
 
 absl::StatusOr<CompletionQueueObject> DeviceWorker::MakeQueue(int entries,
                                                               Client& client) {
+  ++waiters_;
   MutexLock lock(dispatch_);
+  --waiters_;
   CompletionQueueObject queue(
       device_.verbs(),
       device_.verbs().CreateCq(device_.context(), entries, nullptr,
@@ -107,10 +109,10 @@ absl::StatusOr<CompletionQueueObject> DeviceWorker::MakeQueue(int entries,
 
 void DeviceWorker::Drop(CompletionQueueObject queue) {
   if (!queue) return;
-  ++droppers_;
+  ++waiters_;
   {
     MutexLock lock(dispatch_);
-    --droppers_;
+    --waiters_;
     const auto found = clients_.find(queue.get());
     active_.erase(std::remove(active_.begin(), active_.end(), found->second),
                   active_.end());
@@ -131,8 +133,15 @@ void DeviceWorker::Run() {
       PCHECK(errno == EINTR) << "poll of a device's events";
       continue;
     }
-    if (fds[1].revents != 0) HandleEvents();
-    if (fds[0].revents != 0) Serve();
+    if ((fds[1].revents & POLLIN) != 0) HandleEvents();
+    if ((fds[0].revents & POLLIN) != 0) Serve();
+    // Of a device that was taken out, and then for ever.
+    constexpr int kGone = POLLERR | POLLHUP | POLLNVAL;
+    if (((fds[0].revents | fds[1].revents) & kGone) == 0) continue;
+    LOG(ERROR) << device_.name() << " is gone";
+    fds[0].fd = fds[1].fd = -1;
+    device_.MarkFatal();
+    on_event_(IBV_EVENT_DEVICE_FATAL);
   }
 }
 
@@ -165,7 +174,7 @@ void DeviceWorker::Serve() {
       if (moved) until = DeadlineAfter(now, spin_);
       if (now >= until || active_.empty()) return RestActive();
     }
-    while (droppers_ > 0) sched_yield();
+    while (waiters_ > 0) sched_yield();
     if (!moved) sched_yield();
   }
 }

@@ -78,8 +78,8 @@ class DeviceWorker {
   CompletionChannelObject channel_;
   UniqueFd wake_;
   std::atomic<bool> stopping_{false};
-  // Who waits for dispatch_ to drop a queue: the thread lets him pass.
-  std::atomic<int> droppers_{0};
+  // Who waits for dispatch_ to make or drop a queue: the thread lets him pass.
+  std::atomic<int> waiters_{0};
 
   // Held while clients are called.
   Mutex dispatch_;

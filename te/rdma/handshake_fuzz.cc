@@ -14,8 +14,8 @@ namespace {
 
 void CheckOffer(const EndpointOffer& offer) {
   CHECK(!offer.device.empty());
-  CHECK(offer.queue_pairs.size() >= 1 &&
-        offer.queue_pairs.size() <= kMaxQueuePairs);
+  CHECK(!offer.queue_pairs.empty());
+  CHECK_LE(offer.queue_pairs.size(), kMaxQueuePairs);
   CHECK(offer.mtu >= 256 && offer.mtu <= 4096);
   CHECK(offer.read_depth >= 1 && offer.read_depth <= 255);
   CHECK(offer.port.number >= 1 && offer.port.number <= UINT8_MAX);

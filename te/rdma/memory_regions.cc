@@ -67,6 +67,7 @@ std::string Explain(int error, const Device& device,
 absl::StatusOr<MemoryRegionObject> RegisterOn(const Device& device,
                                               const LocalMemory& memory,
                                               unsigned int access) {
+  if (device.fatal()) return MemoryRegionObject();
   MemoryRegionObject region(
       device.verbs(),
       device.verbs().RegMr(device.pd(), memory.address, memory.length, access));
@@ -117,7 +118,7 @@ absl::StatusOr<std::string> MemoryRegions::Register(const LocalMemory& memory) {
   Regions regions;
   for (absl::StatusOr<MemoryRegionObject>& result : results) {
     TE_RETURN_IF_ERROR(result.status());
-    AppendKey((*result)->rkey, keys);
+    AppendKey(*result ? (*result)->rkey : 0, keys);
     regions.push_back(*std::move(result));
   }
   slots_[memory.slot] = std::move(regions);

@@ -31,15 +31,17 @@ class MemoryRegions {
   // Pins the memory and makes it known to all devices, side by side, which
   // takes some 100 ms per GiB. Peers get the rights of `memory`, and none to
   // memory that allows nothing. Returns the keys for peers: what RemoteKey
-  // reads. An error says which device refused, which limit was hit, and what to
-  // do; then no device has it.
+  // reads; 0 for a device that has failed for good, which is left out. An error
+  // says which device refused, which limit was hit, and what to do; then no
+  // device has it.
   absl::StatusOr<std::string> Register(const LocalMemory& memory);
   // Returns when no device touches the memory any more.
   void Unregister(uint32_t slot);
 
   // Of a registered slot, for work requests of device number `device`.
   uint32_t LocalKey(uint32_t slot, size_t device) const {
-    return slots_[slot][device]->lkey;
+    const MemoryRegionObject& region = slots_[slot][device];
+    return region ? region->lkey : 0;
   }
 
  private:

@@ -53,7 +53,8 @@ absl::StatusOr<std::shared_ptr<RdmaRail>> RdmaRail::Create(
     std::shared_ptr<PeerChannel> channel, MonotonicTime deadline) {
   std::shared_ptr<RdmaRail> rail(
       new RdmaRail(services, peer, rail_id, std::move(channel)));
-  TE_RETURN_IF_ERROR(rail->OpenFirst(deadline));
+  const absl::Status opened = rail->OpenFirst(deadline);
+  if (!opened.ok()) return rail->Fence(opened);
   return rail;
 }
 
@@ -92,6 +93,22 @@ absl::Status RdmaRail::OpenFirst(MonotonicTime deadline) {
     failures.emplace_back(failure.message());
   }
   return absl::Status(failure.code(), absl::StrJoin(failures, "; "));
+}
+
+// What an earlier rail has sent may still arrive, unless the peer has ended
+// that. It does so with the first request of a new session, whatever that asks
+// for.
+absl::Status RdmaRail::Fence(const absl::Status& why) {
+  if (IsStalePeer(why) || absl::IsUnimplemented(why)) return why;
+  const absl::Status fenced =
+      Exchange(0, std::nullopt, In(services_.options.handshake_timeout))
+          .status();
+  if (fenced.ok() || IsStalePeer(fenced)) return why;
+  return absl::AbortedError(
+      absl::StrCat(why.message(),
+                   "; besides, the peer cannot be told to end what there was "
+                   "before: ",
+                   fenced.message()));
 }
 
 absl::Status RdmaRail::OpenNow(size_t lane, MonotonicTime deadline) {
@@ -138,7 +155,8 @@ absl::StatusOr<std::unique_ptr<Connection>> RdmaRail::Handshake(
       lane, OfferOf(endpoint.nic(), *connection, services_.options), deadline);
   absl::Status status = response.status();
   if (status.ok()) {
-    status = Connect(endpoint.nic(), *response, services_.options, *connection);
+    status = rdma::Connect(endpoint.nic(), *response, services_.options,
+                           *connection);
   }
   if (!status.ok()) {
     endpoint.Discard(std::move(connection));
@@ -151,36 +169,37 @@ absl::StatusOr<std::unique_ptr<Connection>> RdmaRail::Handshake(
 // A task: makes the connection of a lane whose state is kOpening.
 void RdmaRail::Open(size_t index) {
   Lane& lane = lanes_[index];
-  absl::StatusOr<std::unique_ptr<Connection>> made =
-      absl::CancelledError("the rail has failed");
-  if (!failed_) {
-    made = Handshake(index, In(services_.options.handshake_timeout));
-  }
-  if (made.ok() && (*made)->remote_nics != remote_nics_) {
-    lane.endpoint->Discard(*std::move(made));
-    made = absl::InternalError("the peer's NICs have changed");
-  }
+  std::unique_ptr<Connection> connection;
+  const absl::Status status = Connect(index, connection);
   driving_.Take();
   lane.state = State::kClosed;
   lane.known_to_peer = true;
-  if (made.ok() && !failed_) {
+  if (status.ok() && !failed_) {
     lane.state = State::kOpen;
     lane.last_use = lane.last_completion = RealClock().Now();
-    lane.endpoint->Install(*std::move(made));
-  } else if (!made.ok()) {
+    lane.endpoint->Install(std::move(connection));
+    connection = nullptr;
+  } else if (!status.ok()) {
     // The next attempt would fail likewise.
     lane.failures = std::max(lane.failures, 1);
     lane.retry_at = In(PauseAfter(++lane.failures));
     MutexLock lock(mutex_);
-    last_error_ = made.status();
+    last_error_ = status;
   }
   driving_.Pass();
-  if (made.ok() && *made != nullptr) {
-    lane.endpoint->Discard(*std::move(made));
-    // Close has said goodbye already.
-    SayGoodbye();
-  }
+  if (connection != nullptr) lane.endpoint->Discard(std::move(connection));
+  // Close has said goodbye already.
+  if (failed_) SayGoodbye();
   Drive();
+}
+
+absl::Status RdmaRail::Connect(size_t index,
+                               std::unique_ptr<Connection>& connection) {
+  if (failed_) return health();
+  TE_ASSIGN_OR_RETURN(
+      connection, Handshake(index, In(services_.options.handshake_timeout)));
+  if (connection->remote_nics == remote_nics_) return absl::OkStatus();
+  return absl::InternalError("the peer's NICs have changed");
 }
 
 size_t RdmaRail::LaneOf(const Endpoint& endpoint) const {
@@ -191,11 +210,11 @@ size_t RdmaRail::LaneOf(const Endpoint& endpoint) const {
 
 // Not from the destructor, when nobody can share the rail any more: what Close
 // does there needs no task.
-void RdmaRail::Schedule(Duration pause, void (RdmaRail::*task)(size_t),
-                        size_t lane) {
+void RdmaRail::Schedule(TaskQueue& queue, Duration pause,
+                        void (RdmaRail::*task)(size_t), size_t lane) {
   auto self = weak_from_this().lock();
   if (self == nullptr) return;
-  services_.tasks.Schedule(In(pause), [self = std::move(self), task, lane] {
+  queue.Schedule(In(pause), [self = std::move(self), task, lane] {
     ((*self).*task)(lane);
   });
 }
@@ -208,11 +227,11 @@ void RdmaRail::OnBroken(Endpoint& endpoint) {
     MutexLock lock(mutex_);
     last_error_ = why;
   }
-  Schedule({}, &RdmaRail::Recover, LaneOf(endpoint));
+  Schedule(services_.local_tasks, {}, &RdmaRail::Recover, LaneOf(endpoint));
 }
 
 void RdmaRail::OnEvicted(Endpoint& endpoint) {
-  Schedule({}, &RdmaRail::Drain, LaneOf(endpoint));
+  Schedule(services_.local_tasks, {}, &RdmaRail::Drain, LaneOf(endpoint));
 }
 
 // A task: ends a connection that nobody wants any more, once nothing is under
@@ -233,9 +252,9 @@ void RdmaRail::Drain(size_t index) {
   // Others may have come by meanwhile.
   Drive();
   if (quiet) {
-    Schedule({}, &RdmaRail::TellPeer, index);
+    Schedule(services_.handshakes, {}, &RdmaRail::TellPeer, index);
   } else if (evicted) {
-    Schedule(kFlushPause, &RdmaRail::Drain, index);
+    Schedule(services_.local_tasks, kFlushPause, &RdmaRail::Drain, index);
   }
 }
 
@@ -262,10 +281,10 @@ void RdmaRail::Recover(size_t index) {
   // Others may have come by meanwhile, and other lanes may have room for them.
   Drive();
   if (flushed) {
-    Schedule({}, &RdmaRail::TellPeer, index);
+    Schedule(services_.handshakes, {}, &RdmaRail::TellPeer, index);
   } else if (broken) {
     // Else Close has done it.
-    Schedule(kFlushPause, &RdmaRail::Recover, index);
+    Schedule(services_.local_tasks, kFlushPause, &RdmaRail::Recover, index);
   }
 }
 
@@ -394,7 +413,7 @@ void RdmaRail::SayGoodbye() {
   Drive();
   const auto self = weak_from_this().lock();
   if (known.empty() || self == nullptr) return;
-  services_.tasks.Schedule(RealClock().Now(), [self, known] {
+  services_.farewells.Schedule(RealClock().Now(), [self, known] {
     for (const size_t lane : known) {
       self->Exchange(lane, std::nullopt, In(kFarewell)).IgnoreError();
     }

@@ -42,8 +42,11 @@ struct RailServices {
   const PriorityMatrix& matrix;
   const MemoryRegions& memory;
   EndpointStore& endpoints;
-  // For what blocks: handshakes.
-  TaskQueue& tasks;
+  // For what waits for nobody; for what waits for peers; and for what does so
+  // and matters least.
+  TaskQueue& local_tasks;
+  TaskQueue& handshakes;
+  TaskQueue& farewells;
 };
 
 // Everything that goes to one peer by RDMA: endpoints between pairs of NICs,
@@ -130,7 +133,9 @@ class RdmaRail final : public te::Rail,
   absl::StatusOr<HandshakeResponse> Exchange(size_t lane,
                                              std::optional<EndpointOffer> offer,
                                              MonotonicTime deadline);
+  absl::Status Fence(const absl::Status& why);
   void Open(size_t lane);
+  absl::Status Connect(size_t lane, std::unique_ptr<Connection>& connection);
   void Recover(size_t lane);
   void Drain(size_t lane);
   void TellPeer(size_t lane);
@@ -165,7 +170,8 @@ class RdmaRail final : public te::Rail,
   void OnBroken(Endpoint& endpoint) override;
   void OnEvicted(Endpoint& endpoint) override;
   size_t LaneOf(const Endpoint& endpoint) const;
-  void Schedule(Duration pause, void (RdmaRail::*task)(size_t), size_t lane);
+  void Schedule(TaskQueue& queue, Duration pause,
+                void (RdmaRail::*task)(size_t), size_t lane);
   void SweepLane(Lane& lane, MonotonicTime now)
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(driving_);
 

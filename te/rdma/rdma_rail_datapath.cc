@@ -30,10 +30,16 @@ void RdmaRail::Drive() {
     room_ = false;
     SliceList wrong;
     SliceList orphaned;
-    Sort(wrong);
-    if (!failed_) Fill();
+    // The transport, and what Sort needs of it, may be gone if it has failed.
+    if (!failed_) {
+      Sort(wrong);
+      Fill();
+    }
     // Also when Fill has found that nothing works.
-    if (failed_) orphaned.Append(TakePending());
+    if (failed_) {
+      orphaned.Append(TakePending());
+      orphaned.Append(inbox_.TakeAll());
+    }
     driving_.Pass();
     // Now: with the last one the rail may go.
     if (!wrong.empty()) {
@@ -171,8 +177,7 @@ void RdmaRail::WantLane(const Class& of, MonotonicTime now) {
   // Distant NICs are for when nothing else works.
   if (!of.preferred[candidate] && any_open) return;
   lanes_[candidate].state = State::kOpening;
-  services_.tasks.Schedule(
-      now, [self = shared_from_this(), candidate] { self->Open(candidate); });
+  Schedule(services_.handshakes, {}, &RdmaRail::Open, candidate);
 }
 
 bool RdmaRail::CanOpen(const Lane& lane, MonotonicTime now) {
@@ -219,7 +224,8 @@ void RdmaRail::Withdraw(absl::FunctionRef<bool(const Slice&)> matches,
   SliceList withdrawn;
   SliceList wrong;
   driving_.Take();
-  Sort(wrong);
+  // Else Drive gives everything back.
+  if (!failed_) Sort(wrong);
   SliceList pending = TakePending();
   while (!pending.empty()) {
     Slice& slice = pending.PopFront();

@@ -22,13 +22,16 @@
 #include "te/rdma/responder_table.h"
 #include "te/topology/gid_choice.h"
 #include "te/topology/nic.h"
+#include "te/transport/local_memory.h"
 
 namespace te {
 namespace rdma {
 namespace {
 
-// Handshakes with so many peers that do not answer delay no others.
-constexpr int kThreads = 4;
+// Handshakes with so many peers that do not answer delay no others. Their
+// threads sleep otherwise.
+constexpr int kHandshakeThreads = 16;
+constexpr int kFarewellThreads = 2;
 // What peers that do not answer may delay the end.
 constexpr Duration kFarewell = std::chrono::seconds(1);
 constexpr Duration kLongestSweep = std::chrono::milliseconds(100);
@@ -77,19 +80,26 @@ class RdmaTransport final : public Transport {
     std::unique_ptr<RdmaTransport> transport(
         new RdmaTransport(options, self, std::move(parts)));
     TE_RETURN_IF_ERROR(transport->OpenNics());
-    TE_ASSIGN_OR_RETURN(transport->tasks_,
-                        TaskQueue::Create("te-rdma-task", kThreads));
+    TE_ASSIGN_OR_RETURN(transport->local_tasks_,
+                        TaskQueue::Create("te-rdma-local", 1));
+    TE_ASSIGN_OR_RETURN(transport->handshakes_,
+                        TaskQueue::Create("te-rdma-hs", kHandshakeThreads));
+    TE_ASSIGN_OR_RETURN(transport->farewells_,
+                        TaskQueue::Create("te-rdma-bye", kFarewellThreads));
     transport->ScheduleSweep();
     return transport;
   }
 
   ~RdmaTransport() override {
     // Rails that were closed say goodbye to their peers.
-    if (tasks_ != nullptr) {
-      tasks_->Drain(DeadlineAfter(RealClock().Now(), kFarewell));
+    if (farewells_ != nullptr) {
+      farewells_->Drain(DeadlineAfter(RealClock().Now(), kFarewell));
     }
-    // Then `tasks_` goes, as the last member: not by reset(), which would first
-    // take the pointer away from the tasks that are still running.
+    // Their tasks use all else, and each other's queues.
+    for (TaskQueue* queue :
+         {handshakes_.get(), local_tasks_.get(), farewells_.get()}) {
+      if (queue != nullptr) queue->Stop();
+    }
   }
 
   absl::string_view name() const override { return kRdmaTransportName; }
@@ -104,7 +114,9 @@ class RdmaTransport final : public Transport {
                           .matrix = parts_.matrix,
                           .memory = *memory_,
                           .endpoints = endpoints_,
-                          .tasks = *tasks_},
+                          .local_tasks = *local_tasks_,
+                          .handshakes = *handshakes_,
+                          .farewells = *farewells_},
                          peer, rail_id, std::move(channel), deadline));
     MutexLock lock(mutex_);
     rails_.erase(std::remove_if(rails_.begin(), rails_.end(),
@@ -145,6 +157,12 @@ class RdmaTransport final : public Transport {
         endpoints_(static_cast<size_t>(options.max_endpoints)) {}
 
   absl::Status OpenNics() {
+    constexpr size_t kMostNics = kMaxKeyBytes / kRemoteKeyBytes;
+    if (parts_.matrix.nics().size() > kMostNics) {
+      return absl::InvalidArgumentError(absl::StrCat(
+          parts_.matrix.nics().size(), " RDMA devices are chosen; at most ",
+          kMostNics, " can be used at a time"));
+    }
     std::vector<Device*> devices;
     std::vector<std::string> unusable;
     // In the order of their names, which a peer's have too: the matrix begins
@@ -220,7 +238,7 @@ class RdmaTransport final : public Transport {
   void ScheduleSweep() {
     const Duration period = std::min(
         {kLongestSweep, options_.work_timeout / 4, options_.keepalive / 4});
-    tasks_->Schedule(DeadlineAfter(RealClock().Now(), period), [this] {
+    local_tasks_->Schedule(DeadlineAfter(RealClock().Now(), period), [this] {
       Sweep();
       ScheduleSweep();
     });
@@ -243,8 +261,9 @@ class RdmaTransport final : public Transport {
   std::vector<std::unique_ptr<NicUnit>> nics_;
   std::unique_ptr<MemoryRegions> memory_;
   std::unique_ptr<ResponderTable> responders_;
-  // Its tasks use all of the above, so the last.
-  std::unique_ptr<TaskQueue> tasks_;
+  std::unique_ptr<TaskQueue> local_tasks_;
+  std::unique_ptr<TaskQueue> handshakes_;
+  std::unique_ptr<TaskQueue> farewells_;
 };
 
 }  // namespace

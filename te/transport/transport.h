@@ -83,6 +83,9 @@ class Transport {
   // makes sure, at the peer, that nothing sent over the earlier rail of that id
   // can reach memory any more. The earlier rail must be closed. The rail may
   // keep the channel, to set up again what is a part of it.
+  //
+  // That holds also if it fails, so that another transport may take over, but
+  // for kAborted: then nothing may be sent to that peer in another way.
   virtual absl::StatusOr<std::shared_ptr<Rail>> Connect(
       const PeerIdentity& peer, uint64_t rail_id,
       std::shared_ptr<PeerChannel> channel, MonotonicTime deadline) = 0;

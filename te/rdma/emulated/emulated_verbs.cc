@@ -133,7 +133,7 @@ int EmulatedVerbs::QueryDevice(ibv_context* context, ibv_device_attr* attr) {
   const EmulatedDeviceSpec& spec = device.spec;
   memset(attr, 0, sizeof(*attr));
   strcpy(attr->fw_ver, "emulated");
-  attr->node_guid = static_cast<__be64>(device.index + 1);
+  attr->node_guid = static_cast<__be64>(device.index) + 1;
   attr->sys_image_guid = attr->node_guid;
   attr->max_mr_size = spec.max_mr_size;
   attr->page_size_cap = 4096;
