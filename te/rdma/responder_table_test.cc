@@ -1,5 +1,6 @@
 #include "te/rdma/responder_table.h"
 
+#include <atomic>
 #include <chrono>
 #include <cstdint>
 #include <memory>
@@ -214,6 +215,25 @@ TEST_F(ResponderTableTest, WhoeverDoesNotAnswerIsForgotten) {
   EXPECT_EQ(table_->size(), 0);
   EXPECT_EQ(LiveQps(), 0);
   EXPECT_EQ(endpoints_.size(), 0u);
+}
+
+// A probe under way must not keep queue pairs alive that were ended.
+TEST_F(ResponderTableTest, NothingIsLeftWhenItIsClearedWhileProbing) {
+  std::atomic<bool> stop = false;
+  std::thread prober([&] {
+    while (!stop) table_->ProbePeers(RealClock().Now());
+  });
+  for (uint64_t round = 1; round <= 300; ++round) {
+    for (uint32_t nic = 0; nic < kMaxEndpoints; ++nic) {
+      HandshakeRequest request = Request(7, 1, round);
+      request.client_nic = nic;
+      TE_ASSERT_OK(Ask(request));
+    }
+    table_->Clear();
+    ASSERT_EQ(LiveQps(), 0) << "round " << round;
+  }
+  stop = true;
+  prober.join();
 }
 
 }  // namespace
