@@ -93,8 +93,9 @@ def run_on_all_rails(lab, program, size, iterations, **options):
 
 
 def find_row(text, size):
-    """The numbers of the one row of figures, which begins with the size."""
-    rows = re.findall(rf"(?m)^ *{size} +([\d. \t]+)$", text)
+    """The numbers of the one row of figures, which begins with the size. The standard
+    deviation may be -nan: perftest takes the root of a rounding error, or worse."""
+    rows = re.findall(rf"(?m)^ *{size} +([-na\d. \t]+)$", text)
     if len(rows) != 1:
         raise LabFailure(f"not one row of perftest for {size} bytes: {text}")
     return [float(field) for field in rows[0].split()]

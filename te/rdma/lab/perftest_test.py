@@ -33,6 +33,10 @@ class PerftestTest(unittest.TestCase):
             {"p50": 353.6, "min": 302.06, "max": 5193.1, "average": 366.39, "p99": 451.12},
         )
 
+    def test_a_deviation_that_is_no_number(self):
+        figures = perftest.parse_latency(LATENCY.replace("144.75", "-nan"), 4096)
+        self.assertEqual((figures["p50"], figures["p99"]), (353.6, 451.12))
+
     def test_output_without_figures_is_shown(self):
         for text in ["Couldn't connect", BANDWIDTH + BANDWIDTH]:
             with self.assertRaisesRegex(LabFailure, text.split("\n", maxsplit=1)[0][:9]):
