@@ -389,6 +389,12 @@ std::string RdmaRail::name() const {
 }
 
 void RdmaRail::Close(const absl::Status& why) {
+  if (closed_) {
+    // The transport may be gone. What is posted all the same comes back by
+    // itself.
+    while (unfinished_ > 0) sched_yield();
+    return;
+  }
   Fail(why);
   const MonotonicTime deadline = In(services_.options.flush_timeout);
   bool open = false;
