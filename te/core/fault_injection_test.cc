@@ -177,15 +177,18 @@ TEST_F(FaultInjectionTest, ManyFaults) {
     // The first connection may be refused.
     while (!client_->OpenSegment("server", kEnough).ok()) continue;
     int succeeded = 0;
+    bool late = false;
     for (int i = 0; i < 20; ++i) {
       finished_ = 0;
-      memset(remote_.data(), 0, remote_.size());
+      // Of a batch that was given up, something may still arrive.
+      if (!late) memset(remote_.data(), 0, remote_.size());
       SubmitOptions options;
       options.timeout = milliseconds(200);
       Batch batch = Submit(options);
       ASSERT_TRUE(batch.Wait(Soon()));
       EXPECT_EQ(finished_, 1);
-      if (!batch.status().ok()) continue;
+      late = !batch.status().ok();
+      if (late) continue;
       ++succeeded;
       ExpectDone(batch);
     }
