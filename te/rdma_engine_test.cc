@@ -136,7 +136,7 @@ TEST_F(RdmaEngineTest, WritesReadsAndNotifies) {
 // After UnregisterMemory nothing touches the memory, whatever is under way.
 TEST_F(RdmaEngineTest, UnregistersInFlight) {
   StartBoth(2, [](rdma::EmulatedDeviceSpec& spec) {
-    spec.bytes_per_second = 100'000'000;
+    spec.bytes_per_second = 20'000'000;
   });
   const Request request = Whole(Operation::kWrite);
   TE_ASSERT_OK_AND_ASSIGN(Batch batch, client_->Submit({&request, 1}));
@@ -159,7 +159,7 @@ TEST_F(RdmaEngineTest, UnregistersInFlight) {
 
 TEST_F(RdmaEngineTest, LocalMemoryIsUnregisteredInFlight) {
   StartBoth(1, [](rdma::EmulatedDeviceSpec& spec) {
-    spec.bytes_per_second = 100'000'000;
+    spec.bytes_per_second = 20'000'000;
   });
   std::vector<std::byte> memory(kBytes);
   TE_ASSERT_OK_AND_ASSIGN(const BufferId buffer,

@@ -177,9 +177,9 @@ TEST_F(PeerFaultTest, NothingLateArrivesOnceTheRailIsMadeAnew) {
     EXPECT_EQ(pair_->b(0).live_objects().qps, options_.num_qp);
     EXPECT_EQ(pair_->a(0).live_objects().qps, options_.num_qp);
     memset(local_.data(), 2, 1000);
-    while (RealClock().Now() - begin < milliseconds(300)) {
+    do {
       TE_ASSERT_OK(Transfer());
-    }
+    } while (RealClock().Now() - begin < milliseconds(300));
     const std::vector<std::byte> expected(1000, std::byte{2});
     EXPECT_EQ(0, memcmp(remote_.data(), expected.data(), 1000));
     channel_->SetScript(nullptr);
