@@ -250,13 +250,13 @@ def parse_options(arguments):
                         help="that te moves for each figure; default: 2")
     parser.add_argument("--latency_iterations", type=int, default=2000,
                         help="of perftest; default: 2000")
-    parser.add_argument("--rate", default="40mbit",
+    parser.add_argument("--rate", default="20mbit",
                         help="of each rail when two are compared with one, as for tc; "
-                        "empty: they are not; default: 40mbit")
+                        "empty: they are not; default: 20mbit")
     parser.add_argument("--rails_size", type=parse_size, default="64K",
                         help="of requests then; default: 64K")
-    parser.add_argument("--rails_megabytes", type=int, default=10,
-                        help="that perftest moves then; default: 10")
+    parser.add_argument("--rails_megabytes", type=int, default=5,
+                        help="that perftest moves then; default: 5")
     parser.add_argument("--cpus", type=int, default=1, help="of each host; default: 1")
     parser.add_argument("--buffer_size", default="16M", help="of te; default: 16M")
     parser.add_argument("--bench", default="te/bench/transfer_bench",
