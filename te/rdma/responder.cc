@@ -67,11 +67,7 @@ absl::StatusOr<std::shared_ptr<Responder>> Responder::Create(
   Path path = PathTo(chosen, gid_index, options, port.mtu);
   // All that it sends are probes.
   path.reads_served = std::exchange(path.reads_sent, 1);
-  for (size_t i = 0; i < remote.queue_pairs.size(); ++i) {
-    TE_RETURN_IF_ERROR(
-        responder->pairs_[i].Connect(*nic.device, remote.queue_pairs[i], path));
-    offer.queue_pairs.push_back(responder->pairs_[i].address());
-  }
+  TE_RETURN_IF_ERROR(responder->ConnectTo(remote, path, offer));
   response.offer = std::move(offer);
   return responder;
 }
