@@ -28,8 +28,11 @@ absl::Status Explain(int error, absl::string_view what, const Device& device) {
   } else if (error == ETIMEDOUT || error == EHOSTUNREACH) {
     remedy = ": the address of the peer's GID cannot be resolved";
   }
-  return ErrnoToStatus(error,
-                       absl::StrCat(what, " on ", device.name(), remedy));
+  const absl::Status status =
+      ErrnoToStatus(error, absl::StrCat(what, " on ", device.name(), remedy));
+  // Of the network, where another attempt may do better: not of the caller's
+  // deadline.
+  return error == ETIMEDOUT ? absl::UnavailableError(status.message()) : status;
 }
 
 ibv_mtu MtuOf(int bytes) {
