@@ -34,9 +34,9 @@ class Verbs {
   virtual int QueryDevice(ibv_context* context, ibv_device_attr* attr) = 0;
   virtual int QueryPort(ibv_context* context, uint8_t port,
                         ibv_port_attr* attr) = 0;
-  // The valid entries of the GID tables of all ports, at most `max_entries`;
-  // returns how many, or a negative errno: -EOPNOTSUPP if the library is too
-  // old (before rdma-core 33).
+  // The valid entries of the GID tables of all ports; returns how many, or a
+  // negative errno: -EINVAL if there are more than `max_entries`, -EOPNOTSUPP
+  // if the library is too old (before rdma-core 33).
   virtual ssize_t QueryGidTable(ibv_context* context, ibv_gid_entry* entries,
                                 size_t max_entries) = 0;
 
