@@ -20,7 +20,6 @@ namespace te {
 namespace {
 
 constexpr Duration kEnough = std::chrono::seconds(60);
-constexpr Duration kShort = std::chrono::milliseconds(500);
 // More than 4 MiB of descriptors: gRPC's default limit, and what te reads at
 // once.
 constexpr size_t kBuffers = 250'000;
@@ -118,7 +117,7 @@ TEST_P(LargeStoredSegmentTest, AStoreThatIsEmptiedFailsNoTransfer) {
   bool published = false;
   while (!published && RealClock().Now() < deadline) {
     TE_ASSERT_OK(WriteTo(kBuffers - 1));
-    published = Start("")->OpenSegment("large", kShort).ok();
+    published = Start("")->OpenSegment("large", kEnough).ok();
   }
   EXPECT_TRUE(published);
   TE_EXPECT_OK(WriteTo(kBuffers - 1));
