@@ -63,9 +63,9 @@ RdmaRail::~RdmaRail() {
   if (!closed_) Close(absl::CancelledError("the rail is gone"));
 }
 
-// Lane i goes from NIC i to NIC i of the peer, each modulo how many there are:
-// so each NIC has a lane, and in networks of several planes both ends of a lane
-// are in the same.
+// Lane i goes from NIC i to NIC i of the peer, each modulo how many there are,
+// so that each has one. If they are in different networks, the peer chooses
+// another NIC of its own (ResponderTable).
 void RdmaRail::AddLane() {
   const size_t local = lanes_.size() % services_.nics.size();
   Endpoint::Host& host = *this;
@@ -119,10 +119,19 @@ absl::Status RdmaRail::OpenNow(size_t lane, MonotonicTime deadline) {
   remote_nics_ = connection->remote_nics;
   // Before anybody may find the endpoint, and look for its lane.
   while (lanes_.size() < remote_nics_) AddLane();
-  lanes_[lane].endpoint->Install(std::move(connection));
-  lanes_[lane].state = State::kOpen;
-  lanes_[lane].last_use = lanes_[lane].last_completion = RealClock().Now();
+  driving_.Take();
+  Install(lanes_[lane], std::move(connection));
+  driving_.Pass();
   return absl::OkStatus();
+}
+
+// The lane serves once its first probe has come back.
+void RdmaRail::Install(Lane& lane, std::unique_ptr<Connection> connection) {
+  lane.state = State::kOpen;
+  lane.opened_at = lane.last_use = lane.last_completion = RealClock().Now();
+  lane.endpoint->Install(std::move(connection));
+  lane.probed = true;
+  lane.endpoint->Probe();
 }
 
 absl::StatusOr<HandshakeResponse> RdmaRail::Exchange(
@@ -175,10 +184,7 @@ void RdmaRail::Open(size_t index) {
   lane.state = State::kClosed;
   lane.known_to_peer = true;
   if (status.ok() && !failed_) {
-    lane.state = State::kOpen;
-    lane.last_use = lane.last_completion = RealClock().Now();
-    lane.endpoint->Install(std::move(connection));
-    connection = nullptr;
+    Install(lane, std::move(connection));
   } else if (!status.ok()) {
     // The next attempt would fail likewise.
     lane.failures = std::max(lane.failures, 1);

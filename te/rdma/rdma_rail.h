@@ -106,6 +106,8 @@ class RdmaRail final : public te::Rail,
     uint64_t completed = 0;
     MonotonicTime last_completion;
     MonotonicTime last_use;
+    // Since when it is open.
+    MonotonicTime opened_at;
     // What completes next is a probe.
     bool probed = false;
     // The peer may have something of it.
@@ -135,6 +137,8 @@ class RdmaRail final : public te::Rail,
                                              MonotonicTime deadline);
   absl::Status Fence(const absl::Status& why);
   void Open(size_t lane);
+  void Install(Lane& lane, std::unique_ptr<Connection> connection)
+      ABSL_EXCLUSIVE_LOCKS_REQUIRED(driving_);
   absl::Status Connect(size_t lane, std::unique_ptr<Connection>& connection);
   void Recover(size_t lane);
   void Drain(size_t lane);
@@ -161,6 +165,8 @@ class RdmaRail final : public te::Rail,
   void WantLane(const Class& of, MonotonicTime now)
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(driving_);
   static bool CanOpen(const Lane& lane, MonotonicTime now);
+  static bool IsOnTrial(const Lane& lane);
+  static bool Serves(const Lane& lane);
   bool HasHope(MonotonicTime now) const ABSL_EXCLUSIVE_LOCKS_REQUIRED(driving_);
   SliceList TakePending() ABSL_EXCLUSIVE_LOCKS_REQUIRED(driving_);
   void FinishAll(SliceList slices, const absl::Status& status);

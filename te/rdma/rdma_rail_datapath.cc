@@ -12,6 +12,8 @@ namespace {
 // From so many bytes under way on each lane that there is on, another one is
 // worth a handshake.
 constexpr uint64_t kBusyBytes = 256 << 10;
+// What a new lane has to show that it works, before another one is opened.
+constexpr Duration kPatience = std::chrono::milliseconds(50);
 
 }  // namespace
 
@@ -128,7 +130,7 @@ RdmaRail::Lane* RdmaRail::LaneFor(const Class& of, const Slice& slice) {
   bool preferred_open = false;
   for (size_t i = 0; i < lanes_.size(); ++i) {
     Lane& lane = lanes_[i];
-    if (lane.state != State::kOpen || !lane.endpoint->usable()) continue;
+    if (!Serves(lane)) continue;
     const bool preferred = of.preferred[i];
     preferred_open |= preferred;
     if (!lane.endpoint->HasRoomFor(slice)) continue;
@@ -160,8 +162,10 @@ void RdmaRail::WantLane(const Class& of, MonotonicTime now) {
   bool any_open = false;
   for (size_t i = 0; i < lanes_.size(); ++i) {
     Lane& lane = lanes_[i];
-    if (lane.state == State::kOpening && of.preferred[i]) return;
-    if (lane.state == State::kOpen && lane.endpoint->usable()) {
+    const bool coming = lane.state == State::kOpening ||
+                        (IsOnTrial(lane) && now - lane.opened_at < kPatience);
+    if (coming && of.preferred[i]) return;
+    if (Serves(lane)) {
       any_open = true;
       // There is one with nothing much to do.
       if (of.preferred[i] && lane.endpoint->in_flight_bytes() < kBusyBytes) {
@@ -183,6 +187,18 @@ void RdmaRail::WantLane(const Class& of, MonotonicTime now) {
 bool RdmaRail::CanOpen(const Lane& lane, MonotonicTime now) {
   return lane.state == State::kClosed && now >= lane.retry_at &&
          lane.endpoint->nic().device->usable();
+}
+
+// Handshakes go by another way: a connection may lead nowhere, and what was
+// sent over it would be stuck until it is given up.
+bool RdmaRail::IsOnTrial(const Lane& lane) {
+  return lane.state == State::kOpen && lane.endpoint->usable() &&
+         !lane.endpoint->proven();
+}
+
+bool RdmaRail::Serves(const Lane& lane) {
+  return lane.state == State::kOpen && lane.endpoint->usable() &&
+         lane.endpoint->proven();
 }
 
 // Whether there is a lane, or may soon be.

@@ -43,6 +43,8 @@ TEST_F(RdmaRegressionTest, TheLastPollerLeftCompletionsBehind) {
   TE_ASSERT_OK(Start(options));
   constexpr uint32_t kCount = 64;
   constexpr uint32_t kLength = 16 << 10;
+  // The lane is proven, for which nobody would poll now.
+  TE_ASSERT_OK(Transfer());
   RecordingSink sink(kCount);
   std::vector<Slice> slices;
   std::vector<Slice*> pointers;

@@ -31,6 +31,14 @@ absl::StatusOr<std::optional<GidPair>> ChoosePair(const NicUnit& nic,
 
 }  // namespace
 
+bool Responder::IsInNetworkOf(const NicUnit& nic, const EndpointOffer& offer,
+                              const RdmaOptions& options) {
+  const absl::StatusOr<std::optional<GidPair>> pair =
+      ChoosePair(nic, nic.device->port().nic, options, offer);
+  // LIDs are of one subnet.
+  return pair.ok() && (!pair->has_value() || (*pair)->one_network);
+}
+
 absl::StatusOr<std::shared_ptr<Responder>> Responder::Create(
     NicUnit& nic, const RdmaOptions& options, EndpointStore::Place place,
     const EndpointOffer& remote, HandshakeResponse& response) {

@@ -30,6 +30,12 @@ class Responder {
       NicUnit& nic, const RdmaOptions& options, EndpointStore::Place place,
       const EndpointOffer& offer, HandshakeResponse& response);
 
+  // Whether the port of `nic` and the peer's look like one network. Those of
+  // different planes can talk as far as their GIDs tell, and yet do not reach
+  // each other.
+  static bool IsInNetworkOf(const NicUnit& nic, const EndpointOffer& offer,
+                            const RdmaOptions& options);
+
   // Both ends, for people.
   const std::string& description() const { return description_; }
 

@@ -72,21 +72,35 @@ void ResponderTable::ForgetEmptyRails() {
   }
 }
 
+size_t ResponderTable::NicFor(size_t wanted, const EndpointOffer& offer) const {
+  if (Responder::IsInNetworkOf(*nics_[wanted], offer, options_)) return wanted;
+  for (size_t i = 1; i < nics_.size(); ++i) {
+    const size_t other = (wanted + i) % nics_.size();
+    if (nics_[other]->device->health().ok() &&
+        Responder::IsInNetworkOf(*nics_[other], offer, options_)) {
+      return other;
+    }
+  }
+  // Routers may connect all of them.
+  return wanted;
+}
+
 absl::StatusOr<HandshakeResponse> ResponderTable::Answer(
     const Incarnation& client, const HandshakeRequest& request,
     MonotonicTime deadline) {
-  const auto nic = static_cast<uint32_t>(request.server_nic % nics_.size());
+  const size_t wanted = request.server_nic % nics_.size();
   const RailKey key(std::string(client.bytes().begin(), client.bytes().end()),
                     request.rail_id);
-  const LaneKey lane(request.client_nic, nic);
+  const LaneKey lane(request.client_nic, static_cast<uint32_t>(wanted));
   Responders ended;
   {
     MutexLock lock(mutex_);
     TE_RETURN_IF_ERROR(Admit(key, lane, request, ended));
   }
   End(ended);
+  const size_t nic = request.offer ? NicFor(wanted, *request.offer) : wanted;
   HandshakeResponse response = {.nics = static_cast<uint32_t>(nics_.size()),
-                                .server_nic = nic};
+                                .server_nic = static_cast<uint32_t>(nic)};
   if (!request.offer) return response;
   TE_ASSIGN_OR_RETURN(EndpointStore::Place place,
                       endpoints_.Take({}, deadline));

@@ -59,7 +59,7 @@ class ResponderTable {
   size_t size() const;
 
  private:
-  // Client's NIC, and ours.
+  // Client's NIC, and which of ours it would like.
   using LaneKey = std::pair<uint32_t, uint32_t>;
   struct Lane {
     uint64_t epoch = 0;
@@ -81,6 +81,9 @@ class ResponderTable {
   absl::Status Keep(const RailKey& key, const LaneKey& lane,
                     const HandshakeRequest& request,
                     const std::shared_ptr<Responder>& responder);
+  // Which of our NICs answers a client that would like `wanted`, an index: that
+  // one, or else one of the client's network, if there is one that works.
+  size_t NicFor(size_t wanted, const EndpointOffer& offer) const;
   void End(const Responders& responders);
   Responders All() const;
   void ForgetEmptyRails() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);

@@ -196,6 +196,35 @@ TEST_F(ResponderTableTest, PortsThatCannotTalkAreToldWhy) {
   EXPECT_EQ(endpoints_.size(), 0u);
 }
 
+// Of two NICs in two networks, to whichever is asked for first.
+TEST_F(ResponderTableTest, AnswersWithANicInTheNetworkOfTheClient) {
+  fabric_.AddDevice("b", RoceDevice("mlx5_1", {10, 0, 1, 2}));
+  nics_.push_back(std::make_unique<NicUnit>());
+  TE_ASSERT_OK_AND_ASSIGN(
+      nics_[1]->device,
+      Device::Open(fabric_.VerbsOf("b"), "mlx5_1", std::nullopt));
+  table_.emplace(nics_, options_, endpoints_);
+  for (uint32_t lane = 0; lane < 4; ++lane) {
+    HandshakeRequest request = Request(7, 1, 1);
+    request.client_nic = lane;
+    request.server_nic = lane;
+    TE_ASSERT_OK_AND_ASSIGN(const HandshakeResponse response,
+                            table_->Answer(Incarnation({1}), request, Soon()));
+    EXPECT_EQ(response.nics, 2);
+    EXPECT_EQ(response.server_nic, 0) << "lane " << lane;
+  }
+  EXPECT_EQ(table_->size(), 4);
+
+  // While that one is down routers may know a way to the other.
+  emulated_b_.SetPortActive(1, false);
+  TE_ASSERT_OK(nics_[0]->device->Refresh());
+  HandshakeRequest request = Request(7, 1, 2);
+  request.client_nic = request.server_nic = 1;
+  TE_ASSERT_OK_AND_ASSIGN(const HandshakeResponse response,
+                          table_->Answer(Incarnation({1}), request, Soon()));
+  EXPECT_EQ(response.server_nic, 1);
+}
+
 TEST_F(ResponderTableTest, WhoeverDoesNotAnswerIsForgotten) {
   TE_ASSERT_OK(Ask(Request(7, 1, 1)));
   TE_ASSERT_OK(Ask(Request(8, 1, 1), 2));

@@ -277,6 +277,7 @@ Obstacle FindBest(const Side& here, const GidCandidate& local,
         .score = score,
         .pair = {.local = local.entry,
                  .remote = remote.entry,
+                 .one_network = score.unlike_bits == 0,
                  .reason = WhyGood(here, local, &remote)},
         .same_subnet = SameSubnet(local.entry.gid, remote.entry.gid)};
   }

@@ -35,6 +35,9 @@ struct GidPair {
   GidEntry local;
   // Nothing as long as the peer has told no GIDs.
   std::optional<GidEntry> remote;
+  // Whether both look like one network: with the same first 24 bits of IPv4 or
+  // 64 bits of IPv6, as netdevs mostly have it, or the same subnet prefix.
+  bool one_network = false;
   // For people: "is RoCE v2, IPv4, the source of the route to the peer"
   std::string reason;
 };

@@ -1,0 +1,100 @@
+// Which NICs a rail goes between, and what a way that leads nowhere costs.
+
+#include <chrono>
+#include <cstdint>
+#include <utility>
+#include <vector>
+
+#include "gmock/gmock.h"
+#include "gtest/gtest.h"
+#include "te/base/clock.h"
+#include "te/base/status_matchers.h"
+#include "te/rdma/rail_fixture.h"
+#include "te/transport/recording_sink.h"
+#include "te/transport/slice.h"
+
+namespace te::rdma {
+namespace {
+
+using std::chrono::seconds;
+using testing::HasSubstr;
+using testing::Not;
+
+class RdmaLanesTest : public RailFixture {
+ protected:
+  // Work requests of the client that are to leave by that device get nowhere.
+  void CutOff(const char* device) {
+    pair_->fabric().SetFaultScript([device](const WorkRequestInfo& info) {
+      Fault fault;
+      if (info.host == "a" && info.device == device) {
+        fault.hang = Hang::kUntilError;
+      }
+      return fault;
+    });
+  }
+};
+
+// The client has but the NIC of the second plane.
+TEST_F(RdmaLanesTest, AClientInTheSecondPlaneGetsTheNicThere) {
+  bool client = true;
+  MakeHosts({1, 2}, {}, [&client](EmulatedDeviceSpec& spec) {
+    if (std::exchange(client, false)) {
+      spec = RoceDevice("mlx5_0", {10, 0, 1, 1});
+      for (auto& gid : spec.ports.front().gids) gid.interface_index = 0;
+    }
+  });
+  TE_ASSERT_OK(Start());
+  TE_EXPECT_OK(Transfer());
+  EXPECT_THAT(rail_->name(), HasSubstr("to mlx5_1"));
+  EXPECT_THAT(rail_->name(), Not(HasSubstr("to mlx5_0")));
+}
+
+TEST_F(RdmaLanesTest, AFirstLaneThatLeadsNowhereHoldsNothingUp) {
+  MakeHosts({2, 2});
+  CutOff("mlx5_0");
+  RdmaOptions options = Quick();
+  options.work_timeout = seconds(60);
+  TE_ASSERT_OK(Start(options));
+  RecordingSink sink(1);
+  Slice slice = MakeSlice(Operation::kWrite, 0, 1000, sink);
+  Slice* const posted = &slice;
+  rail_->Post({&posted, 1});
+  // Long before work_timeout.
+  EXPECT_TRUE(sink.Wait(In(seconds(20))));
+  TE_EXPECT_OK(sink.status());
+  NoFaults();
+}
+
+// Opened when the first has much to do, it gets nothing before it has shown
+// that it works.
+TEST_F(RdmaLanesTest, AFurtherLaneThatLeadsNowhereHoldsNothingUp) {
+  MakeHosts({2, 2}, {}, [](EmulatedDeviceSpec& spec) {
+    spec.bytes_per_second = 100'000'000;
+  });
+  CutOff("mlx5_1");
+  RdmaOptions options = Quick();
+  options.work_timeout = seconds(60);
+  TE_ASSERT_OK(Start(options));
+  constexpr uint32_t kCount = 16;
+  constexpr uint32_t kLength = kBytes / kCount;
+  const MonotonicTime deadline = In(seconds(20));
+  for (int round = 0; round < 20; ++round) {
+    RecordingSink sink(kCount);
+    std::vector<Slice> slices;
+    for (uint32_t i = 0; i < kCount; ++i) {
+      slices.push_back(
+          MakeSlice(Operation::kRead, i * kLength, kLength, sink, i));
+    }
+    std::vector<Slice*> pointers;
+    for (Slice& slice : slices) pointers.push_back(&slice);
+    rail_->Post(pointers);
+    ASSERT_TRUE(sink.Wait(deadline)) << "round " << round;
+    TE_EXPECT_OK(sink.status());
+  }
+  // It was opened.
+  EXPECT_THAT(rail_->name(), HasSubstr("mlx5_1"));
+  NoFaults();
+}
+
+}  // namespace
+}  // namespace te::rdma
