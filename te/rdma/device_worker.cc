@@ -10,6 +10,7 @@
 #include <array>
 #include <cerrno>
 #include <utility>
+#include <vector>
 
 #include "absl/strings/str_cat.h"
 #include "glog/logging.h"
@@ -49,6 +50,11 @@ absl::string_view NameOf(ibv_event_type type) {
     default:
       return "";
   }
+}
+
+bool Contains(const std::vector<DeviceWorker::Client*>& clients,
+              const DeviceWorker::Client* client) {
+  return std::find(clients.begin(), clients.end(), client) != clients.end();
 }
 
 }  // namespace
@@ -114,8 +120,8 @@ void DeviceWorker::Drop(CompletionQueueObject queue) {
     MutexLock lock(dispatch_);
     --waiters_;
     const auto found = clients_.find(queue.get());
-    active_.erase(std::remove(active_.begin(), active_.end(), found->second),
-                  active_.end());
+    std::erase(active_, found->second);
+    std::erase(glanced_at_, found->second);
     clients_.erase(found);
     // Here, because events are fetched and acknowledged under dispatch_: none
     // of this queue is between the two, for which destroying it would wait.
@@ -129,12 +135,14 @@ void DeviceWorker::Run() {
        {.fd = device_.context()->async_fd, .events = POLLIN},
        {.fd = wake_.get(), .events = POLLIN}}};
   while (!stopping_) {
-    if (poll(fds.data(), fds.size(), -1) < 0) {
+    if (poll(fds.data(), fds.size(), Timeout()) < 0) {
       PCHECK(errno == EINTR) << "poll of a device's events";
       continue;
     }
     if ((fds[1].revents & POLLIN) != 0) HandleEvents();
     if ((fds[0].revents & POLLIN) != 0) Serve();
+    GlanceAround();
+    LookAgain();
     // Of a device that was taken out, and then for ever.
     constexpr int kGone = POLLERR | POLLHUP | POLLNVAL;
     if (((fds[0].revents | fds[1].revents) & kGone) == 0) continue;
@@ -153,13 +161,33 @@ void DeviceWorker::HandleEvents() {
     const absl::string_view name = NameOf(type);
     if (name.empty()) continue;
     LOG(INFO) << device_.name() << " reports that " << name;
-    if (type == IBV_EVENT_DEVICE_FATAL) {
-      device_.MarkFatal();
-    } else if (const absl::Status status = device_.Refresh(); !status.ok()) {
-      LOG(WARNING) << status;
+    if (type != IBV_EVENT_DEVICE_FATAL) {
+      LookAtDevice(type);
+      continue;
     }
+    unseen_.reset();
+    device_.MarkFatal();
     on_event_(type);
   }
+}
+
+void DeviceWorker::LookAtDevice(ibv_event_type why) {
+  const absl::Status status = device_.Refresh();
+  LOG_IF(WARNING, !status.ok()) << status;
+  if (status.ok()) {
+    unseen_.reset();
+    pause_ = kFirstPause;
+  } else {
+    unseen_ = why;
+    next_look_ = DeadlineAfter(RealClock().Now(), pause_);
+    pause_ = std::min(2 * pause_, kLongestPause);
+  }
+  on_event_(why);
+}
+
+// A port may be up again of which nothing is known but that it was down.
+void DeviceWorker::LookAgain() {
+  if (unseen_ && RealClock().Now() >= next_look_) LookAtDevice(*unseen_);
 }
 
 void DeviceWorker::Serve() {
@@ -186,21 +214,38 @@ void DeviceWorker::CollectCompletions() {
     device_.verbs().AckCqEvents(queue, 1);
     const auto found = clients_.find(queue);
     if (found == clients_.end()) continue;
-    if (std::find(active_.begin(), active_.end(), found->second) ==
-        active_.end()) {
-      active_.push_back(found->second);
-    }
+    if (!Contains(active_, found->second)) active_.push_back(found->second);
   }
 }
 
 bool DeviceWorker::PollActive() {
   bool moved = false;
   for (size_t i = active_.size(); i > 0; --i) {
-    const Progress progress = active_[i - 1]->OnCompletions();
+    Client* const client = active_[i - 1];
+    const Progress progress = client->OnCompletions();
     moved |= progress == Progress::kMoved;
+    if (client->wants_glances() && !Contains(glanced_at_, client)) {
+      glanced_at_.push_back(client);
+    }
     if (progress == Progress::kBusy) active_.erase(active_.begin() + (i - 1));
   }
   return moved;
+}
+
+void DeviceWorker::GlanceAround() {
+  MutexLock lock(dispatch_);
+  const MonotonicTime now = RealClock().Now();
+  if (glanced_at_.empty() || now < next_glance_) return;
+  next_glance_ = now + kGlancePeriod;
+  for (Client* client : glanced_at_) client->Glance();
+  std::erase_if(glanced_at_,
+                [](const Client* client) { return !client->wants_glances(); });
+}
+
+int DeviceWorker::Timeout() {
+  MutexLock lock(dispatch_);
+  if (!glanced_at_.empty()) return kGlancePeriod / std::chrono::milliseconds(1);
+  return unseen_ ? kFirstPause / std::chrono::milliseconds(1) : -1;
 }
 
 void DeviceWorker::RestActive() {

@@ -2,8 +2,10 @@
 #define TE_RDMA_DEVICE_WORKER_H_
 
 #include <atomic>
+#include <chrono>
 #include <functional>
 #include <memory>
+#include <optional>
 #include <string>
 #include <unordered_map>
 #include <vector>
@@ -36,10 +38,18 @@ class DeviceWorker {
     // Nothing has moved for a while: asks the queue to wake the thread for the
     // next completion (ibv_req_notify_cq), unless somebody else polls.
     virtual void Rest() = 0;
+    // Whether the thread is to glance at it now and then, because the queue is
+    // not asked to wake it. May become true in OnCompletions.
+    virtual bool wants_glances() const = 0;
+    // Every kGlancePeriod, as long as it wants that.
+    virtual void Glance() = 0;
 
    protected:
     ~Client() = default;
   };
+
+  // What completes unnoticed is seen after that.
+  static constexpr Duration kGlancePeriod = std::chrono::milliseconds(2);
 
   struct Options {
     std::string name;
@@ -62,15 +72,24 @@ class DeviceWorker {
   void Drop(CompletionQueueObject queue);
 
  private:
+  // Between looks that fail: twice as long each time.
+  static constexpr Duration kFirstPause = std::chrono::milliseconds(10);
+  static constexpr Duration kLongestPause = std::chrono::seconds(10);
+
   DeviceWorker(Device& device, const Options& options, OnEvent on_event)
       : device_(device), spin_(options.spin), on_event_(std::move(on_event)) {}
 
   void Run();
   void HandleEvents();
+  void LookAtDevice(ibv_event_type why);
+  void LookAgain();
   void CollectCompletions() ABSL_EXCLUSIVE_LOCKS_REQUIRED(dispatch_);
   bool PollActive() ABSL_EXCLUSIVE_LOCKS_REQUIRED(dispatch_);
   void RestActive() ABSL_EXCLUSIVE_LOCKS_REQUIRED(dispatch_);
   void Serve();
+  void GlanceAround();
+  // Of poll(2), in milliseconds.
+  int Timeout();
 
   Device& device_;
   const Duration spin_;
@@ -78,6 +97,11 @@ class DeviceWorker {
   CompletionChannelObject channel_;
   UniqueFd wake_;
   std::atomic<bool> stopping_{false};
+  // The thread's: the event after which a look at the device has failed, and
+  // when to take another.
+  std::optional<ibv_event_type> unseen_;
+  MonotonicTime next_look_;
+  Duration pause_ = kFirstPause;
   // Who waits for dispatch_ to make or drop a queue: the thread lets him pass.
   std::atomic<int> waiters_{0};
 
@@ -86,6 +110,9 @@ class DeviceWorker {
   std::unordered_map<ibv_cq*, Client*> clients_ ABSL_GUARDED_BY(dispatch_);
   // Those that had completions lately.
   std::vector<Client*> active_ ABSL_GUARDED_BY(dispatch_);
+  // Those that want glances.
+  std::vector<Client*> glanced_at_ ABSL_GUARDED_BY(dispatch_);
+  MonotonicTime next_glance_ ABSL_GUARDED_BY(dispatch_);
 
   Thread thread_;
 };

@@ -2,6 +2,8 @@
 
 #include <infiniband/verbs.h>
 
+#include <atomic>
+#include <cerrno>
 #include <chrono>
 #include <memory>
 #include <optional>
@@ -43,9 +45,17 @@ class PollingClient final : public DeviceWorker::Client {
   void Rest() override {
     MutexLock lock(mutex_);
     ++rests_;
+    if (wants_glances()) return;
     EXPECT_EQ(ibv_req_notify_cq(queue_, 0), 0);
     Poll();
   }
+  bool wants_glances() const override { return glances_wanted_ > 0; }
+  void Glance() override {
+    --glances_wanted_;
+    OnCompletions();
+  }
+  // From the next completion on.
+  void WantGlances(int count) { glances_wanted_ = count; }
   bool AwaitCompletions(int count) {
     MutexLock lock(mutex_);
     const MonotonicTime deadline = Soon();
@@ -71,6 +81,7 @@ class PollingClient final : public DeviceWorker::Client {
     return any;
   }
 
+  std::atomic<int> glances_wanted_{0};
   Mutex mutex_;
   CondVar changed_;
   ibv_cq* queue_ ABSL_GUARDED_BY(mutex_) = nullptr;
@@ -176,6 +187,18 @@ TEST_F(DeviceWorkerTest, ServesManyClients) {
   for (Line& line : lines) Drop(line);
 }
 
+// Its queue wakes nobody then.
+TEST_F(DeviceWorkerTest, GlancesAtWhoWantsIt) {
+  PollingClient client;
+  Line line = MakeLine(client);
+  client.WantGlances(1'000'000);
+  for (int i = 1; i <= 20; ++i) {
+    Post(line);
+    ASSERT_TRUE(client.AwaitCompletions(i)) << i;
+  }
+  Drop(line);
+}
+
 // With completions under way or just come, which nobody has been told of.
 TEST_F(DeviceWorkerTest, ADroppedClientIsNotCalledAnyMore) {
   PollingClient busy;
@@ -212,6 +235,17 @@ TEST_F(DeviceWorkerTest, LooksAtTheDeviceBeforeItTellsOfAnEvent) {
                          IBV_EVENT_PORT_ERR, IBV_EVENT_PORT_ACTIVE,
                          IBV_EVENT_GID_CHANGE, IBV_EVENT_DEVICE_FATAL}));
   EXPECT_EQ(healthy_, (std::vector<bool>{false, true, true, false}));
+}
+
+// The only event of a port that comes up must not be lost to a verb that fails.
+TEST_F(DeviceWorkerTest, LooksAgainIfItCouldNotSeeTheDevice) {
+  emulated_a_.SetPortActive(1, false);
+  ASSERT_TRUE(AwaitEvents(1));
+  fabric_.FailControlVerb("a", 1, ENOMEM);
+  emulated_a_.SetPortActive(1, true);
+  ASSERT_TRUE(AwaitEvents(3));
+  MutexLock lock(mutex_);
+  EXPECT_EQ(healthy_, (std::vector<bool>{false, false, true}));
 }
 
 TEST_F(DeviceWorkerTest, AQueueThatIsTooLongSaysTheLimits) {

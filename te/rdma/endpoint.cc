@@ -38,6 +38,7 @@ void Endpoint::Install(std::unique_ptr<Connection> connection) {
   connection_ = std::move(connection);
   current_ = 0;
   armed_ = false;
+  attended_ = false;
   proven_ = false;
   evicted_ = false;
   // Or else it would be the first to go again.

@@ -133,6 +133,8 @@ class Endpoint final : public EndpointStore::Evictable,
 
   Progress OnCompletions() override;
   void Rest() override;
+  bool wants_glances() const override { return attended_.load(); }
+  void Glance() override;
   void Arm();
 
   // How many completions there were.
@@ -168,6 +170,14 @@ class Endpoint final : public EndpointStore::Evictable,
   std::atomic<int> pollers_{0};
   // The queue will wake the thread.
   std::atomic<bool> armed_{false};
+  // Lately it was woken in vain: whoever posts comes to wait, and so saves the
+  // system call and the thread's turn. It glances instead, in case nobody does.
+  std::atomic<bool> attended_{false};
+  // Of the device's thread: how often in a row it was woken in vain, and has
+  // glanced at nothing new; what had completed at the last glance.
+  int vain_wakes_ = 0;
+  int idle_glances_ = 0;
+  uint64_t completed_at_glance_ = 0;
 
   Baton polling_;
   // Of a broken connection, until Retire.

@@ -15,6 +15,10 @@ namespace {
 
 // Completions that are fetched at once.
 constexpr int kCompletions = 32;
+// From so many wakes in vain on, the queue is not armed any more for who posts.
+constexpr int kVainWakes = 3;
+// After so many glances without news it is again: the thread can sleep.
+constexpr int kIdleGlances = 50;
 
 std::string NameOf(const Slice& slice) {
   return absl::StrCat(slice.operation == Operation::kRead ? "READ" : "WRITE",
@@ -96,7 +100,7 @@ void Endpoint::RingQueue(SendQueue& queue, MonotonicTime now,
   // one of the two sees the other.
   in_flight_ += count;
   // And before the work requests: then their completions find it armed.
-  if (pollers_ == 0) Arm();
+  if (pollers_ == 0 && !attended_) Arm();
   const uint32_t end = queue.end();
   uint64_t refused_bytes = 0;
   SliceList torn;
@@ -153,11 +157,29 @@ void Endpoint::EndPolling() {
 }
 
 Progress Endpoint::OnCompletions() {
-  armed_ = false;
-  if (pollers_ > 0) return Progress::kBusy;
-  const Progress progress = Poll();
+  const bool woken = armed_.exchange(false);
+  const bool polled_for = pollers_ > 0;
+  const Progress progress = polled_for ? Progress::kBusy : Poll();
+  if (woken) {
+    vain_wakes_ = progress == Progress::kMoved ? 0 : vain_wakes_ + 1;
+    if (vain_wakes_ >= kVainWakes) attended_ = true;
+  }
+  if (polled_for) return progress;
   // Who only polls in passing asks for nothing when he leaves.
   return progress == Progress::kBusy ? Progress::kIdle : progress;
+}
+
+void Endpoint::Glance() {
+  const uint64_t completed = completed_;
+  const bool idle = completed == std::exchange(completed_at_glance_, completed);
+  idle_glances_ = idle ? idle_glances_ + 1 : 0;
+  const bool neglected =
+      pollers_ == 0 && in_flight_ > 0 && Poll() == Progress::kMoved;
+  if (!neglected && idle_glances_ < kIdleGlances) return;
+  vain_wakes_ = 0;
+  // Before the look at in_flight_: who posts looks the other way round.
+  attended_ = false;
+  Rest();
 }
 
 void Endpoint::Rest() {

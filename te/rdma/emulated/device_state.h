@@ -3,6 +3,7 @@
 
 #include <infiniband/verbs.h>
 
+#include <atomic>
 #include <cstddef>
 #include <cstdint>
 #include <map>
@@ -66,6 +67,8 @@ struct DeviceState : ibv_device {
   EmulatedDeviceSpec spec;
   bool fatal = false;
   double loss_probability = 0;
+  // Calls of ibv_req_notify_cq; not guarded.
+  std::atomic<uint64_t> notify_requests{0};
   // When it will have sent and read what was posted up to now.
   MonotonicTime busy_until;
 

@@ -55,6 +55,8 @@ class EmulatedDevice {
   void Fail();
 
   LiveObjects live_objects();
+  // How often a queue was asked to wake somebody.
+  uint64_t notify_requests() const { return state_.notify_requests; }
 
  private:
   Wire& wire_;

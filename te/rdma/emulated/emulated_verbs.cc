@@ -24,6 +24,7 @@ int PollCq(ibv_cq* cq, int count, ibv_wc* wc) {
 }
 
 int RequestNotify(ibv_cq* cq, int solicited_only) {
+  ++ContextOf(cq->context).state->notify_requests;
   static_cast<EmulatedCq&>(*cq).RequestNotify(solicited_only != 0);
   return 0;
 }
