@@ -1,8 +1,12 @@
 #include "te/rdma/responder_table.h"
 
+#include <infiniband/verbs.h>
+
 #include <atomic>
 #include <chrono>
 #include <cstdint>
+#include <functional>
+#include <future>
 #include <memory>
 #include <optional>
 #include <string>
@@ -10,11 +14,13 @@
 #include <utility>
 #include <vector>
 
+#include "absl/base/thread_annotations.h"
 #include "absl/status/status.h"
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
 #include "te/base/clock.h"
 #include "te/base/incarnation.h"
+#include "te/base/mutex.h"
 #include "te/base/status_matchers.h"
 #include "te/rdma/device.h"
 #include "te/rdma/emulated/emulated_device.h"
@@ -23,6 +29,7 @@
 #include "te/rdma/nic_fixture.h"
 #include "te/rdma/nic_unit.h"
 #include "te/rdma/rdma_options.h"
+#include "te/rdma/verbs/forwarding_verbs.h"
 #include "te/topology/nic.h"
 
 namespace te::rdma {
@@ -244,6 +251,104 @@ TEST_F(ResponderTableTest, WhoeverDoesNotAnswerIsForgotten) {
   EXPECT_EQ(table_->size(), 0);
   EXPECT_EQ(LiveQps(), 0);
   EXPECT_EQ(endpoints_.size(), 0u);
+}
+
+// Destroys no queue pair while the test holds it back. Thread-safe.
+class SlowVerbs final : public ForwardingVerbs {
+ public:
+  using ForwardingVerbs::ForwardingVerbs;
+
+  void Hold() {
+    MutexLock lock(mutex_);
+    held_ = true;
+  }
+  void Release() {
+    MutexLock lock(mutex_);
+    held_ = false;
+    changed_.NotifyAll();
+  }
+  // Until somebody is about to destroy one.
+  bool AwaitDestroyer() {
+    MutexLock lock(mutex_);
+    const MonotonicTime deadline = Soon();
+    while (waiting_ == 0) {
+      if (!changed_.WaitUntil(mutex_, deadline)) return false;
+    }
+    return true;
+  }
+
+  int DestroyQp(ibv_qp* qp) override {
+    {
+      MutexLock lock(mutex_);
+      ++waiting_;
+      changed_.NotifyAll();
+      while (held_) changed_.WaitUntil(mutex_, kNoDeadline);
+      --waiting_;
+    }
+    return ForwardingVerbs::DestroyQp(qp);
+  }
+
+ private:
+  Mutex mutex_;
+  CondVar changed_;
+  bool held_ ABSL_GUARDED_BY(mutex_) = false;
+  int waiting_ ABSL_GUARDED_BY(mutex_) = 0;
+};
+
+class SlowResponderTest : public ResponderTableTest {
+ protected:
+  void SetUp() override {
+    ResponderTableTest::SetUp();
+    verbs_ = std::make_shared<SlowVerbs>(fabric_.VerbsOf("b"));
+    TE_ASSERT_OK_AND_ASSIGN(nics_[0]->device,
+                            Device::Open(verbs_, "mlx5_0", std::nullopt));
+  }
+  absl::Status TakeDown(uint64_t rail, uint64_t session, uint64_t epoch) {
+    HandshakeRequest request = Request(rail, session, epoch);
+    request.offer.reset();
+    return Ask(request);
+  }
+
+  // While somebody is at `end`, a new session asks.
+  void ExpectNewSessionWaitsFor(const std::function<void()>& end,
+                                const std::function<absl::Status()>& ask) {
+    verbs_->Hold();
+    std::future<void> ending = std::async(std::launch::async, end);
+    ASSERT_TRUE(verbs_->AwaitDestroyer());
+    std::future<absl::Status> asking = std::async(std::launch::async, ask);
+    // Long enough for whoever does not wait.
+    EXPECT_EQ(asking.wait_for(std::chrono::milliseconds(50)),
+              std::future_status::timeout);
+    verbs_->Release();
+    TE_EXPECT_OK(asking.get());
+    ending.get();
+  }
+
+  std::shared_ptr<SlowVerbs> verbs_;
+};
+
+// Whatever else is ending them: who has been answered relies on their being
+// gone.
+TEST_F(SlowResponderTest, ANewSessionIsAnsweredOnceTheOldQueuePairsAreGone) {
+  const std::function<void(uint64_t rail)> enders[] = {
+      [&](uint64_t rail) { Ask(Request(rail, 1, 2)).IgnoreError(); },
+      [&](uint64_t rail) { TE_EXPECT_OK(TakeDown(rail, 1, 2)); },
+      [&](uint64_t rail) { TE_EXPECT_OK(TakeDown(rail, 2, 1)); },
+      [&](uint64_t) { table_->Clear(); },
+  };
+  uint64_t rail = 0;
+  for (const auto& end : enders) {
+    for (const bool connects : {false, true}) {
+      TE_ASSERT_OK(Ask(Request(++rail, 1, 1)));
+      ExpectNewSessionWaitsFor([&] { end(rail); },
+                               [&] {
+                                 return connects ? Ask(Request(rail, 3, 1))
+                                                 : TakeDown(rail, 3, 1);
+                               });
+      EXPECT_EQ(LiveQps(), connects ? 2 : 0);
+      table_->Clear();
+    }
+  }
 }
 
 // A probe under way must not keep queue pairs alive that were ended.
