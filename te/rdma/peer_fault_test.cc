@@ -125,11 +125,32 @@ TEST_P(PeerFaultTest, ARailCannotBeMade) {
   const auto rail =
       client_->Connect({.name = "server", .incarnation = server_id_}, kRailId,
                        channel_, In(milliseconds(300)));
-  EXPECT_FALSE(rail.ok());
+  // Nor can the peer be told to end what came before.
+  EXPECT_THAT(rail, StatusIs(absl::StatusCode::kAborted));
   EXPECT_LT(RealClock().Now() - begin, std::chrono::seconds(10));
   channel_->SetScript(nullptr);
   TE_ASSERT_OK(Connect());
   TE_EXPECT_OK(Transfer());
+}
+
+// Then another transport may take over: nothing of an earlier rail can arrive.
+TEST_F(PeerFaultTest, ARailThatCannotBeMadeEndsWhatThereWasBefore) {
+  auto goodbyes = std::make_shared<std::atomic<int>>(0);
+  channel_->SetScript([=](absl::string_view, MonotonicTime, const Go&) {
+    ++*goodbyes;
+    return Answer(absl::UnavailableError("lost"));
+  });
+  CloseRail();
+  ASSERT_TRUE(Await([&] { return *goodbyes == 1; }));
+  EXPECT_EQ(pair_->b(0).live_objects().qps, options_.num_qp);
+  channel_->SetScript(
+      [](absl::string_view request, MonotonicTime, const Go& go) -> Answer {
+        if (OnlyTakesDown(request)) return go();
+        return absl::UnavailableError("no connection");
+      });
+  EXPECT_THAT(MakeRail(kRailId), StatusIs(absl::StatusCode::kUnavailable));
+  EXPECT_EQ(pair_->b(0).live_objects().qps, 0);
+  channel_->SetScript(nullptr);
 }
 
 // A rail whose peer does not answer closes at once all the same.
