@@ -1,24 +1,33 @@
 #include "te/rdma/device_worker.h"
 
+#include <fcntl.h>
 #include <infiniband/verbs.h>
+#include <unistd.h>
 
+#include <array>
 #include <atomic>
 #include <cerrno>
 #include <chrono>
+#include <cstddef>
 #include <memory>
 #include <optional>
+#include <ostream>
 #include <string>
 #include <thread>
 #include <utility>
 #include <vector>
 
 #include "absl/base/thread_annotations.h"
+#include "glog/logging.h"
 #include "gtest/gtest.h"
 #include "te/base/clock.h"
 #include "te/base/mutex.h"
 #include "te/base/status_matchers.h"
+#include "te/base/unique_fd.h"
+#include "te/rdma/device.h"
 #include "te/rdma/nic_fixture.h"
 #include "te/rdma/queue_pair.h"
+#include "te/rdma/verbs/forwarding_verbs.h"
 #include "te/rdma/verbs/objects.h"
 #include "te/transport/transport.h"
 
@@ -95,6 +104,9 @@ class DeviceWorkerTest : public NicFixture {
   DeviceWorkerTest() : NicFixture(WireMode::kThreaded) {}
   void SetUp() override {
     NicFixture::SetUp();
+    StartWorker();
+  }
+  void StartWorker() {
     TE_ASSERT_OK_AND_ASSIGN(
         worker_,
         DeviceWorker::Create(
@@ -148,9 +160,8 @@ class DeviceWorkerTest : public NicFixture {
     line.pair.reset();
     worker_->Drop(std::move(line.queue));
   }
-  bool AwaitEvents(size_t count) {
+  bool AwaitEvents(size_t count, MonotonicTime deadline = Soon()) {
     MutexLock lock(mutex_);
-    const MonotonicTime deadline = Soon();
     while (events_.size() < count) {
       if (!changed_.WaitUntil(mutex_, deadline)) return false;
     }
@@ -254,6 +265,83 @@ TEST_F(DeviceWorkerTest, AQueueThatIsTooLongSaysTheLimits) {
   EXPECT_FALSE(queue.ok());
   EXPECT_NE(std::string(queue.status().message()).find("65536"),
             std::string::npos);
+}
+
+// What tells that a device was taken out, and how.
+struct Removal {
+  std::string name;
+  bool by_async_fd = false;
+  // Of a pipe, the end that is to be polled: 0 then has POLLHUP, and 1 POLLERR.
+  size_t end = 0;
+  friend void PrintTo(const Removal& param, std::ostream* os) {
+    *os << param.name;
+  }
+};
+
+// Verbs with a device that can be taken out, once it is open: which emulated
+// ones cannot. There are no events from what is to tell of it until then.
+class RemovableVerbs final : public ForwardingVerbs {
+ public:
+  RemovableVerbs(std::shared_ptr<Verbs> target, Removal removal)
+      : ForwardingVerbs(std::move(target)), removal_(std::move(removal)) {}
+
+  void Remove() { other_end_ = UniqueFd(); }
+
+  ibv_context* OpenDevice(ibv_device* device) override {
+    ibv_context* const context = ForwardingVerbs::OpenDevice(device);
+    if (removal_.by_async_fd) Replace(context->async_fd);
+    return context;
+  }
+  ibv_comp_channel* CreateCompChannel(ibv_context* context) override {
+    ibv_comp_channel* const channel =
+        ForwardingVerbs::CreateCompChannel(context);
+    if (!removal_.by_async_fd) Replace(channel->fd);
+    return channel;
+  }
+
+ private:
+  void Replace(int fd) {
+    std::array<int, 2> ends = {};
+    PCHECK(pipe2(ends.data(), O_CLOEXEC) == 0);
+    const UniqueFd end(ends.at(removal_.end));
+    other_end_ = UniqueFd(ends.at(1 - removal_.end));
+    PCHECK(dup3(end.get(), fd, O_CLOEXEC) == fd);
+  }
+
+  const Removal removal_;
+  UniqueFd other_end_;
+};
+
+class RemovedDeviceTest : public DeviceWorkerTest,
+                          public testing::WithParamInterface<Removal> {
+ protected:
+  void SetUp() override {
+    NicFixture::SetUp();
+    verbs_ = std::make_shared<RemovableVerbs>(fabric_.VerbsOf("a"), GetParam());
+    TE_ASSERT_OK_AND_ASSIGN(a_, Device::Open(verbs_, "mlx5_0", std::nullopt));
+    StartWorker();
+  }
+  std::shared_ptr<RemovableVerbs> verbs_;
+};
+
+INSTANTIATE_TEST_SUITE_P(Fds, RemovedDeviceTest,
+                         testing::Values(Removal{"AsyncHangup", true, 0},
+                                         Removal{"AsyncError", true, 1},
+                                         Removal{"ChannelHangup", false, 0},
+                                         Removal{"ChannelError", false, 1}),
+                         testing::PrintToStringParamName());
+
+TEST_P(RemovedDeviceTest, IsFatalAndToldOnce) {
+  EXPECT_FALSE(a_->fatal());
+  verbs_->Remove();
+  ASSERT_TRUE(AwaitEvents(1));
+  EXPECT_TRUE(a_->fatal());
+  // The descriptor tells of it for ever.
+  EXPECT_FALSE(AwaitEvents(
+      2, DeadlineAfter(RealClock().Now(), std::chrono::milliseconds(50))));
+  MutexLock lock(mutex_);
+  EXPECT_EQ(events_, (std::vector<ibv_event_type>{IBV_EVENT_DEVICE_FATAL}));
+  EXPECT_EQ(healthy_, std::vector<bool>{false});
 }
 
 }  // namespace
