@@ -4,8 +4,10 @@
 #include <cstddef>
 #include <cstdint>
 #include <functional>
+#include <map>
 #include <memory>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "absl/status/statusor.h"
@@ -17,6 +19,7 @@
 #include "te/rdma/emulated/emulated_fabric.h"
 #include "te/rdma/rdma_options.h"
 #include "te/rdma/rdma_transport.h"
+#include "te/rdma/verbs/verbs.h"
 #include "te/topology/priority_matrix.h"
 #include "te/transport/transport.h"
 
@@ -45,6 +48,12 @@ class EmulatedPair {
   EmulatedDevice& a(size_t nic) { return *a_.at(nic); }
   EmulatedDevice& b(size_t nic) { return *b_.at(nic); }
 
+  // What transports of that host use from now on, which is to lead to the
+  // fabric's in the end.
+  void SetVerbs(const std::string& host, std::shared_ptr<Verbs> verbs) {
+    verbs_[host] = std::move(verbs);
+  }
+
   // A transport of that host, over all its NICs.
   absl::StatusOr<std::unique_ptr<Transport>> MakeTransport(
       const std::string& host, const Incarnation& self,
@@ -56,10 +65,12 @@ class EmulatedPair {
     absl::StatusOr<PriorityMatrix> matrix =
         PriorityMatrix::Create(std::move(preferences));
     CHECK(matrix.ok()) << matrix.status();
-    return CreateRdmaTransport(options, self,
-                               {.verbs = fabric_.VerbsOf(host),
-                                .matrix = *std::move(matrix),
-                                .max_buffers = 64});
+    const auto verbs = verbs_.find(host);
+    return CreateRdmaTransport(
+        options, self,
+        {.verbs = verbs == verbs_.end() ? fabric_.VerbsOf(host) : verbs->second,
+         .matrix = *std::move(matrix),
+         .max_buffers = 64});
   }
 
  private:
@@ -79,6 +90,7 @@ class EmulatedPair {
   EmulatedFabric fabric_;
   std::vector<EmulatedDevice*> a_;
   std::vector<EmulatedDevice*> b_;
+  std::map<std::string, std::shared_ptr<Verbs>> verbs_;
 };
 
 }  // namespace te::rdma

@@ -7,6 +7,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <memory>
+#include <string>
 #include <thread>
 #include <utility>
 #include <vector>
@@ -17,6 +18,7 @@
 #include "te/base/clock.h"
 #include "te/base/status_matchers.h"
 #include "te/rdma/rail_fixture.h"
+#include "te/rdma/verbs/forwarding_verbs.h"
 #include "te/transport/recording_sink.h"
 #include "te/transport/slice.h"
 #include "te/transport/transport.h"
@@ -113,6 +115,60 @@ TEST_F(RdmaRegressionTest, AnEvictedEndpointHung) {
   NoFaults();
   one->Close(absl::CancelledError("over"));
   two->Close(absl::CancelledError("over"));
+}
+
+// Queue pairs of one device take fewer work requests than they say, as when a
+// driver counts in another way than te does.
+class ShortQueues final : public ForwardingVerbs {
+ public:
+  ShortQueues(std::shared_ptr<Verbs> target, std::string device, uint32_t depth)
+      : ForwardingVerbs(std::move(target)),
+        device_(std::move(device)),
+        depth_(depth) {}
+
+  ibv_qp* CreateQp(ibv_pd* pd, ibv_qp_init_attr* attr) override {
+    if (GetDeviceName(pd->context->device) == device_) {
+      attr->cap.max_send_wr = depth_;
+    }
+    return ForwardingVerbs::CreateQp(pd, attr);
+  }
+
+ private:
+  const std::string device_;
+  const uint32_t depth_;
+};
+
+// The device took some of its parts and refused the others: it went to another
+// lane, or came back, while the former could still reach the peer.
+TEST_F(RdmaRegressionTest, ASliceThatWasTornWasGivenBackTooEarly) {
+  constexpr uint32_t kPart = 4 << 20;
+  constexpr uint32_t kParts = 6;
+  local_.resize(size_t{kPart} * kParts);
+  remote_.resize(local_.size());
+  MakeHosts({2, 2}, {},
+            [](EmulatedDeviceSpec& spec) { spec.max_msg_sz = kPart; });
+  pair_->SetVerbs("a", std::make_shared<ShortQueues>(
+                           pair_->fabric().VerbsOf("a"), "mlx5_0", kParts / 2));
+  RdmaOptions options = Quick();
+  options.flush_timeout = milliseconds(100);
+  TE_ASSERT_OK(Start(options));
+  // The parts that were taken end with their queue pair, and no sooner.
+  Fault fault;
+  fault.hang = Hang::kForGood;
+  FailRequest(0, fault);
+  std::atomic<int> live_qps = -1;
+  RecordingSink sink(1, [&](const Slice&, const absl::Status&) {
+    live_qps = pair_->a(0).live_objects().qps;
+  });
+  Slice slice = MakeSlice(Operation::kWrite, 0, kPart * kParts, sink);
+  PostOne(*rail_, slice);
+  ASSERT_TRUE(sink.Wait(Soon()));
+  EXPECT_TRUE(absl::IsUnavailable(sink.status())) << sink.status();
+  EXPECT_EQ(live_qps, 0);
+  // Whoever gave it back once more would do so by now.
+  CloseRail();
+  EXPECT_EQ(sink.done(), 1u);
+  NoFaults();
 }
 
 // Opening waited for places on the threads that were to make them.
