@@ -78,6 +78,14 @@ class NicFixture : public testing::Test {
     path.ack_timeout = 4;
     return path;
   }
+  // What the device knows of a queue pair.
+  static ibv_qp_attr AttributesOf(const Device& device, const QueuePair& pair) {
+    ibv_qp_attr attr = {};
+    ibv_qp_init_attr init = {};
+    EXPECT_EQ(device.verbs().QueryQp(pair.get(), &attr, IBV_QP_STATE, &init),
+              0);
+    return attr;
+  }
   // What has completed.
   static std::vector<ibv_wc> Completions(End& end) {
     std::vector<ibv_wc> completions(1024);
