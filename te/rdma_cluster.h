@@ -30,9 +30,9 @@ namespace te {
 // and engines on them, whose segments have the hosts' names. For tests.
 class RdmaCluster {
  public:
-  using Change = std::function<void(rdma::EmulatedDeviceSpec&)>;
+  using Change = std::function<void(rdma::emulated::EmulatedDeviceSpec&)>;
 
-  explicit RdmaCluster(const rdma::FabricOptions& options = {})
+  explicit RdmaCluster(const rdma::emulated::FabricOptions& options = {})
       : fabric_(options) {}
 
   void AddHost(const std::string& name, uint8_t nics,
@@ -41,8 +41,8 @@ class RdmaCluster {
     Host& host = hosts_[name];
     Machine machine = {.nodes = {NumaNode{}}};
     for (uint8_t i = 0; i < nics; ++i) {
-      rdma::EmulatedDeviceSpec spec =
-          rdma::RoceDevice(absl::StrCat("mlx5_", int{i}), {10, 0, i, number});
+      rdma::emulated::EmulatedDeviceSpec spec = rdma::emulated::RoceDevice(
+          absl::StrCat("mlx5_", int{i}), {10, 0, i, number});
       if (change) change(spec);
       machine.nics.push_back(Nic{.name = spec.name, .ports = {NicPort{}}});
       host.devices.push_back(&fabric_.AddDevice(name, std::move(spec)));
@@ -69,15 +69,17 @@ class RdmaCluster {
     return CreateTransferEngine(OptionsOf(host));
   }
 
-  rdma::EmulatedFabric& fabric() { return fabric_; }
-  rdma::EmulatedDevice& device(const std::string& host, size_t nic) {
+  rdma::emulated::EmulatedFabric& fabric() { return fabric_; }
+  rdma::emulated::EmulatedDevice& device(const std::string& host, size_t nic) {
     return *hosts_.at(host).devices.at(nic);
   }
   // Whether no engine has left anything on any device.
   bool nothing_lives() const {
     for (const auto& [unused, host] : hosts_) {
-      for (rdma::EmulatedDevice* device : host.devices) {
-        if (!(device->live_objects() == rdma::LiveObjects())) return false;
+      for (rdma::emulated::EmulatedDevice* device : host.devices) {
+        if (!(device->live_objects() == rdma::emulated::LiveObjects())) {
+          return false;
+        }
       }
     }
     return true;
@@ -85,11 +87,11 @@ class RdmaCluster {
 
  private:
   struct Host {
-    std::vector<rdma::EmulatedDevice*> devices;
+    std::vector<rdma::emulated::EmulatedDevice*> devices;
     std::shared_ptr<const Machine> machine;
   };
 
-  rdma::EmulatedFabric fabric_;
+  rdma::emulated::EmulatedFabric fabric_;
   const std::shared_ptr<InProcessStore> store_ =
       std::make_shared<InProcessStore>();
   std::map<std::string, Host> hosts_;

@@ -135,7 +135,7 @@ TEST_F(RdmaEngineTest, WritesReadsAndNotifies) {
 
 // After UnregisterMemory nothing touches the memory, whatever is under way.
 TEST_F(RdmaEngineTest, UnregistersInFlight) {
-  StartBoth(2, [](rdma::EmulatedDeviceSpec& spec) {
+  StartBoth(2, [](rdma::emulated::EmulatedDeviceSpec& spec) {
     spec.bytes_per_second = 20'000'000;
   });
   const Request request = Whole(Operation::kWrite);
@@ -158,7 +158,7 @@ TEST_F(RdmaEngineTest, UnregistersInFlight) {
 }
 
 TEST_F(RdmaEngineTest, LocalMemoryIsUnregisteredInFlight) {
-  StartBoth(1, [](rdma::EmulatedDeviceSpec& spec) {
+  StartBoth(1, [](rdma::emulated::EmulatedDeviceSpec& spec) {
     spec.bytes_per_second = 20'000'000;
   });
   std::vector<std::byte> memory(kBytes);
@@ -197,13 +197,14 @@ TEST_F(RdmaEngineTest, ARestartedPeerIsStaleUntilItIsOpenedAgain) {
 }
 
 TEST_F(RdmaEngineTest, OneOfTwoPortsGoesDownAndNoRequestFails) {
-  StartBoth(2, [](rdma::EmulatedDeviceSpec& spec) {
+  StartBoth(2, [](rdma::emulated::EmulatedDeviceSpec& spec) {
     spec.bytes_per_second = 400'000'000;
   });
   for (uint32_t round = 0; round < 8; ++round) {
     Fill(round + 10);
     const char* const host = round % 2 == 0 ? "client" : "server";
-    rdma::EmulatedDevice& device = cluster_->device(host, round / 2 % 2);
+    rdma::emulated::EmulatedDevice& device =
+        cluster_->device(host, round / 2 % 2);
     const Request request = Whole(Operation::kWrite);
     TE_ASSERT_OK_AND_ASSIGN(Batch batch, client_->Submit({&request, 1}));
     batch.Wait(DeadlineAfter(RealClock().Now(), milliseconds(3)));
@@ -256,7 +257,7 @@ TEST_F(RdmaEngineTest, RdmaWithoutADeviceSaysWhatThereIs) {
 
 TEST_F(RdmaEngineTest, RdmaWithAllPortsDownSaysSo) {
   cluster_ = std::make_unique<RdmaCluster>();
-  cluster_->AddHost("down", 2, [](rdma::EmulatedDeviceSpec& spec) {
+  cluster_->AddHost("down", 2, [](rdma::emulated::EmulatedDeviceSpec& spec) {
     spec.ports[0].active = false;
   });
   EXPECT_THAT(cluster_->StartEngine("down"),

@@ -183,15 +183,16 @@ TEST_P(RdmaMutualTest, BothRecoverAtOnce) {
     Fill(round);
     std::atomic<bool> left_failed = false;
     std::atomic<bool> right_failed = false;
-    cluster_.fabric().SetFaultScript([&](const rdma::WorkRequestInfo& info) {
-      rdma::Fault fault;
-      std::atomic<bool>& failed =
-          info.host == left_.name ? left_failed : right_failed;
-      if (info.length > 0 && !failed.exchange(true)) {
-        fault.status = IBV_WC_RETRY_EXC_ERR;
-      }
-      return fault;
-    });
+    cluster_.fabric().SetFaultScript(
+        [&](const rdma::emulated::WorkRequestInfo& info) {
+          rdma::emulated::Fault fault;
+          std::atomic<bool>& failed =
+              info.host == left_.name ? left_failed : right_failed;
+          if (info.length > 0 && !failed.exchange(true)) {
+            fault.status = IBV_WC_RETRY_EXC_ERR;
+          }
+          return fault;
+        });
     OnBoth(WriteAndRead);
     cluster_.fabric().SetFaultScript(nullptr);
     EXPECT_TRUE(left_failed && right_failed);

@@ -59,9 +59,10 @@ class RandomWalk {
       node.memory.resize(kBlocks * kBlock);
       for (std::byte& byte : node.memory) byte = std::byte(random_());
       node.shadow = node.memory;
-      cluster_.AddHost(node.name, kNics, [](rdma::EmulatedDeviceSpec& spec) {
-        spec.bytes_per_second = 2'000'000'000;
-      });
+      cluster_.AddHost(node.name, kNics,
+                       [](rdma::emulated::EmulatedDeviceSpec& spec) {
+                         spec.bytes_per_second = 2'000'000'000;
+                       });
     }
   }
 
@@ -131,23 +132,24 @@ class RandomWalk {
   // Called with a lock of the fabric held, and so by one thread at a time.
   void SetFaults() {
     auto random = std::make_shared<std::mt19937>(random_());
-    cluster_.fabric().SetFaultScript([random](const rdma::WorkRequestInfo&) {
-      rdma::Fault fault;
-      const uint32_t draw = (*random)() % 2000;
-      fault.carried_out = (*random)() % 2 == 0;
-      if (draw < 5) {
-        fault.status =
-            static_cast<ibv_wc_status>(1 + (*random)() % IBV_WC_GENERAL_ERR);
-        fault.vendor_err = draw;
-      } else if (draw == 5) {
-        fault.hang = rdma::Hang::kUntilError;
-      } else if (draw == 6) {
-        fault.hang = rdma::Hang::kForGood;
-      } else if (draw < 30) {
-        fault.delay = std::chrono::microseconds((*random)() % 5000);
-      }
-      return fault;
-    });
+    cluster_.fabric().SetFaultScript(
+        [random](const rdma::emulated::WorkRequestInfo&) {
+          rdma::emulated::Fault fault;
+          const uint32_t draw = (*random)() % 2000;
+          fault.carried_out = (*random)() % 2 == 0;
+          if (draw < 5) {
+            fault.status = static_cast<ibv_wc_status>(
+                1 + (*random)() % IBV_WC_GENERAL_ERR);
+            fault.vendor_err = draw;
+          } else if (draw == 5) {
+            fault.hang = rdma::emulated::Hang::kUntilError;
+          } else if (draw == 6) {
+            fault.hang = rdma::emulated::Hang::kForGood;
+          } else if (draw < 30) {
+            fault.delay = std::chrono::microseconds((*random)() % 5000);
+          }
+          return fault;
+        });
   }
   // Nothing goes wrong any more.
   void Calm() {
@@ -213,7 +215,7 @@ class RandomWalk {
   }
 
   void ChangeDevice(const Node& node, size_t nic) {
-    rdma::EmulatedDevice& device = cluster_.device(node.name, nic);
+    rdma::emulated::EmulatedDevice& device = cluster_.device(node.name, nic);
     switch (Below(5)) {
       case 0:
         // NIC i talks to NIC i, so the others must work.
@@ -236,13 +238,13 @@ class RandomWalk {
       default:
         ++addresses_;
         Note("new address ", addresses_, ": ", node.name, " ", nic);
-        return device.SetGid(
-            1, {.index = 3,
-                .gid = rdma::GidOfIpv4({11, static_cast<uint8_t>(nic),
-                                        static_cast<uint8_t>(addresses_ >> 8),
-                                        static_cast<uint8_t>(addresses_)}),
-                .type = IBV_GID_TYPE_ROCE_V2,
-                .interface_index = 2});
+        return device.SetGid(1, {.index = 3,
+                                 .gid = rdma::emulated::GidOfIpv4(
+                                     {11, static_cast<uint8_t>(nic),
+                                      static_cast<uint8_t>(addresses_ >> 8),
+                                      static_cast<uint8_t>(addresses_)}),
+                                 .type = IBV_GID_TYPE_ROCE_V2,
+                                 .interface_index = 2});
     }
   }
 

@@ -37,7 +37,7 @@ constexpr int kWarmUp = 200;
 constexpr int kRounds = 1000;
 constexpr Duration kEnough = std::chrono::seconds(60);
 
-std::unique_ptr<TransferEngine> Start(rdma::EmulatedFabric& fabric,
+std::unique_ptr<TransferEngine> Start(rdma::emulated::EmulatedFabric& fabric,
                                       const std::string& name,
                                       std::shared_ptr<MetadataStore> store) {
   const std::string device = "mlx5_0";
@@ -75,10 +75,10 @@ void Warm(TransferEngine& engine, const std::vector<Request>& requests) {
 }
 
 int Main() {
-  rdma::EmulatedFabric fabric(
-      {.mode = rdma::WireMode::kImmediate, .copy = false});
-  fabric.AddDevice("a", rdma::RoceDevice("mlx5_0", {10, 0, 0, 1}));
-  fabric.AddDevice("b", rdma::RoceDevice("mlx5_0", {10, 0, 0, 2}));
+  rdma::emulated::EmulatedFabric fabric(
+      {.mode = rdma::emulated::WireMode::kImmediate, .copy = false});
+  fabric.AddDevice("a", rdma::emulated::RoceDevice("mlx5_0", {10, 0, 0, 1}));
+  fabric.AddDevice("b", rdma::emulated::RoceDevice("mlx5_0", {10, 0, 0, 2}));
   const auto store = std::make_shared<InProcessStore>();
   const auto server = Start(fabric, "b", store);
   const auto client = Start(fabric, "a", store);

@@ -164,7 +164,8 @@ TEST_F(AllocationTest, NoneOverRdma) {
   for (const Operation operation : {Operation::kWrite, Operation::kRead}) {
     for (const uint64_t length : {8, 4096, 65536}) {
       rdma::EmulatedPair pair(
-          {.mode = rdma::WireMode::kImmediate, .copy = false}, {2, 2});
+          {.mode = rdma::emulated::WireMode::kImmediate, .copy = false},
+          {2, 2});
       // The server comes first.
       bool server = true;
       EXPECT_EQ(Measure(

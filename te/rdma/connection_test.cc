@@ -35,6 +35,11 @@ namespace te::rdma {
 namespace {
 
 using absl::StatusCode;
+using emulated::EmulatedDevice;
+using emulated::EmulatedDeviceSpec;
+using emulated::InfiniBandDevice;
+using emulated::LiveObjects;
+using emulated::RoceDevice;
 using testing::AllOf;
 using testing::HasSubstr;
 

@@ -15,6 +15,9 @@
 namespace te::rdma {
 namespace {
 
+using emulated::EmulatedFabric;
+using emulated::Fault;
+
 struct Case {
   std::string host;
   int error = 0;

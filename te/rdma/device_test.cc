@@ -24,6 +24,13 @@
 namespace te::rdma {
 namespace {
 
+using emulated::EmulatedDevice;
+using emulated::EmulatedDeviceSpec;
+using emulated::EmulatedFabric;
+using emulated::GidOfIpv4;
+using emulated::InfiniBandDevice;
+using emulated::LiveObjects;
+using emulated::RoceDevice;
 using testing::AllOf;
 using testing::ElementsAre;
 using testing::HasSubstr;

@@ -34,6 +34,8 @@
 namespace te::rdma {
 namespace {
 
+using emulated::WireMode;
+
 MonotonicTime Soon() {
   return DeadlineAfter(RealClock().Now(), std::chrono::seconds(30));
 }

@@ -37,16 +37,17 @@ class EmulatedPair {
  public:
   // `change` may alter each device before it is added.
   explicit EmulatedPair(
-      const FabricOptions& options, NicCounts nics = {},
-      const std::function<void(EmulatedDeviceSpec&)>& change = nullptr)
+      const emulated::FabricOptions& options, NicCounts nics = {},
+      const std::function<void(emulated::EmulatedDeviceSpec&)>& change =
+          nullptr)
       : fabric_(options) {
     Add("a", nics.a, 1, a_, change);
     Add("b", nics.b, 2, b_, change);
   }
 
-  EmulatedFabric& fabric() { return fabric_; }
-  EmulatedDevice& a(size_t nic) { return *a_.at(nic); }
-  EmulatedDevice& b(size_t nic) { return *b_.at(nic); }
+  emulated::EmulatedFabric& fabric() { return fabric_; }
+  emulated::EmulatedDevice& a(size_t nic) { return *a_.at(nic); }
+  emulated::EmulatedDevice& b(size_t nic) { return *b_.at(nic); }
 
   // What transports of that host use from now on, which is to lead to the
   // fabric's in the end.
@@ -59,7 +60,7 @@ class EmulatedPair {
       const std::string& host, const Incarnation& self,
       const RdmaOptions& options) {
     PriorityMatrix::Preferences preferences;
-    for (EmulatedDevice* device : host == "a" ? a_ : b_) {
+    for (emulated::EmulatedDevice* device : host == "a" ? a_ : b_) {
       preferences[MemoryLocation()].preferred.push_back(device->name());
     }
     absl::StatusOr<PriorityMatrix> matrix =
@@ -75,21 +76,23 @@ class EmulatedPair {
 
  private:
   void Add(const std::string& host, size_t count, uint8_t subnet,
-           std::vector<EmulatedDevice*>& devices,
-           const std::function<void(EmulatedDeviceSpec&)>& change) {
+           std::vector<emulated::EmulatedDevice*>& devices,
+           const std::function<void(emulated::EmulatedDeviceSpec&)>& change) {
     for (size_t i = 0; i < count; ++i) {
-      EmulatedDeviceSpec spec = RoceDevice(
+      emulated::EmulatedDeviceSpec spec = emulated::RoceDevice(
           absl::StrCat("mlx5_", i), {10, 0, static_cast<uint8_t>(i), subnet});
       // No netdev of this machine is theirs.
-      for (EmulatedGid& gid : spec.ports.front().gids) gid.interface_index = 0;
+      for (emulated::EmulatedGid& gid : spec.ports.front().gids) {
+        gid.interface_index = 0;
+      }
       if (change) change(spec);
       devices.push_back(&fabric_.AddDevice(host, std::move(spec)));
     }
   }
 
-  EmulatedFabric fabric_;
-  std::vector<EmulatedDevice*> a_;
-  std::vector<EmulatedDevice*> b_;
+  emulated::EmulatedFabric fabric_;
+  std::vector<emulated::EmulatedDevice*> a_;
+  std::vector<emulated::EmulatedDevice*> b_;
   std::map<std::string, std::shared_ptr<Verbs>> verbs_;
 };
 

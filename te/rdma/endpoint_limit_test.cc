@@ -22,6 +22,10 @@
 namespace te::rdma {
 namespace {
 
+using emulated::EmulatedDeviceSpec;
+using emulated::Fault;
+using emulated::LiveObjects;
+using emulated::WorkRequestInfo;
 using std::chrono::milliseconds;
 using testing::HasSubstr;
 

@@ -23,6 +23,9 @@
 namespace te::rdma {
 namespace {
 
+using emulated::EmulatedDevice;
+using emulated::EmulatedDeviceSpec;
+using emulated::RoceDevice;
 using testing::AllOf;
 using testing::HasSubstr;
 

@@ -34,12 +34,12 @@ class NicFixture : public testing::Test {
     std::optional<QueuePair> pair;
   };
 
-  explicit NicFixture(WireMode mode = WireMode::kImmediate)
+  explicit NicFixture(emulated::WireMode mode = emulated::WireMode::kImmediate)
       : fabric_({.mode = mode}),
-        emulated_a_(
-            fabric_.AddDevice("a", RoceDevice("mlx5_0", {10, 0, 0, 1}))),
-        emulated_b_(
-            fabric_.AddDevice("b", RoceDevice("mlx5_0", {10, 0, 0, 2}))) {}
+        emulated_a_(fabric_.AddDevice(
+            "a", emulated::RoceDevice("mlx5_0", {10, 0, 0, 1}))),
+        emulated_b_(fabric_.AddDevice(
+            "b", emulated::RoceDevice("mlx5_0", {10, 0, 0, 2}))) {}
 
   void SetUp() override {
     TE_ASSERT_OK_AND_ASSIGN(
@@ -50,8 +50,8 @@ class NicFixture : public testing::Test {
   void TearDown() override {
     a_.reset();
     b_.reset();
-    EXPECT_EQ(emulated_a_.live_objects(), LiveObjects());
-    EXPECT_EQ(emulated_b_.live_objects(), LiveObjects());
+    EXPECT_EQ(emulated_a_.live_objects(), emulated::LiveObjects());
+    EXPECT_EQ(emulated_b_.live_objects(), emulated::LiveObjects());
   }
 
   static absl::StatusOr<End> MakeEnd(const Device& device,
@@ -95,9 +95,9 @@ class NicFixture : public testing::Test {
     return completions;
   }
 
-  EmulatedFabric fabric_;
-  EmulatedDevice& emulated_a_;
-  EmulatedDevice& emulated_b_;
+  emulated::EmulatedFabric fabric_;
+  emulated::EmulatedDevice& emulated_a_;
+  emulated::EmulatedDevice& emulated_b_;
   std::unique_ptr<Device> a_;
   std::unique_ptr<Device> b_;
 };

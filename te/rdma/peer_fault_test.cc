@@ -28,9 +28,10 @@
 namespace te::rdma {
 namespace {
 
-using std::chrono::milliseconds;
 using Answer = ScriptedChannel::Answer;
 using Go = std::function<Answer()>;
+using emulated::Fault;
+using std::chrono::milliseconds;
 
 // Waits for nothing.
 Answer Hang(MonotonicTime deadline) {
@@ -157,7 +158,7 @@ TEST_F(PeerFaultTest, ARailThatCannotBeMadeEndsWhatThereWasBefore) {
 TEST_P(PeerFaultTest, CloseDoesNotNeedThePeer) {
   channel_->SetScript(GetParam().script);
   Fault fault;
-  fault.hang = rdma::Hang::kUntilError;
+  fault.hang = emulated::Hang::kUntilError;
   FailRequest(0, fault);
   RecordingSink sink(1);
   Slice slice = MakeSlice(Operation::kWrite, 0, 1000, sink);

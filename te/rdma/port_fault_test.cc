@@ -25,6 +25,12 @@
 namespace te::rdma {
 namespace {
 
+using emulated::EmulatedDevice;
+using emulated::EmulatedDeviceSpec;
+using emulated::Fault;
+using emulated::GidOfIpv4;
+using emulated::InfiniBandDevice;
+using emulated::WorkRequestInfo;
 using testing::HasSubstr;
 
 constexpr size_t kSlices = 256;

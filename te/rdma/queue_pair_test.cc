@@ -27,6 +27,7 @@ namespace te::rdma {
 namespace {
 
 using absl::StatusCode;
+using emulated::InfiniBandDevice;
 using testing::AllOf;
 using testing::HasSubstr;
 

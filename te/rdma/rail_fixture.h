@@ -113,9 +113,10 @@ class RailFixture : public testing::Test {
   }
   static MonotonicTime Soon() { return In(std::chrono::seconds(30)); }
 
-  void MakeHosts(
-      NicCounts nics = {}, const FabricOptions& fabric = {},
-      const std::function<void(EmulatedDeviceSpec&)>& change = nullptr) {
+  void MakeHosts(NicCounts nics = {},
+                 const emulated::FabricOptions& fabric = {},
+                 const std::function<void(emulated::EmulatedDeviceSpec&)>&
+                     change = nullptr) {
     nics_ = nics;
     pair_ = std::make_unique<EmulatedPair>(fabric, nics, change);
   }
@@ -187,10 +188,12 @@ class RailFixture : public testing::Test {
   void ExpectNothingLives() {
     if (pair_ == nullptr) return;
     for (size_t i = 0; i < nics_.a; ++i) {
-      EXPECT_EQ(pair_->a(i).live_objects(), LiveObjects()) << "a, NIC " << i;
+      EXPECT_EQ(pair_->a(i).live_objects(), emulated::LiveObjects())
+          << "a, NIC " << i;
     }
     for (size_t i = 0; i < nics_.b; ++i) {
-      EXPECT_EQ(pair_->b(i).live_objects(), LiveObjects()) << "b, NIC " << i;
+      EXPECT_EQ(pair_->b(i).live_objects(), emulated::LiveObjects())
+          << "b, NIC " << i;
     }
   }
 
@@ -280,12 +283,12 @@ class RailFixture : public testing::Test {
 
   // The i-th work request of a client that moves something, from now on, has
   // this fault.
-  void FailRequest(uint64_t i, const Fault& fault) {
+  void FailRequest(uint64_t i, const emulated::Fault& fault) {
     auto left = std::make_shared<std::atomic<uint64_t>>(i + 1);
-    pair_->fabric().SetFaultScript([=](const WorkRequestInfo& info) {
+    pair_->fabric().SetFaultScript([=](const emulated::WorkRequestInfo& info) {
       const bool counts = info.host == "a" && info.length > 0;
-      if (!counts || *left == 0) return Fault();
-      return --*left == 0 ? fault : Fault();
+      if (!counts || *left == 0) return emulated::Fault();
+      return --*left == 0 ? fault : emulated::Fault();
     });
   }
   void NoFaults() { pair_->fabric().SetFaultScript(nullptr); }

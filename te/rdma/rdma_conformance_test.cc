@@ -17,15 +17,15 @@ using rdma::EmulatedPair;
 // pair is the client, "a".
 TransportParam Param(
     const std::string& name, rdma::NicCounts nics, const RdmaOptions& options,
-    std::function<void(rdma::EmulatedDeviceSpec&)> change = nullptr) {
+    std::function<void(rdma::emulated::EmulatedDeviceSpec&)> change = nullptr) {
   auto pair = std::make_shared<std::shared_ptr<EmulatedPair>>();
   return {
       .name = name,
       .make = [=](const Incarnation& self, ExposedMemory&)
           -> absl::StatusOr<std::unique_ptr<Transport>> {
         if (*pair == nullptr) {
-          *pair = std::make_shared<EmulatedPair>(rdma::FabricOptions(), nics,
-                                                 change);
+          *pair = std::make_shared<EmulatedPair>(
+              rdma::emulated::FabricOptions(), nics, change);
           return (*pair)->MakeTransport("a", self, options);
         }
         return std::exchange(*pair, nullptr)->MakeTransport("b", self, options);
@@ -57,7 +57,7 @@ INSTANTIATE_TEST_SUITE_P(
                     Param("TwoNics", {2, 2}, Quick()),
                     Param("TwoToThree", {2, 3}, Quick()),
                     Param("ShortMessages", {1, 1}, Quick(),
-                          [](rdma::EmulatedDeviceSpec& spec) {
+                          [](rdma::emulated::EmulatedDeviceSpec& spec) {
                             spec.max_msg_sz = 4 << 20;
                           })),
     testing::PrintToStringParamName());

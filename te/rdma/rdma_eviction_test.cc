@@ -24,6 +24,9 @@
 namespace te::rdma {
 namespace {
 
+using emulated::EmulatedDevice;
+using emulated::FabricOptions;
+using emulated::LiveObjects;
 using std::chrono::milliseconds;
 using std::chrono::seconds;
 

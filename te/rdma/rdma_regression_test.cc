@@ -26,6 +26,10 @@
 namespace te::rdma {
 namespace {
 
+using emulated::EmulatedDeviceSpec;
+using emulated::Fault;
+using emulated::Hang;
+using emulated::WorkRequestInfo;
 using std::chrono::milliseconds;
 using std::chrono::seconds;
 

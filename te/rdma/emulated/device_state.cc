@@ -3,7 +3,7 @@
 #include <algorithm>
 #include <cstring>
 
-namespace te::rdma {
+namespace te::rdma::emulated {
 
 DeviceState::DeviceState(std::string host_name, int device_index,
                          EmulatedDeviceSpec device_spec)
@@ -52,4 +52,4 @@ void RaiseCqError(EmulatedCq& cq) {
   ContextOf(cq.context).async_events.Push(&cq, event);
 }
 
-}  // namespace te::rdma
+}  // namespace te::rdma::emulated

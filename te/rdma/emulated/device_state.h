@@ -20,7 +20,7 @@
 #include "te/rdma/emulated/emulated_qp.h"
 #include "te/rdma/emulated/memory_table.h"
 
-namespace te::rdma {
+namespace te::rdma::emulated {
 
 // Owns objects that are known by raw pointers outside.
 template <typename T>
@@ -96,6 +96,6 @@ inline const EmulatedGid* FindGid(const EmulatedPortSpec& port,
 void RaiseQpEvent(EmulatedQp& qp, ibv_event_type type);
 void RaiseCqError(EmulatedCq& cq);
 
-}  // namespace te::rdma
+}  // namespace te::rdma::emulated
 
 #endif  // TE_RDMA_EMULATED_DEVICE_STATE_H_

@@ -17,7 +17,7 @@
 #include "te/rdma/emulated/emulated_fabric.h"
 #include "te/rdma/emulated/test_end.h"
 
-namespace te::rdma {
+namespace te::rdma::emulated {
 namespace {
 
 using testing::ElementsAre;
@@ -314,4 +314,4 @@ TEST_F(EmulatedChannel, EventsMustBeAcknowledgedBeforeTheQueueGoes) {
 }
 
 }  // namespace
-}  // namespace te::rdma
+}  // namespace te::rdma::emulated

@@ -5,7 +5,7 @@
 
 #include "te/rdma/emulated/event_channel.h"
 
-namespace te::rdma {
+namespace te::rdma::emulated {
 
 struct DeviceState;
 class Wire;
@@ -24,6 +24,6 @@ inline EmulatedContext& ContextOf(ibv_context* context) {
   return static_cast<EmulatedContext&>(*context);
 }
 
-}  // namespace te::rdma
+}  // namespace te::rdma::emulated
 
 #endif  // TE_RDMA_EMULATED_EMULATED_CONTEXT_H_

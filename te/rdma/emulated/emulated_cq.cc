@@ -1,6 +1,6 @@
 #include "te/rdma/emulated/emulated_cq.h"
 
-namespace te::rdma {
+namespace te::rdma::emulated {
 
 EmulatedCq::EmulatedCq(ibv_context* context, int capacity, void* user_context,
                        EmulatedCompChannel* channel)
@@ -69,4 +69,4 @@ void EmulatedCq::Purge(const std::atomic<uint64_t>& freed) {
   size_ = kept;
 }
 
-}  // namespace te::rdma
+}  // namespace te::rdma::emulated

@@ -13,7 +13,7 @@
 #include "te/base/mutex.h"
 #include "te/rdma/emulated/event_channel.h"
 
-namespace te::rdma {
+namespace te::rdma::emulated {
 
 // A completion channel. Owned by its DeviceState. Thread-safe; `refcnt` is
 // guarded by the wire's mutex.
@@ -83,6 +83,6 @@ class EmulatedCq : public ibv_cq {
   Armed armed_ ABSL_GUARDED_BY(mutex_) = Armed::kNo;
 };
 
-}  // namespace te::rdma
+}  // namespace te::rdma::emulated
 
 #endif  // TE_RDMA_EMULATED_EMULATED_CQ_H_

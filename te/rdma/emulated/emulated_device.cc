@@ -9,7 +9,7 @@
 #include "te/base/mutex.h"
 #include "te/rdma/emulated/emulated_qp.h"
 
-namespace te::rdma {
+namespace te::rdma::emulated {
 
 std::ostream& operator<<(std::ostream& out, const LiveObjects& live) {
   return out << live.contexts << " contexts, " << live.pds << " PDs, "
@@ -98,4 +98,4 @@ LiveObjects EmulatedDevice::live_objects() {
   return live;
 }
 
-}  // namespace te::rdma
+}  // namespace te::rdma::emulated

@@ -11,7 +11,7 @@
 #include "te/rdma/emulated/emulated_device_spec.h"
 #include "te/rdma/emulated/wire.h"
 
-namespace te::rdma {
+namespace te::rdma::emulated {
 
 // How many objects of a device were made and not destroyed.
 struct LiveObjects {
@@ -63,6 +63,6 @@ class EmulatedDevice {
   DeviceState& state_;
 };
 
-}  // namespace te::rdma
+}  // namespace te::rdma::emulated
 
 #endif  // TE_RDMA_EMULATED_EMULATED_DEVICE_H_

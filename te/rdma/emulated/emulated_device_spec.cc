@@ -3,7 +3,7 @@
 #include <algorithm>
 #include <utility>
 
-namespace te::rdma {
+namespace te::rdma::emulated {
 namespace {
 
 // fe80::/64 with an interface identifier made of `id`.
@@ -54,4 +54,4 @@ EmulatedDeviceSpec InfiniBandDevice(std::string name, uint16_t lid) {
   return spec;
 }
 
-}  // namespace te::rdma
+}  // namespace te::rdma::emulated

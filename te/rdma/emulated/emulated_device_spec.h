@@ -10,7 +10,7 @@
 
 #include "te/base/clock.h"
 
-namespace te::rdma {
+namespace te::rdma::emulated {
 
 // A valid entry of a port's GID table; indexes that no entry has are empty.
 struct EmulatedGid {
@@ -67,6 +67,6 @@ EmulatedDeviceSpec InfiniBandDevice(std::string name, uint16_t lid);
 // ::ffff:a.b.c.d, which is how RoCE writes an IPv4 address.
 ibv_gid GidOfIpv4(std::array<uint8_t, 4> ipv4);
 
-}  // namespace te::rdma
+}  // namespace te::rdma::emulated
 
 #endif  // TE_RDMA_EMULATED_EMULATED_DEVICE_SPEC_H_

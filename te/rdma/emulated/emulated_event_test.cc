@@ -18,7 +18,7 @@
 #include "te/rdma/emulated/fabric_options.h"
 #include "te/rdma/emulated/test_end.h"
 
-namespace te::rdma {
+namespace te::rdma::emulated {
 namespace {
 
 using testing::IsEmpty;
@@ -205,4 +205,4 @@ TEST_F(EmulatedEvent, ADeviceFails) {
 }
 
 }  // namespace
-}  // namespace te::rdma
+}  // namespace te::rdma::emulated

@@ -4,7 +4,7 @@
 
 #include "te/rdma/emulated/device_state.h"
 
-namespace te::rdma {
+namespace te::rdma::emulated {
 namespace {
 
 DeviceState& AddTo(Wire& wire, const std::string& host,
@@ -55,4 +55,4 @@ uint64_t EmulatedFabric::control_verbs(const std::string& host) {
   return Host(host).control_verbs();
 }
 
-}  // namespace te::rdma
+}  // namespace te::rdma::emulated

@@ -18,7 +18,7 @@
 #include "te/rdma/emulated/wire.h"
 #include "te/rdma/verbs/verbs.h"
 
-namespace te::rdma {
+namespace te::rdma::emulated {
 
 // A network of hosts with emulated RDMA devices, all in this process: reliable
 // connected queue pairs with RDMA READ, RDMA WRITE and SEND, for tests and
@@ -77,6 +77,6 @@ class EmulatedFabric {
   std::vector<std::unique_ptr<EmulatedDevice>> devices_ ABSL_GUARDED_BY(mutex_);
 };
 
-}  // namespace te::rdma
+}  // namespace te::rdma::emulated
 
 #endif  // TE_RDMA_EMULATED_EMULATED_FABRIC_H_

@@ -12,7 +12,7 @@
 #include "gtest/gtest.h"
 #include "te/rdma/emulated/test_end.h"
 
-namespace te::rdma {
+namespace te::rdma::emulated {
 namespace {
 
 using testing::ElementsAre;
@@ -307,4 +307,4 @@ TEST(EmulatedFabric, VerbsOutliveTheFabric) {
 }
 
 }  // namespace
-}  // namespace te::rdma
+}  // namespace te::rdma::emulated

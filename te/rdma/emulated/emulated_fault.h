@@ -9,7 +9,7 @@
 
 #include "te/base/clock.h"
 
-namespace te::rdma {
+namespace te::rdma::emulated {
 
 // A send work request, as a script of faults sees it.
 struct WorkRequestInfo {
@@ -56,6 +56,6 @@ struct Fault {
 // or any verb.
 using FaultScript = std::function<Fault(const WorkRequestInfo&)>;
 
-}  // namespace te::rdma
+}  // namespace te::rdma::emulated
 
 #endif  // TE_RDMA_EMULATED_EMULATED_FAULT_H_

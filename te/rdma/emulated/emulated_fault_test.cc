@@ -17,7 +17,7 @@
 #include "te/rdma/emulated/test_end.h"
 #include "te/rdma/verbs/verbs.h"
 
-namespace te::rdma {
+namespace te::rdma::emulated {
 namespace {
 
 using std::chrono::milliseconds;
@@ -285,4 +285,4 @@ TEST(EmulatedControlFault, FailsWithTheErrnoAskedFor) {
 }
 
 }  // namespace
-}  // namespace te::rdma
+}  // namespace te::rdma::emulated

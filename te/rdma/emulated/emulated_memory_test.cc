@@ -17,7 +17,7 @@
 #include "te/rdma/emulated/fabric_options.h"
 #include "te/rdma/emulated/test_end.h"
 
-namespace te::rdma {
+namespace te::rdma::emulated {
 namespace {
 
 class EmulatedMemory : public testing::Test {
@@ -327,4 +327,4 @@ TEST(EmulatedMemoryLimits, AreEnforced) {
 }
 
 }  // namespace
-}  // namespace te::rdma
+}  // namespace te::rdma::emulated

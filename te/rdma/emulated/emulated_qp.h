@@ -14,7 +14,7 @@
 #include "te/rdma/emulated/emulated_cq.h"
 #include "te/rdma/emulated/emulated_fault.h"
 
-namespace te::rdma {
+namespace te::rdma::emulated {
 
 struct DeviceState;
 
@@ -131,6 +131,6 @@ struct EmulatedQp : ibv_qp {
 
 inline EmulatedQp& QpOf(ibv_qp* qp) { return static_cast<EmulatedQp&>(*qp); }
 
-}  // namespace te::rdma
+}  // namespace te::rdma::emulated
 
 #endif  // TE_RDMA_EMULATED_EMULATED_QP_H_

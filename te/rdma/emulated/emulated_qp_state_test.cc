@@ -17,7 +17,7 @@
 #include "te/rdma/emulated/fabric_options.h"
 #include "te/rdma/emulated/test_end.h"
 
-namespace te::rdma {
+namespace te::rdma::emulated {
 namespace {
 
 using testing::IsEmpty;
@@ -405,4 +405,4 @@ TEST_F(EmulatedConnection, DestroyedInMidFlight) {
 }
 
 }  // namespace
-}  // namespace te::rdma
+}  // namespace te::rdma::emulated

@@ -22,7 +22,7 @@
 #include "te/rdma/emulated/fabric_options.h"
 #include "te/rdma/emulated/test_end.h"
 
-namespace te::rdma {
+namespace te::rdma::emulated {
 namespace {
 
 constexpr int kRounds = 300;
@@ -164,4 +164,4 @@ TEST_P(EmulatedThreads, FaultsWhileRequestsRun) {
 }
 
 }  // namespace
-}  // namespace te::rdma
+}  // namespace te::rdma::emulated

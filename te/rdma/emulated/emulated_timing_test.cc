@@ -22,7 +22,7 @@
 #include "te/rdma/emulated/fabric_options.h"
 #include "te/rdma/emulated/test_end.h"
 
-namespace te::rdma {
+namespace te::rdma::emulated {
 namespace {
 
 using std::chrono::microseconds;
@@ -309,4 +309,4 @@ TEST_F(EmulatedWithoutCopying, StillOverruns) {
 }
 
 }  // namespace
-}  // namespace te::rdma
+}  // namespace te::rdma::emulated

@@ -12,7 +12,7 @@
 #include "te/rdma/emulated/emulated_qp.h"
 #include "te/rdma/emulated/memory_table.h"
 
-namespace te::rdma {
+namespace te::rdma::emulated {
 namespace {
 
 constexpr int kCompletionVectors = 4;
@@ -365,4 +365,4 @@ void EmulatedVerbs::AckAsyncEvent(ibv_async_event* event) {
   }
 }
 
-}  // namespace te::rdma
+}  // namespace te::rdma::emulated

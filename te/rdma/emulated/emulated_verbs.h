@@ -16,7 +16,7 @@
 #include "te/rdma/emulated/wire.h"
 #include "te/rdma/verbs/verbs.h"
 
-namespace te::rdma {
+namespace te::rdma::emulated {
 
 // The control verbs of one host of a fabric. Thread-safe.
 //
@@ -95,6 +95,6 @@ class EmulatedVerbs final : public Verbs {
   int failing_errno_ ABSL_GUARDED_BY(wire_.mutex()) = 0;
 };
 
-}  // namespace te::rdma
+}  // namespace te::rdma::emulated
 
 #endif  // TE_RDMA_EMULATED_EMULATED_VERBS_H_

@@ -12,7 +12,7 @@
 #include "te/rdma/emulated/fabric_options.h"
 #include "te/rdma/emulated/test_end.h"
 
-namespace te::rdma {
+namespace te::rdma::emulated {
 namespace {
 
 // Lists of range(0) requests of 64 KiB, of which the last is signalled.
@@ -65,4 +65,4 @@ void BM_PollEmpty(benchmark::State& state) {
 BENCHMARK(BM_PollEmpty);
 
 }  // namespace
-}  // namespace te::rdma
+}  // namespace te::rdma::emulated

@@ -11,7 +11,7 @@
 #include "te/rdma/emulated/memory_table.h"
 #include "te/rdma/emulated/qp_transitions.h"
 
-namespace te::rdma {
+namespace te::rdma::emulated {
 namespace {
 
 constexpr uint16_t kFirstMulticastLid = 0xc000;
@@ -173,4 +173,4 @@ int EmulatedVerbs::DestroyQp(ibv_qp* handle) {
   return 0;
 }
 
-}  // namespace te::rdma
+}  // namespace te::rdma::emulated

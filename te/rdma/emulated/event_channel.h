@@ -16,7 +16,7 @@
 #include "te/base/mutex.h"
 #include "te/base/unique_fd.h"
 
-namespace te::rdma {
+namespace te::rdma::emulated {
 
 // Events that a file descriptor makes known, each of an object that must not go
 // away before its events are acknowledged: the core of completion channels and
@@ -101,6 +101,6 @@ class EventChannel {
   std::map<const void*, unsigned int> unacknowledged_ ABSL_GUARDED_BY(mutex_);
 };
 
-}  // namespace te::rdma
+}  // namespace te::rdma::emulated
 
 #endif  // TE_RDMA_EMULATED_EVENT_CHANNEL_H_

@@ -7,7 +7,7 @@
 
 #include "gtest/gtest.h"
 
-namespace te::rdma {
+namespace te::rdma::emulated {
 namespace {
 
 class EventChannelTest : public testing::Test {
@@ -77,4 +77,4 @@ TEST_F(EventChannelTest, EventsOfNoObjectNeedNone) {
 }
 
 }  // namespace
-}  // namespace te::rdma
+}  // namespace te::rdma::emulated

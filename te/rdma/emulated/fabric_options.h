@@ -5,7 +5,7 @@
 
 #include "te/base/clock.h"
 
-namespace te::rdma {
+namespace te::rdma::emulated {
 
 // When work requests are carried out.
 enum class WireMode {
@@ -34,6 +34,6 @@ struct FabricOptions {
   bool copy = true;
 };
 
-}  // namespace te::rdma
+}  // namespace te::rdma::emulated
 
 #endif  // TE_RDMA_EMULATED_FABRIC_OPTIONS_H_

@@ -5,7 +5,7 @@
 
 #include "glog/logging.h"
 
-namespace te::rdma {
+namespace te::rdma::emulated {
 namespace {
 
 constexpr unsigned int kKnownAccess =
@@ -70,4 +70,4 @@ bool MemoryTable::MayAccessRemotely(const ibv_pd* pd, uint32_t rkey,
          (mr.access & access) == access;
 }
 
-}  // namespace te::rdma
+}  // namespace te::rdma::emulated

@@ -8,7 +8,7 @@
 #include <memory>
 #include <unordered_map>
 
-namespace te::rdma {
+namespace te::rdma::emulated {
 
 // A protection domain. Owned by its DeviceState; guarded by the wire's mutex.
 struct EmulatedPd : ibv_pd {
@@ -52,6 +52,6 @@ class MemoryTable {
   std::unordered_map<uint32_t, EmulatedMr*> by_rkey_;
 };
 
-}  // namespace te::rdma
+}  // namespace te::rdma::emulated
 
 #endif  // TE_RDMA_EMULATED_MEMORY_TABLE_H_

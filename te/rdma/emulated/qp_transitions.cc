@@ -3,7 +3,7 @@
 #include <cerrno>
 #include <chrono>
 
-namespace te::rdma {
+namespace te::rdma::emulated {
 namespace {
 
 constexpr uint32_t kMax24Bits = 0xffffff;  // PSNs and queue pair numbers
@@ -87,4 +87,4 @@ Duration RnrDelay(uint8_t min_rnr_timer) {
   return std::chrono::microseconds(10) * kTable[min_rnr_timer & 31];
 }
 
-}  // namespace te::rdma
+}  // namespace te::rdma::emulated

@@ -7,7 +7,7 @@
 
 #include "te/base/clock.h"
 
-namespace te::rdma {
+namespace te::rdma::emulated {
 
 // The rules of man 3 ibv_modify_qp for reliable connected queue pairs, as
 // functions of values. The kernel has them as a table (qp_state_table).
@@ -29,6 +29,6 @@ Duration AckTimeout(uint8_t timeout);
 // receive posted; 9.7.5.2.8, table "Encoding for RNR NAK timer field".
 Duration RnrDelay(uint8_t min_rnr_timer);
 
-}  // namespace te::rdma
+}  // namespace te::rdma::emulated
 
 #endif  // TE_RDMA_EMULATED_QP_TRANSITIONS_H_

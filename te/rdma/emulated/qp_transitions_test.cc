@@ -5,7 +5,7 @@
 
 #include "gtest/gtest.h"
 
-namespace te::rdma {
+namespace te::rdma::emulated {
 namespace {
 
 // The rules themselves are tested through the verbs: emulated_qp_state_test.cc.
@@ -33,4 +33,4 @@ TEST(QpTransitions, AttributesThatMayChangeWhileConnected) {
 }
 
 }  // namespace
-}  // namespace te::rdma
+}  // namespace te::rdma::emulated

@@ -12,7 +12,7 @@
 #include "glog/logging.h"
 #include "gtest/gtest.h"
 
-namespace te::rdma {
+namespace te::rdma::emulated {
 namespace {
 
 FabricOptions OptionsOf(WireMode mode, uint64_t seed, const Clock& fake) {
@@ -281,4 +281,4 @@ int NextEvent(TestEnd& end) {
   return event.event_type;
 }
 
-}  // namespace te::rdma
+}  // namespace te::rdma::emulated

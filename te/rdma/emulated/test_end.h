@@ -17,7 +17,7 @@
 #include "te/rdma/emulated/fabric_options.h"
 #include "te/rdma/verbs/verbs.h"
 
-namespace te::rdma {
+namespace te::rdma::emulated {
 
 struct TestEndOptions {
   int cqe = 64;
@@ -122,6 +122,6 @@ struct TestNet {
 // Does not wait.
 int NextEvent(TestEnd& end);
 
-}  // namespace te::rdma
+}  // namespace te::rdma::emulated
 
 #endif  // TE_RDMA_EMULATED_TEST_END_H_

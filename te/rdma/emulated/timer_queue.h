@@ -7,7 +7,7 @@
 
 #include "te/base/clock.h"
 
-namespace te::rdma {
+namespace te::rdma::emulated {
 
 // What is to be done when: names of objects, by time, and by the order of
 // Add within one time, so that the same calls always give the same order.
@@ -53,6 +53,6 @@ class TimerQueue {
   std::priority_queue<Timer, std::vector<Timer>, Later> timers_;
 };
 
-}  // namespace te::rdma
+}  // namespace te::rdma::emulated
 
 #endif  // TE_RDMA_EMULATED_TIMER_QUEUE_H_

@@ -5,7 +5,7 @@
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
 
-namespace te::rdma {
+namespace te::rdma::emulated {
 namespace {
 
 using testing::ElementsAre;
@@ -46,4 +46,4 @@ TEST(TimerQueue, IdsAreNeverReused) {
 }
 
 }  // namespace
-}  // namespace te::rdma
+}  // namespace te::rdma::emulated

@@ -7,7 +7,7 @@
 #include "glog/logging.h"
 #include "te/rdma/emulated/memory_table.h"
 
-namespace te::rdma {
+namespace te::rdma::emulated {
 namespace {
 
 // Whether packets that one end sends are for the other, by the address vectors
@@ -193,4 +193,4 @@ void Wire::RunThread() {
   }
 }
 
-}  // namespace te::rdma
+}  // namespace te::rdma::emulated

@@ -25,7 +25,7 @@
 #include "te/rdma/emulated/fabric_options.h"
 #include "te/rdma/emulated/timer_queue.h"
 
-namespace te::rdma {
+namespace te::rdma::emulated {
 
 // Carries work requests out: the core of the emulation. Owns the devices of a
 // fabric, and the one mutex that guards them and all that is in them, other
@@ -166,6 +166,6 @@ class Wire {
   Thread thread_;
 };
 
-}  // namespace te::rdma
+}  // namespace te::rdma::emulated
 
 #endif  // TE_RDMA_EMULATED_WIRE_H_

@@ -7,7 +7,7 @@
 #include "te/rdma/emulated/qp_transitions.h"
 #include "te/rdma/emulated/wire.h"
 
-namespace te::rdma {
+namespace te::rdma::emulated {
 namespace {
 
 std::byte* Pointer(uint64_t address) {
@@ -324,4 +324,4 @@ void Wire::MoveToError(EmulatedQp& qp) {
   }
 }
 
-}  // namespace te::rdma
+}  // namespace te::rdma::emulated

@@ -7,7 +7,7 @@
 
 #include "te/rdma/emulated/wire.h"
 
-namespace te::rdma {
+namespace te::rdma::emulated {
 namespace {
 
 uint64_t LengthOf(const ibv_sge* sges, int count) {
@@ -194,4 +194,4 @@ int Wire::PostRecv(EmulatedQp& qp, ibv_recv_wr* wr, ibv_recv_wr** bad) {
   return 0;
 }
 
-}  // namespace te::rdma
+}  // namespace te::rdma::emulated
