@@ -48,6 +48,8 @@ class NoClient final : public DeviceWorker::Client {
  public:
   Progress OnCompletions() override { return Progress::kIdle; }
   void Rest() override {}
+  bool wants_glances() const override { return false; }
+  void Glance() override {}
 };
 
 class ConnectionTest : public NicFixture {

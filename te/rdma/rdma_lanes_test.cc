@@ -16,6 +16,11 @@
 namespace te::rdma {
 namespace {
 
+using emulated::EmulatedDeviceSpec;
+using emulated::Fault;
+using emulated::Hang;
+using emulated::RoceDevice;
+using emulated::WorkRequestInfo;
 using std::chrono::seconds;
 using testing::HasSubstr;
 using testing::Not;

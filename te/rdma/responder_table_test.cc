@@ -205,7 +205,7 @@ TEST_F(ResponderTableTest, PortsThatCannotTalkAreToldWhy) {
 
 // Of two NICs in two networks, to whichever is asked for first.
 TEST_F(ResponderTableTest, AnswersWithANicInTheNetworkOfTheClient) {
-  fabric_.AddDevice("b", RoceDevice("mlx5_1", {10, 0, 1, 2}));
+  fabric_.AddDevice("b", emulated::RoceDevice("mlx5_1", {10, 0, 1, 2}));
   nics_.push_back(std::make_unique<NicUnit>());
   TE_ASSERT_OK_AND_ASSIGN(
       nics_[1]->device,
