@@ -194,7 +194,7 @@ TEST(BatchStorageTest, BatchesKeepTheirShareAlone) {
   }
   for (BatchState* batch : batches) {
     TE_ASSERT_OK(pool.ReserveSlices(*batch, kSlices));
-    for (size_t i = 0; i < kSlices; ++i) batch->AddSlice(Slice());
+    for (size_t i = 0; i < kSlices; ++i) batch->AddSlice();
     pool.Return(*batch);
   }
   EXPECT_LT(allocated_bytes - before, int64_t{1024} * kSlices);

@@ -29,22 +29,23 @@ void BatchState::Reset(Host& host, uint64_t handle, size_t requests,
   size_ = requests;
   if (requests > capacity_) {
     requests_ = std::make_unique<RequestState[]>(requests);
+    runs_ = std::make_unique<Run[]>(requests);
     capacity_ = requests;
   }
-  for (size_t i = 0; i < requests; ++i) {
-    RequestState& request = requests_[i];
-    request.unfinished_slices = 0;
-    request.bytes = 0;
-    request.finished = false;
-    request.failed = false;
+  for (RequestState& request : absl::MakeSpan(requests_.get(), requests)) {
+    request.run = nullptr;
+    Set<uint64_t>(request.bytes, 0);
+    Set(request.finished, false);
+    Set(request.failed, false);
     request.status = absl::OkStatus();
-    request.buffer = {};
   }
+  run_count_ = 0;
   slices_.clear();
   peers_.clear();
   // One more than there are: Launch's own, so that the batch cannot finish
   // before all of it has been posted.
   unfinished_requests_ = requests + 1;
+  failed_ = false;
   finished_ = false;
   settled_ = false;
   aborted_ = false;
@@ -63,15 +64,17 @@ void BatchState::set_options(const SubmitOptions& options) {
   event_fd_ = options.event_fd;
 }
 
-void BatchState::SetRequest(size_t index, BufferRegistry::LocalPin pin,
-                            size_t peer, const BufferDescriptor& remote,
-                            size_t count) {
-  RequestState& request = requests_[index];
-  request.remote = &remote;
-  request.buffer = pin.id();
-  request.pin = std::move(pin);
-  request.peer = peer;
-  request.unfinished_slices = static_cast<uint32_t>(count);
+BatchState::Run& BatchState::BeginRun(BufferRegistry::LocalPin pin, size_t peer,
+                                      const BufferDescriptor& remote) {
+  Run& run = runs_[run_count_++];
+  run.buffer = pin.id();
+  run.pin = std::move(pin);
+  run.peer = peer;
+  run.remote = &remote;
+  run.remote_key = route(peer).KeyOf(remote);
+  run.slices = 0;
+  Set<uint32_t>(run.unfinished_requests, 0);
+  return run;
 }
 
 void BatchState::RejectRequest(size_t index, absl::Status why) {
@@ -98,30 +101,40 @@ std::optional<size_t> BatchState::FindPeer(SegmentId segment) const {
 
 void BatchState::Launch() {
   references_ = 2;
+  group_.resize(slices_.size());
   for (size_t peer = 0; peer < peers_.size(); ++peer) {
-    group_.clear();
-    for (Slice& slice : slices_) {
-      if (requests_[slice.request].peer == peer) group_.push_back(&slice);
+    size_t count = 0;
+    Slice* next = slices_.data();
+    for (const Run& run : absl::MakeConstSpan(runs_.get(), run_count_)) {
+      Slice* const begin = std::exchange(next, next + run.slices);
+      if (run.peer != peer) continue;
+      for (Slice* slice = begin; slice != next; ++slice) {
+        group_[count++] = slice;
+      }
     }
-    if (!group_.empty()) peers_[peer].route->rail->Post(group_);
+    if (count == 0) continue;
+    peers_[peer].route->rail->Post(absl::MakeSpan(group_).first(count));
   }
   FinishRequest();
 }
 
 void BatchState::Done(Slice& slice, absl::Status status) {
+  if (!status.ok()) return OnFailure(slice, std::move(status));
   RequestState& request = requests_[slice.request];
-  if (status.ok()) {
-    request.bytes += slice.length;
-    return FinishSlice(request);
-  }
+  request.bytes += slice.length;
+  FinishSlice(request);
+}
+
+void BatchState::OnFailure(Slice& slice, absl::Status status) {
+  RequestState& request = requests_[slice.request];
+  const PeerUse& use = peers_[request.run->peer];
   if (MayRetry(slice, status)) {
     // A rail that was cut for somebody else's sake is not this slice's failure.
     if (!absl::IsAborted(status)) ++slice.attempts;
-    const PeerUse& use = peers_[request.peer];
-    return use.peer->Retry(slice, *request.remote, *use.route, status);
+    return use.peer->Retry(slice, *request.run->remote, *use.route, status);
   }
   // The peer has unregistered the buffer since it was looked up.
-  if (absl::IsNotFound(status)) peers_[request.peer].peer->RefreshSoon();
+  if (absl::IsNotFound(status)) use.peer->RefreshSoon();
   if (aborted_) {
     MutexLock lock(mutex_);
     status = abort_status_;
@@ -138,12 +151,14 @@ bool BatchState::MayRetry(const Slice& slice,
 }
 
 void BatchState::Fail(RequestState& request, absl::Status status) {
+  failed_ = true;
   if (!request.failed.exchange(true)) request.status = std::move(status);
 }
 
 void BatchState::FinishSlice(RequestState& request) {
   if (request.unfinished_slices.fetch_sub(1) != 1) return;
-  request.pin.Reset();
+  Run& run = *request.run;
+  if (run.unfinished_requests.fetch_sub(1) == 1) run.pin.Reset();
   request.finished = true;
   if (sleepers_ > 0) WakeSleepers();
   FinishRequest();
@@ -259,6 +274,7 @@ RequestResult BatchState::result(size_t index) const {
 }
 
 absl::Status BatchState::status() const {
+  if (!failed_) return absl::OkStatus();
   for (size_t i = 0; i < size_; ++i) {
     if (requests_[i].finished && requests_[i].failed) {
       return requests_[i].status;
@@ -301,8 +317,8 @@ void BatchState::Abort(const absl::Status& why) {
 }
 
 bool BatchState::UsesPeer(size_t peer) const {
-  for (size_t i = 0; i < size_; ++i) {
-    if (!requests_[i].finished && requests_[i].peer == peer) return true;
+  for (const Run& run : absl::MakeConstSpan(runs_.get(), run_count_)) {
+    if (run.peer == peer && run.unfinished_requests > 0) return true;
   }
   return false;
 }
@@ -321,15 +337,17 @@ absl::Status BatchState::DeadlineError() const {
 }
 
 bool BatchState::Uses(BufferId buffer) const {
-  for (size_t i = 0; i < size_; ++i) {
-    if (!requests_[i].finished && requests_[i].buffer == buffer) return true;
+  for (const Run& run : absl::MakeConstSpan(runs_.get(), run_count_)) {
+    if (run.buffer == buffer && run.unfinished_requests > 0) return true;
   }
   return false;
 }
 
 uint64_t BatchState::Vacate(size_t kept) {
-  for (size_t i = 0; i < size_; ++i) requests_[i].pin.Reset();
+  // Those of a batch that was not launched.
+  for (size_t i = 0; i < run_count_; ++i) runs_[i].pin.Reset();
   size_ = 0;
+  run_count_ = 0;
   slices_.clear();
   peers_.clear();
   notification_.reset();
@@ -340,6 +358,7 @@ uint64_t BatchState::Vacate(size_t kept) {
   }
   if (capacity_ > kept) {
     requests_.reset();
+    runs_.reset();
     capacity_ = 0;
   }
   return handle_;

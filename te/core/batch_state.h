@@ -12,6 +12,7 @@
 #include "absl/base/thread_annotations.h"
 #include "absl/functional/function_ref.h"
 #include "absl/status/status.h"
+#include "absl/strings/string_view.h"
 #include "absl/types/span.h"
 #include "te/base/clock.h"
 #include "te/base/incarnation.h"
@@ -47,16 +48,43 @@ class BatchState final : public CompletionSink {
     ~Host() = default;
   };
 
+  // Requests in a row between the same two buffers, and what they share.
+  struct Run {
+    BufferRegistry::LocalPin pin;
+    // The pinned buffer, for threads other than the one that lets go of the
+    // pin.
+    BufferId buffer;
+    // As AddPeer numbers them.
+    size_t peer = 0;
+    // In the view of the peer's route, which lasts as long as the batch.
+    const BufferDescriptor* remote = nullptr;
+    // What the route's transport needs to reach it: Slice::remote_key.
+    absl::string_view remote_key;
+    // How many there are; they follow those of the run before.
+    size_t slices = 0;
+    // Who ends the last one lets go of the pin.
+    std::atomic<uint32_t> unfinished_requests{0};
+  };
+
   // --- Set-up. ---
 
   // Begins anew with so many requests and no slices.
   void Reset(Host& host, uint64_t handle, size_t requests,
              uint32_t max_slice_attempts, MonotonicTime deadline);
   void set_options(const SubmitOptions& options);
-  // Makes request `index` consist of `count` slices, which AddSlice appends,
-  // for the peer that AddPeer gave that index; `remote` is of its route's view.
-  void SetRequest(size_t index, BufferRegistry::LocalPin pin, size_t peer,
-                  const BufferDescriptor& remote, size_t count);
+  // Begins a run, for the peer that AddPeer gave that index; `remote` is of its
+  // route's view. At least one SetRequest follows.
+  Run& BeginRun(BufferRegistry::LocalPin pin, size_t peer,
+                const BufferDescriptor& remote);
+  // Makes request `index`, a later one than those before, a part of the latest
+  // run, consisting of `count` slices, which AddSlice appends.
+  void SetRequest(size_t index, Run& run, size_t count) {
+    run.slices += count;
+    Set(run.unfinished_requests, run.unfinished_requests + 1);
+    RequestState& request = requests_[index];
+    request.run = &run;
+    Set(request.unfinished_slices, static_cast<uint32_t>(count));
+  }
   // Ends a request before it began.
   void RejectRequest(size_t index, absl::Status why);
   size_t AddPeer(SegmentId segment, std::shared_ptr<Peer> peer,
@@ -66,21 +94,14 @@ class BatchState final : public CompletionSink {
   size_t peer_count() const { return peers_.size(); }
   // To be called once, with the total, before the first AddSlice.
   void ReserveSlices(size_t count) { slices_.clear(), slices_.reserve(count); }
-  void AddSlice(const Slice& slice) {
-    slices_.push_back(slice);
-    slices_.back().sink = this;
+  // In the order of the requests. To be filled in, but for the sink.
+  Slice& AddSlice() {
+    Slice& slice = slices_.emplace_back();
+    slice.sink = this;
+    return slice;
   }
-  const BufferRegistry::LocalPin& pin(size_t index) const {
-    return requests_[index].pin;
-  }
-  bool rejected(size_t index) const { return requests_[index].failed; }
-  // Of a request that SetRequest has set.
-  const BufferDescriptor& remote(size_t index) const {
-    return *requests_[index].remote;
-  }
-  const Route& route_of_request(size_t index) const {
-    return route(requests_[index].peer);
-  }
+  // Of a request; null if it was rejected.
+  const Run* run(size_t index) const { return requests_[index].run; }
   // Posts everything. From here on there are two references: the caller's, and
   // that of what is under way. The batch may be finished when it returns.
   void Launch();
@@ -143,13 +164,8 @@ class BatchState final : public CompletionSink {
 
  private:
   struct RequestState {
-    BufferRegistry::LocalPin pin;
-    // The pinned buffer, for threads other than the one that lets go of the
-    // pin.
-    BufferId buffer;
-    size_t peer = 0;
-    // In the view of the peer's route, which lasts as long as the batch.
-    const BufferDescriptor* remote = nullptr;
+    // Null if it was rejected.
+    Run* run = nullptr;
     std::atomic<uint32_t> unfinished_slices{0};
     std::atomic<uint64_t> bytes{0};
     std::atomic<bool> finished{false};
@@ -163,8 +179,14 @@ class BatchState final : public CompletionSink {
     std::shared_ptr<const Route> route;
   };
 
+  // During set-up nobody else looks; Launch publishes what was set.
+  template <typename T>
+  static void Set(std::atomic<T>& variable, T value) {
+    variable.store(value, std::memory_order_relaxed);
+  }
+  void OnFailure(Slice& slice, absl::Status status);
   bool MayRetry(const Slice& slice, const absl::Status& status) const;
-  // Whether a request to that peer has not ended.
+  // Whether slices may be under way to that peer.
   bool UsesPeer(size_t peer) const;
   void FinishSlice(RequestState& request);
   void FinishRequest();
@@ -186,12 +208,17 @@ class BatchState final : public CompletionSink {
   size_t size_ = 0;
   size_t capacity_ = 0;
   std::unique_ptr<RequestState[]> requests_;
+  // As many at most.
+  std::unique_ptr<Run[]> runs_;
+  size_t run_count_ = 0;
   std::vector<Slice> slices_;
   std::vector<Slice*> group_;
   std::vector<PeerUse> peers_;
 
   std::atomic<uint32_t> references_{0};
   std::atomic<size_t> unfinished_requests_{0};
+  // Whether any request has failed.
+  std::atomic<bool> failed_{false};
   std::atomic<bool> finished_{false};
   std::atomic<bool> settled_{false};
   std::atomic<bool> aborted_{false};

@@ -165,9 +165,10 @@ absl::Status BufferRegistry::AwaitLastPin(BufferId id, MonotonicTime deadline) {
   bool in_time = true;
   while (slot.disposing || (slot.state & kPins) != 0) {
     if (!slot.disposing && !in_time) {
-      return absl::DeadlineExceededError(absl::StrCat(
-          "the buffer ", RangeText(slot.address, slot.length), " is still in ",
-          slot.state & kPins, " transfers; it takes no new ones"));
+      return absl::DeadlineExceededError(
+          absl::StrCat("the buffer ", RangeText(slot.address, slot.length),
+                       " is still in use by "
+                       "transfers; it takes no new ones"));
     }
     // What is being disposed of is not in use any more, but the memory is not
     // its owner's yet: nothing can hasten that.
@@ -207,14 +208,6 @@ MemoryLocation BufferRegistry::SinglePlace(const Slot& slot) {
   return slot.placement != nullptr ? slot.placement->single() : slot.location;
 }
 
-MemoryLocation BufferRegistry::LocalPin::LocationOf(const void* address,
-                                                    uint64_t length) const {
-  const Slot& slot = registry_->slots_[SlotOf(id_)];
-  if (slot.placement == nullptr) return slot.location;
-  return slot.placement->Of(reinterpret_cast<uint64_t>(address) - slot.address,
-                            length);
-}
-
 void BufferRegistry::Release(uint32_t index) {
   const uint64_t before = slots_[index].state.fetch_sub(1);
   if ((before & kClosing) == 0 || (before & kPins) != 1) return;
@@ -228,8 +221,7 @@ absl::StatusOr<BufferRegistry::LocalPin> BufferRegistry::PinLocal(
   if (hint.registry_ != nullptr) {
     Slot& slot = slots_[SlotOf(hint.id_)];
     // The hint keeps the slot as it is.
-    if (begin >= slot.address && length <= slot.length &&
-        begin - slot.address <= slot.length - length &&
+    if (slot.Contains(begin, length) &&
         TryPin(slot, GenerationOf(slot.state))) {
       return LocalPin(*this, hint.id_);
     }
@@ -262,8 +254,7 @@ absl::StatusOr<ExposedMemory::Pin> BufferRegistry::Acquire(
                      " is not registered for remote ",
                      access.operation == Operation::kRead ? "READ" : "WRITE"));
   }
-  if (access.address < slot.address || access.length > slot.length ||
-      access.address - slot.address > slot.length - access.length) {
+  if (!slot.Contains(access.address, access.length)) {
     return absl::OutOfRangeError(absl::StrCat(
         RangeText(access.address, access.length), " exceeds the buffer ",
         RangeText(slot.address, slot.length)));

@@ -33,7 +33,7 @@ namespace te {
 // Must outlive all pins.
 class BufferRegistry final : public ExposedMemory {
  public:
-  // One use of a buffer by a request.
+  // One use of a buffer, by requests of a batch.
   class LocalPin {
    public:
     LocalPin() = default;
@@ -54,10 +54,22 @@ class BufferRegistry final : public ExposedMemory {
     // The pinned buffer.
     BufferId id() const { return id_; }
     uint32_t slot() const { return SlotOf(id_); }
+    // --- Not of an empty pin. ---
+
+    // Whether the range is within the buffer.
+    bool Contains(const void* address, uint64_t length) const {
+      return registry_->slots_[slot()].Contains(
+          reinterpret_cast<uint64_t>(address), length);
+    }
     // Where a slice of it, of at least 1 byte, lies: where its owner said, or
     // where it was found at registration (MemoryPlacement::Of); "*" if that is
-    // unknown. O(1), lock-free, without allocation. Not of an empty pin.
-    MemoryLocation LocationOf(const void* address, uint64_t length) const;
+    // unknown. O(1), lock-free, without allocation.
+    MemoryLocation LocationOf(const void* address, uint64_t length) const {
+      const Slot& slot = registry_->slots_[SlotOf(id_)];
+      if (slot.placement == nullptr) return slot.location;
+      return slot.placement->Of(
+          reinterpret_cast<uint64_t>(address) - slot.address, length);
+    }
 
    private:
     friend class BufferRegistry;
@@ -140,6 +152,11 @@ class BufferRegistry final : public ExposedMemory {
     // If location is "*".
     std::unique_ptr<const MemoryPlacement> placement;
     TransportKeys keys;
+
+    bool Contains(uint64_t begin, uint64_t size) const {
+      return begin >= address && size <= length &&
+             begin - address <= length - size;
+    }
   };
   static_assert(sizeof(Slot) == 64);
 

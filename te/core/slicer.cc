@@ -13,7 +13,7 @@ constexpr uint64_t kAlignment = 4096;
 
 }  // namespace
 
-Slicing Cut(uint64_t length, uint32_t slice_bytes) {
+Slicing CutLong(uint64_t length, uint32_t slice_bytes) {
   // Leaves room for the rest that joins the last slice.
   constexpr uint64_t kLongest = kMaxSliceBytes / 2;
   const uint64_t spread = std::min(length / kUsefulSlices, kLongest);
@@ -22,9 +22,6 @@ Slicing Cut(uint64_t length, uint32_t slice_bytes) {
       std::min(std::max<uint64_t>(slice_bytes, aligned), kLongest);
   const uint64_t whole = length / size;
   const uint64_t rest = length % size;
-  if (whole == 0) {
-    return {.count = 1, .size = 0, .last = static_cast<uint32_t>(length)};
-  }
   const bool join = rest <= size / 2;
   return {.count = static_cast<size_t>(whole + (join ? 0 : 1)),
           .size = static_cast<uint32_t>(size),

@@ -14,9 +14,15 @@ struct Slicing {
   uint32_t last = 0;
 };
 
+// For Cut: a request of at least `slice_bytes`.
+Slicing CutLong(uint64_t length, uint32_t slice_bytes);
+
 // `length` at least 1, `slice_bytes` at most kMaxSliceBytes / 2. Slices of very
 // long requests are longer, to bound their number.
-Slicing Cut(uint64_t length, uint32_t slice_bytes);
+inline Slicing Cut(uint64_t length, uint32_t slice_bytes) {
+  if (length >= slice_bytes) return CutLong(length, slice_bytes);
+  return {.count = 1, .size = 0, .last = static_cast<uint32_t>(length)};
+}
 
 }  // namespace te
 

@@ -6,7 +6,6 @@
 
 #include "absl/strings/str_cat.h"
 #include "te/base/status_macros.h"
-#include "te/core/segment_view.h"
 #include "te/core/slicer.h"
 #include "te/metadata/buffer_table.h"
 #include "te/transport/slice.h"
@@ -24,46 +23,44 @@ Submission::Submission(BufferRegistry& buffers, const SegmentTable& segments,
       requests_(requests) {}
 
 absl::Status Submission::Prepare() {
+  size_t slices = 0;
   for (size_t i = 0; i < requests_.size(); ++i) {
-    absl::Status status = Admit(i);
-    if (!status.ok()) batch_.RejectRequest(i, std::move(status));
+    const Request& request = requests_[i];
+    if (!Continues(request)) {
+      absl::Status status = BeginRun(request);
+      if (!status.ok()) {
+        batch_.RejectRequest(i, std::move(status));
+        continue;
+      }
+    }
+    const size_t count = Cut(request.length, slice_bytes_).count;
+    slices += count;
+    batch_.SetRequest(i, *run_, count);
   }
-  TE_RETURN_IF_ERROR(pool_.ReserveSlices(batch_, slices_));
-  for (size_t i = 0; i < requests_.size(); ++i) {
-    if (!batch_.rejected(i)) AddSlices(i);
-  }
+  TE_RETURN_IF_ERROR(pool_.ReserveSlices(batch_, slices));
+  AddSlices();
   return absl::OkStatus();
 }
 
-absl::StatusOr<const BufferDescriptor*> Submission::FindRemote(
-    size_t peer, const Request& request) {
-  if (found_ == nullptr || found_peer_ != peer ||
-      !Allows(*found_, request.operation, request.remote_address,
-              request.length)) {
-    TE_ASSIGN_OR_RETURN(
-        found_, batch_.route(peer).view->Find(
-                    request.operation, request.remote_address, request.length));
-    found_peer_ = peer;
-  }
-  return found_;
-}
-
-absl::Status Submission::Admit(size_t index) {
-  const Request& request = requests_[index];
+absl::Status Submission::BeginRun(const Request& request) {
   if (request.length == 0) {
     return absl::InvalidArgumentError("a request of 0 bytes");
   }
   TE_ASSIGN_OR_RETURN(const size_t peer, PeerIndex(request.segment));
-  TE_ASSIGN_OR_RETURN(const BufferDescriptor* const remote,
-                      FindRemote(peer, request));
+  const BufferDescriptor* remote = nullptr;
+  if (HasSameRemote(request)) {
+    remote = run_->remote;
+  } else {
+    TE_ASSIGN_OR_RETURN(
+        remote, batch_.route(peer).view->Find(
+                    request.operation, request.remote_address, request.length));
+  }
   static const BufferRegistry::LocalPin kNoHint;
-  TE_ASSIGN_OR_RETURN(
-      BufferRegistry::LocalPin pin,
-      buffers_.PinLocal(request.local, request.length,
-                        index == 0 ? kNoHint : batch_.pin(index - 1)));
-  const size_t count = Cut(request.length, slice_bytes_).count;
-  slices_ += count;
-  batch_.SetRequest(index, std::move(pin), peer, *remote, count);
+  TE_ASSIGN_OR_RETURN(BufferRegistry::LocalPin pin,
+                      buffers_.PinLocal(request.local, request.length,
+                                        run_ == nullptr ? kNoHint : run_->pin));
+  run_ = &batch_.BeginRun(std::move(pin), peer, *remote);
+  segment_ = request.segment;
   return absl::OkStatus();
 }
 
@@ -76,29 +73,26 @@ absl::StatusOr<size_t> Submission::PeerIndex(SegmentId segment) {
   return batch_.AddPeer(segment, std::move(peer), std::move(route));
 }
 
-void Submission::AddSlices(size_t index) {
-  const Request& request = requests_[index];
-  const Slicing slicing = Cut(request.length, slice_bytes_);
-  const BufferRegistry::LocalPin& pin = batch_.pin(index);
-  const BufferDescriptor& remote = batch_.remote(index);
-  Slice slice;
-  slice.operation = request.operation;
-  slice.request = static_cast<uint32_t>(index);
-  slice.local_slot = pin.slot();
-  slice.local = static_cast<std::byte*>(request.local);
-  slice.remote_address = request.remote_address;
-  slice.remote_generation = remote.generation;
-  if (key_of_ != &remote) {
-    key_of_ = &remote;
-    key_ = batch_.route_of_request(index).KeyOf(remote);
-  }
-  slice.remote_key = key_;
-  for (size_t i = 0; i < slicing.count; ++i) {
-    slice.length = i + 1 < slicing.count ? slicing.size : slicing.last;
-    slice.local_location = pin.LocationOf(slice.local, slice.length);
-    batch_.AddSlice(slice);
-    slice.local += slice.length;
-    slice.remote_address += slice.length;
+void Submission::AddSlices() {
+  for (size_t index = 0; index < requests_.size(); ++index) {
+    const BatchState::Run* const run = batch_.run(index);
+    if (run == nullptr) continue;
+    const Request& request = requests_[index];
+    const Slicing slicing = Cut(request.length, slice_bytes_);
+    uint64_t offset = 0;
+    for (size_t i = 0; i < slicing.count; ++i) {
+      Slice& slice = batch_.AddSlice();
+      slice.operation = request.operation;
+      slice.request = static_cast<uint32_t>(index);
+      slice.length = i + 1 < slicing.count ? slicing.size : slicing.last;
+      slice.local_slot = run->pin.slot();
+      slice.local = static_cast<std::byte*>(request.local) + offset;
+      slice.local_location = run->pin.LocationOf(slice.local, slice.length);
+      slice.remote_address = request.remote_address + offset;
+      slice.remote_generation = run->remote->generation;
+      slice.remote_key = run->remote_key;
+      offset += slice.length;
+    }
   }
 }
 

@@ -7,14 +7,13 @@
 
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
-#include "absl/strings/string_view.h"
 #include "absl/types/span.h"
 #include "te/core/batch_pool.h"
 #include "te/core/batch_state.h"
 #include "te/core/buffer_registry.h"
 #include "te/core/request.h"
 #include "te/core/segment_table.h"
-#include "te/metadata/buffer_table.h"
+#include "te/core/segment_view.h"
 
 namespace te {
 
@@ -36,11 +35,19 @@ class Submission {
   // The index of the segment's peer in the batch; the segments of consecutive
   // requests are mostly the same.
   absl::StatusOr<size_t> PeerIndex(SegmentId segment);
-  // The buffer that a request goes to: mostly that of the one before.
-  absl::StatusOr<const BufferDescriptor*> FindRemote(size_t peer,
-                                                     const Request& request);
-  absl::Status Admit(size_t index);
-  void AddSlices(size_t index);
+  // Whether a request goes to the same buffer as the latest run.
+  bool HasSameRemote(const Request& request) const {
+    return run_ != nullptr && request.segment == segment_ &&
+           Allows(*run_->remote, request.operation, request.remote_address,
+                  request.length);
+  }
+  // Whether it may be a part of that run: most requests may.
+  bool Continues(const Request& request) const {
+    return request.length > 0 && HasSameRemote(request) &&
+           run_->pin.Contains(request.local, request.length);
+  }
+  absl::Status BeginRun(const Request& request);
+  void AddSlices();
 
   BufferRegistry& buffers_;
   const SegmentTable& segments_;
@@ -49,13 +56,9 @@ class Submission {
   BatchState& batch_;
   const absl::Span<const Request> requests_;
 
-  size_t slices_ = 0;
-  // What FindRemote has found last, for that peer.
-  const BufferDescriptor* found_ = nullptr;
-  size_t found_peer_ = 0;
-  // What AddSlices has looked up last: the key of that buffer.
-  const BufferDescriptor* key_of_ = nullptr;
-  absl::string_view key_;
+  // The latest run, if there is one, and its segment.
+  BatchState::Run* run_ = nullptr;
+  SegmentId segment_;
 };
 
 }  // namespace te

@@ -316,6 +316,27 @@ TEST_F(TransferEngineTest, RequestsAreWaitedForOneByOne) {
   EXPECT_TRUE(batch.Wait(Soon()));
 }
 
+TEST_F(TransferEngineTest, WhatHasEndedDoesNotHoldItsBuffer) {
+  std::vector<std::byte> other(2 * kSlice);
+  TE_ASSERT_OK_AND_ASSIGN(const BufferId buffer, client_.engine->RegisterMemory(
+                                                     {.address = other.data(),
+                                                      .length = other.size()}));
+  network_->set_script([this](uint64_t i, const Slice&) {
+    if (i == 3) network_->Hold();  // as above
+    return absl::OkStatus();
+  });
+  auto requests = FourWrites();
+  requests[1].local = other.data();
+  Batch batch = Submit(requests);
+  EXPECT_TRUE(batch.Wait(1, Soon()));
+  TE_EXPECT_OK(client_.engine->UnregisterMemory(buffer, kEnough));
+  EXPECT_FALSE(batch.finished(2) || batch.finished(3));
+  network_->set_script(nullptr);
+  network_->Release();
+  EXPECT_TRUE(batch.Wait(Soon()));
+  TE_EXPECT_OK(batch.status());
+}
+
 TEST_F(TransferEngineTest, SignalsOnceAlsoWhenTheHandleIsGone) {
   const UniqueFd event(eventfd(0, EFD_NONBLOCK));
   std::atomic<int> calls = 0;
