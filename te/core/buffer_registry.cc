@@ -73,7 +73,7 @@ absl::StatusOr<BufferId> BufferRegistry::Register(const MemoryRegion& region,
   slot.location = region.location;
   slot.access = region.access;
   // Either may take its time, so not under mutex_.
-  slot.placement = FindPlacement(region);
+  FindPlacement(slot);
   absl::StatusOr<TransportKeys> keys =
       prepare({.slot = index,
                .address = static_cast<std::byte*>(region.address),
@@ -114,18 +114,21 @@ BufferId BufferRegistry::Open(uint32_t index) {
   return BufferId{MakeId(generation, index)};
 }
 
-// Null if the owner says where it is.
-std::unique_ptr<const MemoryPlacement> BufferRegistry::FindPlacement(
-    const MemoryRegion& region) {
-  if (region.location != MemoryLocation()) return nullptr;
-  auto placement = std::make_unique<const MemoryPlacement>(
-      MemoryPlacement::Find(reinterpret_cast<uint64_t>(region.address),
-                            region.length, placement_options_));
-  if (!placement->status().ok() && !placement_warned_.exchange(true)) {
+// Unless the owner says where it is.
+void BufferRegistry::FindPlacement(Slot& slot) {
+  if (slot.location != MemoryLocation()) return;
+  MemoryPlacement placement =
+      MemoryPlacement::Find(slot.address, slot.length, placement_options_);
+  if (!placement.status().ok() && !placement_warned_.exchange(true)) {
     LOG(WARNING) << "it is unknown on which NUMA nodes registered memory lies: "
-                 << placement->status();
+                 << placement.status();
   }
-  return placement;
+  if (placement.uniform()) {
+    slot.location = placement.single();
+  } else {
+    slot.placement =
+        std::make_unique<const MemoryPlacement>(std::move(placement));
+  }
 }
 
 absl::Status BufferRegistry::Unregister(BufferId id, MonotonicTime deadline,

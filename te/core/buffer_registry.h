@@ -149,7 +149,7 @@ class BufferRegistry final : public ExposedMemory {
     // The last pin has gone, and somebody disposes of the buffer. Guarded by
     // mutex_.
     bool disposing = false;
-    // If location is "*".
+    // If it lies in several places, or partly in unknown ones: location is "*".
     std::unique_ptr<const MemoryPlacement> placement;
     TransportKeys keys;
 
@@ -169,8 +169,7 @@ class BufferRegistry final : public ExposedMemory {
   static void NothingToDispose(uint32_t /*slot*/) {}
   static bool TryPin(Slot& slot, uint32_t generation);
   absl::StatusOr<uint32_t> Reserve();
-  std::unique_ptr<const MemoryPlacement> FindPlacement(
-      const MemoryRegion& region);
+  void FindPlacement(Slot& slot);
   // Where all of the buffer lies, else "*".
   static MemoryLocation SinglePlace(const Slot& slot);
   BufferId Open(uint32_t index);

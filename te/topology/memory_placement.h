@@ -85,6 +85,8 @@ class MemoryPlacement {
 
   // The node of all pages whose node is known, if it is one; else "*".
   MemoryLocation single() const { return single_; }
+  // Whether all bytes are in the same place, known or not: single().
+  bool uniform() const { return nodes_.empty(); }
   // Without bytes whose node is unknown. O(blocks), as Runs.
   std::map<uint16_t, uint64_t> BytesPerNode() const;
   // In order, from 0 to the end; neighbours differ.

@@ -100,6 +100,7 @@ TEST(MemoryPlacementTest, OneNode) {
   Machine machine([](uint64_t) { return 1; });
   const MemoryPlacement placement = machine.Find(kBase, 10 * kPage);
   EXPECT_EQ(placement.single(), kNode1);
+  EXPECT_TRUE(placement.uniform());
   EXPECT_THAT(placement.Runs(), ElementsAre(PlacedRun{0, 10 * kPage, kNode1}));
   EXPECT_EQ(placement.At(0), kNode1);
   EXPECT_EQ(placement.At(10 * kPage - 1), kNode1);
@@ -174,6 +175,7 @@ TEST(MemoryPlacementTest, WhatTheKernelDoesNotTellIsUnknown) {
                           PlacedRun{2 * kPage, 2 * kPage, kAny},
                           PlacedRun{4 * kPage, kPage, kNode1}));
   EXPECT_EQ(placement.single(), kNode1);
+  EXPECT_FALSE(placement.uniform());
   EXPECT_THAT(placement.BytesPerNode(), ElementsAre(Pair(1, 3 * kPage)));
 }
 
@@ -182,6 +184,7 @@ TEST(MemoryPlacementTest, UntouchedMemoryIsUnknown) {
   const MemoryPlacement placement = machine.Find(kBase + 5, kMiB);
   TE_EXPECT_OK(placement.status());
   EXPECT_EQ(placement.single(), kAny);
+  EXPECT_TRUE(placement.uniform());
   EXPECT_THAT(placement.Runs(), ElementsAre(PlacedRun{0, kMiB, kAny}));
   EXPECT_THAT(placement.BytesPerNode(), IsEmpty());
 }
