@@ -17,29 +17,37 @@ class SliceList {
       : head_(std::exchange(other.head_, nullptr)),
         tail_(std::exchange(other.tail_, nullptr)) {}
   SliceList& operator=(SliceList&&) = delete;
+  // Of slices that are linked already.
+  SliceList(Slice& head, Slice& tail) { Append(head, tail); }
 
   bool empty() const { return head_ == nullptr; }
   Slice* front() const { return head_; }
 
   void PushBack(Slice& slice) {
     slice.next = nullptr;
-    (tail_ == nullptr ? head_ : tail_->next) = &slice;
+    (empty() ? head_ : tail_->next) = &slice;
     tail_ = &slice;
   }
 
   Slice& PopFront() {
     Slice& slice = *head_;
     head_ = slice.next;
-    if (head_ == nullptr) tail_ = nullptr;
     return slice;
   }
 
   void Append(SliceList other) {
-    while (!other.empty()) PushBack(other.PopFront());
+    if (!other.empty()) Append(*other.head_, *other.tail_);
+  }
+  // Slices that are linked already.
+  void Append(Slice& head, Slice& tail) {
+    (empty() ? head_ : tail_->next) = &head;
+    tail.next = nullptr;
+    tail_ = &tail;
   }
 
  private:
   Slice* head_ = nullptr;
+  // Of a list that is not empty.
   Slice* tail_ = nullptr;
 };
 
@@ -62,20 +70,16 @@ class SliceInbox {
 
   // Everything, in the order in which it was pushed.
   SliceList TakeAll() {
-    Slice* reversed = nullptr;
-    for (Slice* slice = top_.exchange(nullptr); slice != nullptr;) {
+    Slice* const last = top_.exchange(nullptr);
+    if (last == nullptr) return {};
+    Slice* first = nullptr;
+    for (Slice* slice = last; slice != nullptr;) {
       Slice* const below = slice->next;
-      slice->next = reversed;
-      reversed = slice;
+      slice->next = first;
+      first = slice;
       slice = below;
     }
-    SliceList list;
-    while (reversed != nullptr) {
-      Slice* const next = reversed->next;
-      list.PushBack(*reversed);
-      reversed = next;
-    }
-    return list;
+    return SliceList(*first, *last);
   }
 
  private:

@@ -40,6 +40,19 @@ TEST(SliceListTest, KeepsOrder) {
   EXPECT_TRUE(SliceList().empty());
 }
 
+TEST(SliceListTest, TakesSlicesThatAreLinkedAlready) {
+  auto slices = Numbered(4);
+  slices[0].next = &slices[1];
+  slices[2].next = &slices[3];
+  SliceList list(slices[0], slices[1]);
+  list.PopFront();
+  list.PopFront();
+  EXPECT_TRUE(list.empty());
+  list.Append(slices[2], slices[3]);
+  list.PushBack(slices[0]);
+  EXPECT_EQ(Drain(std::move(list)), (std::vector<uint32_t>{2, 3, 0}));
+}
+
 TEST(SliceInboxTest, GivesGroupsInTheOrderOfPushes) {
   auto slices = Numbered(6);
   SliceInbox inbox;
