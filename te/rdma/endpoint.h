@@ -40,8 +40,8 @@ class Endpoint final : public EndpointStore::Evictable,
   // The rail. Called with no lock held; must not block.
   class Host {
    public:
-    // Ends a slice that was added.
-    virtual void Finish(Slice& slice, absl::Status status) = 0;
+    // Ends slices that were added.
+    virtual void FinishAll(SliceList slices, const absl::Status& status) = 0;
     // Work requests have completed: there may be room for more.
     virtual void OnRoom() = 0;
     // The connection is broken. Once for each.
@@ -141,12 +141,12 @@ class Endpoint final : public EndpointStore::Evictable,
   int PollOnce() ABSL_EXCLUSIVE_LOCKS_REQUIRED(polling_);
   void Complete(const ibv_wc& completion, MonotonicTime now)
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(polling_);
-  void Succeed(const SendQueue::Posted& posted);
+  void Succeed(SendQueue::Completed completed);
   void Fail(const ibv_wc& completion, const SendQueue::Posted& posted)
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(polling_);
   void GiveUp(const SendQueue::Posted& posted)
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(polling_);
-  void Account(const SendQueue::Posted& posted);
+  void Account(uint32_t work_requests, uint64_t bytes);
 
   NicUnit& nic_;
   const size_t local_;

@@ -222,34 +222,26 @@ void Endpoint::Complete(const ibv_wc& completion, MonotonicTime now) {
   SendQueue& queue = *connection_->queues[id.queue];
   CHECK(queue.IsUnderWay(id.position))
       << nic_.device->name() << " completes what was not posted";
-  const auto succeed = [this](const SendQueue::Posted& posted) {
-    Succeed(posted);
-  };
   queue.NoteProgress(now);
   if (completion.status == IBV_WC_SUCCESS) {
     if (!proven_) proven_ = true;
-    return queue.CompleteThrough(id.position, succeed);
+    return Succeed(queue.TakeBefore(id.position + 1));
   }
   // They complete in order, so those before have been done: unless they were
   // flushed as well, for who knows whether a device reports those that did not
   // ask for a completion.
-  const bool flushed = completion.status == IBV_WC_WR_FLUSH_ERR;
-  queue.CompleteBefore(id.position, [&](const SendQueue::Posted& posted) {
-    polling_.AssertHeld();
-    flushed ? Fail(completion, posted) : Succeed(posted);
-  });
+  if (completion.status != IBV_WC_WR_FLUSH_ERR) {
+    Succeed(queue.TakeBefore(id.position));
+  }
   queue.CompleteThrough(id.position, [&](const SendQueue::Posted& posted) {
     polling_.AssertHeld();
     Fail(completion, posted);
   });
 }
 
-void Endpoint::Succeed(const SendQueue::Posted& posted) {
-  if (!posted.partial) {
-    ForEach(posted.first,
-            [this](Slice& slice) { host_.Finish(slice, absl::OkStatus()); });
-  }
-  Account(posted);
+void Endpoint::Succeed(SendQueue::Completed completed) {
+  host_.FinishAll(std::move(completed.slices), absl::OkStatus());
+  Account(completed.work_requests, completed.bytes);
 }
 
 // The first error on a queue pair is what happened; the others are flushed. If
@@ -271,10 +263,10 @@ void Endpoint::Fail(const ibv_wc& completion, const SendQueue::Posted& posted) {
   if (posted.partial) {
     failed_ = posted.first;
     failed_status_ = why;
-  } else {
-    ForEach(posted.first, [&](Slice& slice) { host_.Finish(slice, why); });
+  } else if (posted.first != nullptr) {
+    host_.FinishAll(SliceList(*posted.first, *posted.last), why);
   }
-  Account(posted);
+  Account(1, posted.bytes);
 }
 
 // Whether the peer has got it is unknown, unless it has failed before.
@@ -284,23 +276,23 @@ void Endpoint::GiveUp(const SendQueue::Posted& posted) {
       polling_.AssertHeld();
       if (&slice == failed_) {
         failed_ = nullptr;
-        host_.Finish(slice, failed_status_);
+        host_.FinishAll(SliceList(slice, slice), failed_status_);
       } else {
         flushed_.PushBack(slice);
       }
     });
   }
-  Account(posted);
+  Account(1, posted.bytes);
 }
 
-// The last that is done for a work request: who finds the endpoint quiet finds
+// The last that is done for work requests: who finds the endpoint quiet finds
 // everything in its place.
-void Endpoint::Account(const SendQueue::Posted& posted) {
-  in_flight_bytes_ -= posted.bytes;
+void Endpoint::Account(uint32_t work_requests, uint64_t bytes) {
+  in_flight_bytes_ -= bytes;
   // Only the poller changes it.
-  completed_.store(completed_.load(std::memory_order_relaxed) + 1,
+  completed_.store(completed_.load(std::memory_order_relaxed) + work_requests,
                    std::memory_order_relaxed);
-  --in_flight_;
+  in_flight_ -= work_requests;
 }
 
 }  // namespace te::rdma

@@ -169,9 +169,8 @@ class RdmaRail final : public te::Rail,
   static bool Serves(const Lane& lane);
   bool HasHope(MonotonicTime now) const ABSL_EXCLUSIVE_LOCKS_REQUIRED(driving_);
   SliceList TakePending() ABSL_EXCLUSIVE_LOCKS_REQUIRED(driving_);
-  void FinishAll(SliceList slices, const absl::Status& status);
 
-  void Finish(Slice& slice, absl::Status status) override;
+  void FinishAll(SliceList slices, const absl::Status& status) override;
   void OnRoom() override;
   void OnBroken(Endpoint& endpoint) override;
   void OnEvicted(Endpoint& endpoint) override;

@@ -268,16 +268,16 @@ void RdmaRail::OnDeviceChange(const NicUnit& nic) {
   Drive();
 }
 
-void RdmaRail::Finish(Slice& slice, absl::Status status) {
-  CompletionSink& sink = *slice.sink;
-  // The slice may be gone after Done; so may the rail, whose Close waits for
-  // `unfinished_`, after the next line.
-  sink.Done(slice, std::move(status));
-  --unfinished_;
-}
-
 void RdmaRail::FinishAll(SliceList slices, const absl::Status& status) {
-  while (!slices.empty()) Finish(slices.PopFront(), status);
+  uint64_t count = 0;
+  while (!slices.empty()) {
+    Slice& slice = slices.PopFront();
+    // It may be gone after Done.
+    slice.sink->Done(slice, status);
+    ++count;
+  }
+  // The rail may be gone after this line: its Close waits for it.
+  unfinished_ -= count;
 }
 
 void RdmaRail::OnRoom() {

@@ -116,6 +116,25 @@ absl::Status SendQueue::Ring(MonotonicTime now, Refused refused) {
       unsignalled_ = 0;
     }
   }
+SendQueue::Completed SendQueue::TakeBefore(uint32_t position) {
+  const uint32_t head = head_.load(std::memory_order_relaxed);
+  SliceList slices;
+  uint64_t bytes = 0;
+  for (uint32_t at = head; at != position; ++at) {
+    const Posted& posted = At(at);
+    bytes += posted.bytes;
+    if (posted.first != nullptr && !posted.partial) {
+      slices.Append(*posted.first, *posted.last);
+    }
+  }
+  // Release: the slots have been read. Before the slices go: who gets the last
+  // one may look for room.
+  head_.store(position, std::memory_order_release);
+  return {.slices = std::move(slices),
+          .work_requests = position - head,
+          .bytes = bytes};
+}
+
   // The first completion may be seen before the call returns.
   if (outstanding() == 0) Stamp(now);
   // Release publishes the slots to the completing thread.

@@ -15,6 +15,7 @@
 #include "te/base/clock.h"
 #include "te/rdma/queue_pair.h"
 #include "te/transport/slice.h"
+#include "te/transport/slice_list.h"
 
 namespace te::rdma {
 
@@ -101,6 +102,15 @@ class SendQueue {
 
   // --- The thread that completes. ---
 
+  // Of work requests that have succeeded.
+  struct Completed {
+    // In order, but for those of which more is under way.
+    SliceList slices;
+    uint32_t work_requests = 0;
+    uint64_t bytes = 0;
+  };
+  // Ends all work requests before `position`.
+  Completed TakeBefore(uint32_t position);
   // Ends all work requests before `position`, one after the other.
   using Done = absl::FunctionRef<void(const Posted& posted)>;
   void CompleteBefore(uint32_t position, Done done);

@@ -96,14 +96,8 @@ class SendQueueTest : public NicFixture {
       const auto id = WorkRequestId::Unpack(completion.wr_id);
       EXPECT_EQ(id.queue, 5);
       EXPECT_TRUE(queue_->IsUnderWay(id.position));
-      queue_->CompleteThrough(id.position,
-                              [&](const SendQueue::Posted& posted) {
-                                if (posted.partial) return;
-                                for (Slice* slice = posted.first;
-                                     slice != nullptr; slice = slice->next) {
-                                  done.push_back(slice);
-                                }
-                              });
+      SliceList slices = queue_->TakeBefore(id.position + 1).slices;
+      while (!slices.empty()) done.push_back(&slices.PopFront());
       EXPECT_FALSE(queue_->IsUnderWay(id.position));
     }
     return completions.size();
