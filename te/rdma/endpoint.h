@@ -80,12 +80,12 @@ class Endpoint final : public EndpointStore::Evictable,
 
   bool HasRoomFor(const Slice& slice) {
     return usable() && in_flight_bytes_.load() < options_.window_bytes &&
-           (connection_->queues[current_]->room() >= PartsOf(slice) ||
-            FindQueue(PartsOf(slice)));
+           QueueFor(slice) != nullptr;
   }
-  // Takes a slice, for which there must be room, and a key of each of the
-  // peer's NICs.
-  void Add(Slice& slice);
+  // Takes slices from the front, with a key of each of the peer's NICs: the
+  // first, for which there must be room, and those that follow while there is
+  // room and they are no more than `bytes` together.
+  void Add(SliceList& slices, uint64_t bytes);
   // Asks the peer's NIC for a sign of life, if nothing is under way: a WRITE of
   // no bytes (see Responder::Probe). Breaks the connection if none comes.
   void Probe();
@@ -125,10 +125,18 @@ class Endpoint final : public EndpointStore::Evictable,
  private:
   // How many work requests a slice takes: a message has a longest length.
   uint32_t PartsOf(const Slice& slice) const {
-    return 1 + (slice.length - 1) / connection_->max_message_bytes;
+    const uint32_t longest = connection_->max_message_bytes;
+    return slice.length <= longest ? 1 : 1 + (slice.length - 1) / longest;
+  }
+  // The queue if it has room, or another one that has, to go on with; else
+  // null.
+  SendQueue* QueueFor(const Slice& slice) {
+    const uint32_t parts = PartsOf(slice);
+    SendQueue* const current = connection_->queues[current_].get();
+    return current->room() >= parts ? current : FindQueue(parts);
   }
   // Goes on with another queue pair, one that has room for so many pieces.
-  bool FindQueue(uint32_t parts);
+  SendQueue* FindQueue(uint32_t parts);
   void RingQueue(SendQueue& queue, MonotonicTime now, SliceList& refused);
 
   Progress OnCompletions() override;

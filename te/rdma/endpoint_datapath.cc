@@ -28,6 +28,11 @@ std::string NameOf(const Slice& slice) {
                       " here");
 }
 
+bool HaveSameKeys(const Slice& a, const Slice& b) {
+  return a.local_slot == b.local_slot &&
+         a.remote_key.data() == b.remote_key.data();
+}
+
 // Slices of one work request.
 template <typename Function>
 void ForEach(Slice* slices, Function function) {
@@ -44,7 +49,7 @@ void ForEach(Slice* slices, Function function) {
 
 // In turn, a chain each: then all of them have work, and each doorbell rings
 // for many.
-bool Endpoint::FindQueue(uint32_t parts) {
+SendQueue* Endpoint::FindQueue(uint32_t parts) {
   const size_t count = connection_->queues.size();
   for (size_t i = 1; i <= count; ++i) {
     const size_t next = (current_ + i) % count;
@@ -52,28 +57,44 @@ bool Endpoint::FindQueue(uint32_t parts) {
     queue.LookForRoom();
     if (queue.room() < parts) continue;
     current_ = next;
-    return true;
+    return &queue;
   }
-  return false;
+  return nullptr;
 }
 
-void Endpoint::Add(Slice& slice) {
-  WorkPiece piece = {.operation = slice.operation,
-                     .local = slice.local,
-                     .local_key = memory_.LocalKey(slice.local_slot, local_),
-                     .remote_address = slice.remote_address,
-                     .slice = &slice};
-  CHECK(RemoteKey(slice.remote_key, connection_->remote_nic, piece.remote_key));
-  in_flight_bytes_ += slice.length;
+void Endpoint::Add(SliceList& slices, uint64_t bytes) {
+  const uint64_t limit =
+      std::min(bytes, options_.window_bytes - in_flight_bytes_.load());
+  const uint32_t longest = connection_->max_message_bytes;
+  uint64_t added = 0;
+  SendQueue* queue = QueueFor(*slices.front());
+  WorkPiece piece;
+  do {
+    Slice& slice = slices.PopFront();
+    // Slices in a row mostly have the same buffers.
+    if (piece.slice == nullptr || !HaveSameKeys(*piece.slice, slice)) {
+      piece.local_key = memory_.LocalKey(slice.local_slot, local_);
+      CHECK(RemoteKey(slice.remote_key, connection_->remote_nic,
+                      piece.remote_key));
+    }
+    piece.slice = &slice;
+    piece.operation = slice.operation;
+    piece.local = slice.local;
+    piece.remote_address = slice.remote_address;
+    uint32_t rest = slice.length;
+    do {
+      piece.length = std::min(rest, longest);
+      rest -= piece.length;
+      piece.partial = rest > 0;
+      queue->Add(piece);
+      piece.local += piece.length;
+      piece.remote_address += piece.length;
+    } while (piece.partial);
+    added += slice.length;
+  } while (!slices.empty() && added + slices.front()->length <= limit &&
+           (queue = QueueFor(*slices.front())) != nullptr);
+  in_flight_bytes_ += added;
   if (!used_) used_ = true;
-  SendQueue& queue = *connection_->queues[current_];
-  for (uint32_t rest = slice.length; rest > 0; rest -= piece.length) {
-    piece.length = std::min(rest, connection_->max_message_bytes);
-    piece.partial = piece.length < rest;
-    queue.Add(piece);
-    piece.local += piece.length;
-    piece.remote_address += piece.length;
-  }
 }
 
 void Endpoint::Probe() {

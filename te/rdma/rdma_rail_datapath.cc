@@ -15,6 +15,10 @@ constexpr uint64_t kBusyBytes = 256 << 10;
 // What a new lane has to show that it works, before another one is opened.
 constexpr Duration kPatience = std::chrono::milliseconds(50);
 
+// So many bytes in a row may go to one lane: to look for the best one costs as
+// much as a work request, and what goes to one lane may share work requests.
+constexpr uint64_t kStretchBytes = SendQueue::kMaxMergedBytes;
+
 }  // namespace
 
 void RdmaRail::Post(absl::Span<Slice* const> slices) {
@@ -57,11 +61,22 @@ void RdmaRail::Drive() {
 // Takes what was posted, `wrong` being what cannot be sent.
 void RdmaRail::Sort(SliceList& wrong) {
   SliceList posted = inbox_.TakeAll();
+  if (posted.empty()) return;
+  const size_t key_bytes = remote_nics_ * kRemoteKeyBytes;
+  // Slices in a row are mostly of one class.
+  MemoryLocation location = posted.front()->local_location;
+  Class* of = &ClassOf(*posted.front());
   while (!posted.empty()) {
     Slice& slice = posted.PopFront();
-    const bool has_keys =
-        slice.remote_key.size() >= remote_nics_ * kRemoteKeyBytes;
-    (has_keys ? ClassOf(slice).pending : wrong).PushBack(slice);
+    if (slice.remote_key.size() < key_bytes) {
+      wrong.PushBack(slice);
+      continue;
+    }
+    if (slice.local_location != location) {
+      of = &ClassOf(slice);
+      location = slice.local_location;
+    }
+    of->pending.PushBack(slice);
   }
 }
 
@@ -115,7 +130,7 @@ bool RdmaRail::FillClass(Class& of) {
   while (!of.pending.empty()) {
     Lane* const lane = LaneFor(of, *of.pending.front());
     if (lane == nullptr) break;
-    lane->endpoint->Add(of.pending.PopFront());
+    lane->endpoint->Add(of.pending, kStretchBytes);
     added = true;
   }
   of.filled |= added;

@@ -21,6 +21,10 @@ SendQueue::SendQueue(QueuePair pair, const QueuePairLimits& limits,
       pieces_(kChain * limits.max_sge) {
   CHECK_GE(limits.max_wr, kMinDepth);
   CHECK_LE(limits.max_sge, kMaxSge);
+  for (size_t i = 0; i < kChain; ++i) {
+    requests_[i].sg_list = &pieces_[i * limits.max_sge];
+    requests_[i].next = &requests_[i] + 1;
+  }
 }
 
 void SendQueue::LookForRoom() {
@@ -32,18 +36,16 @@ void SendQueue::LookForRoom() {
       std::min(limits_.max_wr - used, static_cast<uint32_t>(kChain) - chained_);
 }
 
-// Into the last work request of the chain, where the remote memory goes on: one
-// message in place of two.
+// Into the last work request of the chain, at whose end the remote memory goes
+// on: one message in place of two.
 bool SendQueue::Merge(const WorkPiece& piece) {
   if (chained_ == 0) return false;
   ibv_send_wr& last = requests_[chained_ - 1];
   Posted& posted = At(tail_.load(std::memory_order_relaxed) + chained_ - 1);
-  const bool same =
-      last.opcode == (piece.operation == Operation::kRead
-                          ? IBV_WR_RDMA_READ
-                          : IBV_WR_RDMA_WRITE) &&
-      last.wr.rdma.rkey == piece.remote_key &&
-      last.wr.rdma.remote_addr + posted.bytes == piece.remote_address;
+  const bool same = last.opcode == (piece.operation == Operation::kRead
+                                        ? IBV_WR_RDMA_READ
+                                        : IBV_WR_RDMA_WRITE) &&
+                    last.wr.rdma.rkey == piece.remote_key;
   if (!same || posted.partial || piece.partial ||
       posted.bytes + piece.length > kMaxMergedBytes ||
       static_cast<uint32_t>(last.num_sge) == limits_.max_sge) {
@@ -54,44 +56,25 @@ bool SendQueue::Merge(const WorkPiece& piece) {
       .length = piece.length,
       .lkey = piece.local_key};
   posted.bytes += piece.length;
+  remote_end_ += piece.length;
   posted.last->next = piece.slice;
   posted.last = piece.slice;
   piece.slice->next = nullptr;
+  if (posted.bytes > limits_.max_inline) last.send_flags &= ~IBV_SEND_INLINE;
+  if (posted.bytes >= kSignalBytes) Signal(last);
   return true;
-}
-
-void SendQueue::Add(const WorkPiece& piece) {
-  if (Merge(piece)) return;
-  const uint32_t position = tail_.load(std::memory_order_relaxed) + chained_;
-  piece.slice->next = nullptr;
-  At(position) = {.bytes = piece.length,
-                  .first = piece.slice,
-                  .last = piece.slice,
-                  .partial = piece.partial};
-  ibv_sge* const sge = &pieces_[chained_ * limits_.max_sge];
-  *sge = {.addr = reinterpret_cast<uint64_t>(piece.local),
-          .length = piece.length,
-          .lkey = piece.local_key};
-  ibv_send_wr& request = requests_[chained_];
-  request.wr_id = WorkRequestId{.queue = index_, .position = position}.Pack();
-  request.sg_list = sge;
-  request.num_sge = 1;
-  request.opcode = piece.operation == Operation::kRead ? IBV_WR_RDMA_READ
-                                                       : IBV_WR_RDMA_WRITE;
-  request.send_flags = 0;
-  request.wr.rdma.remote_addr = piece.remote_address;
-  request.wr.rdma.rkey = piece.remote_key;
-  ++chained_;
-  --room_;
 }
 
 void SendQueue::AddProbe() {
   const uint32_t position = tail_.load(std::memory_order_relaxed) + chained_;
   At(position) = {};
   ibv_send_wr& request = requests_[chained_];
-  request = {};
   request.wr_id = WorkRequestId{.queue = index_, .position = position}.Pack();
+  request.num_sge = 0;
   request.opcode = IBV_WR_RDMA_WRITE;
+  request.send_flags = 0;
+  request.wr.rdma = {};
+  remote_end_ = 0;
   ++chained_;
   --room_;
 }
@@ -102,45 +85,16 @@ absl::Status SendQueue::Ring(MonotonicTime now, Refused refused) {
   // A chain more may be begun.
   room_ = 0;
   const uint32_t begin = tail_.load(std::memory_order_relaxed);
-  for (uint32_t i = 0; i < count; ++i) {
-    ibv_send_wr& request = requests_[i];
-    request.next = i + 1 < count ? &requests_[i + 1] : nullptr;
-    const uint32_t bytes = At(begin + i).bytes;
-    if (request.opcode == IBV_WR_RDMA_WRITE && bytes > 0 &&
-        bytes <= limits_.max_inline) {
-      request.send_flags |= IBV_SEND_INLINE;
-    }
-    if (++unsignalled_ >= signal_interval_ || bytes >= kSignalBytes ||
-        i + 1 == count) {
-      request.send_flags |= IBV_SEND_SIGNALED;
-      unsignalled_ = 0;
-    }
-  }
-SendQueue::Completed SendQueue::TakeBefore(uint32_t position) {
-  const uint32_t head = head_.load(std::memory_order_relaxed);
-  SliceList slices;
-  uint64_t bytes = 0;
-  for (uint32_t at = head; at != position; ++at) {
-    const Posted& posted = At(at);
-    bytes += posted.bytes;
-    if (posted.first != nullptr && !posted.partial) {
-      slices.Append(*posted.first, *posted.last);
-    }
-  }
-  // Release: the slots have been read. Before the slices go: who gets the last
-  // one may look for room.
-  head_.store(position, std::memory_order_release);
-  return {.slices = std::move(slices),
-          .work_requests = position - head,
-          .bytes = bytes};
-}
-
+  ibv_send_wr& last = requests_[count - 1];
+  Signal(last);
+  ibv_send_wr* const after_last = std::exchange(last.next, nullptr);
   // The first completion may be seen before the call returns.
   if (outstanding() == 0) Stamp(now);
   // Release publishes the slots to the completing thread.
   tail_.store(begin + count, std::memory_order_release);
   ibv_send_wr* bad = nullptr;
   const int error = ibv_post_send(pair_.get(), &requests_[0], &bad);
+  last.next = after_last;
   if (error == 0) return absl::OkStatus();
   const auto taken =
       bad == nullptr ? 0 : static_cast<uint32_t>(bad - requests_.data());
@@ -160,6 +114,25 @@ SendQueue::Completed SendQueue::TakeBefore(uint32_t position) {
 bool SendQueue::IsUnderWay(uint32_t position) const {
   const uint32_t head = head_.load(std::memory_order_relaxed);
   return position - head < tail_.load(std::memory_order_acquire) - head;
+}
+
+SendQueue::Completed SendQueue::TakeBefore(uint32_t position) {
+  const uint32_t head = head_.load(std::memory_order_relaxed);
+  SliceList slices;
+  uint64_t bytes = 0;
+  for (uint32_t at = head; at != position; ++at) {
+    const Posted& posted = At(at);
+    bytes += posted.bytes;
+    if (posted.first != nullptr && !posted.partial) {
+      slices.Append(*posted.first, *posted.last);
+    }
+  }
+  // Release: the slots have been read. Before the slices go: who gets the last
+  // one may look for room.
+  head_.store(position, std::memory_order_release);
+  return {.slices = std::move(slices),
+          .work_requests = position - head,
+          .bytes = bytes};
 }
 
 void SendQueue::CompleteBefore(uint32_t position, Done done) {

@@ -137,6 +137,10 @@ class SendQueue {
 
  private:
   bool Merge(const WorkPiece& piece);
+  void Signal(ibv_send_wr& request) {
+    request.send_flags |= IBV_SEND_SIGNALED;
+    unsignalled_ = 0;
+  }
   void Stamp(MonotonicTime now) {
     waiting_since_.store(now.time_since_epoch().count());
   }
@@ -157,11 +161,43 @@ class SendQueue {
 
   // What has been added and not handed over: the positions from tail_ on.
   uint32_t chained_ = 0;
+  // Where the remote memory of the last of them ends.
+  uint64_t remote_end_ = 0;
   uint32_t room_ = 0;
   uint32_t unsignalled_ = 0;
-  std::array<ibv_send_wr, kChain> requests_;
+  // Each has its own part of pieces_, and leads to the next.
+  std::array<ibv_send_wr, kChain> requests_ = {};
   std::vector<ibv_sge> pieces_;
 };
+
+// Here for the sake of Endpoint::Add, which calls it for each slice.
+inline void SendQueue::Add(const WorkPiece& piece) {
+  if (piece.remote_address == remote_end_ && Merge(piece)) return;
+  const uint32_t position = tail_.load(std::memory_order_relaxed) + chained_;
+  piece.slice->next = nullptr;
+  At(position) = {.bytes = piece.length,
+                  .first = piece.slice,
+                  .last = piece.slice,
+                  .partial = piece.partial};
+  ibv_send_wr& request = requests_[chained_];
+  *request.sg_list = {.addr = reinterpret_cast<uint64_t>(piece.local),
+                      .length = piece.length,
+                      .lkey = piece.local_key};
+  request.wr_id = WorkRequestId{.queue = index_, .position = position}.Pack();
+  request.num_sge = 1;
+  const bool is_read = piece.operation == Operation::kRead;
+  request.opcode = is_read ? IBV_WR_RDMA_READ : IBV_WR_RDMA_WRITE;
+  const bool is_inline = !is_read && piece.length <= limits_.max_inline;
+  request.send_flags = is_inline ? IBV_SEND_INLINE : 0;
+  if (++unsignalled_ >= signal_interval_ || piece.length >= kSignalBytes) {
+    Signal(request);
+  }
+  request.wr.rdma.remote_addr = piece.remote_address;
+  request.wr.rdma.rkey = piece.remote_key;
+  remote_end_ = piece.remote_address + piece.length;
+  ++chained_;
+  --room_;
+}
 
 }  // namespace te::rdma
 

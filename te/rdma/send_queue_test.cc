@@ -216,6 +216,45 @@ TEST_F(SendQueueTest, WhatIsContiguousAtThePeerSharesAWorkRequest) {
   }
 }
 
+TEST_F(SendQueueTest, WhatIsSharedIsNotSentInlineIfItIsTooLong) {
+  Make({.max_wr = 64, .max_sge = 4, .max_inline = 150});
+  std::vector<Slice> slices(2);
+  queue_->Add(Piece(0, 100, slices[0]));
+  queue_->Add(Piece(100, 100, slices[1]));
+  EXPECT_EQ(queue_->chained(), 1);
+  TE_EXPECT_OK(Ring());
+}
+
+TEST_F(SendQueueTest, CountsWhatHasCompleted) {
+  Make({.max_wr = 64, .max_sge = 4});
+  std::vector<Slice> slices(4);
+  queue_->Add(Piece(0, 100, slices[0]));
+  queue_->Add(Piece(100, 100, slices[1]));
+  WorkPiece part = Piece(1000, 50, slices[2]);
+  part.partial = true;
+  queue_->Add(part);
+  queue_->Add(Piece(1050, 30, slices[2]));
+  queue_->AddProbe();
+  AddApart(500, slices[3]);
+  TE_ASSERT_OK(Ring());
+  Completions(a_end_);
+  // The first part alone brings nothing back.
+  const uint32_t begin = SendQueue::kFirstPosition;
+  SendQueue::Completed completed = queue_->TakeBefore(begin + 2);
+  EXPECT_EQ(completed.work_requests, 2);
+  EXPECT_EQ(completed.bytes, 250);
+  EXPECT_EQ(&completed.slices.PopFront(), &slices[0]);
+  EXPECT_EQ(&completed.slices.PopFront(), &slices[1]);
+  EXPECT_TRUE(completed.slices.empty());
+  SendQueue::Completed rest = queue_->TakeBefore(queue_->end());
+  EXPECT_EQ(rest.work_requests, 3);
+  EXPECT_EQ(rest.bytes, 38);
+  EXPECT_EQ(&rest.slices.PopFront(), &slices[2]);
+  EXPECT_EQ(&rest.slices.PopFront(), &slices[3]);
+  EXPECT_TRUE(rest.slices.empty());
+  EXPECT_EQ(queue_->outstanding(), 0);
+}
+
 TEST_F(SendQueueTest, WhatDoesNotFitTogetherStaysApart) {
   Make({.max_wr = 64, .max_sge = 4});
   std::vector<Slice> slices(2);
