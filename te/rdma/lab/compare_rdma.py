@@ -29,7 +29,6 @@ import re
 import statistics
 import sys
 
-from te.rdma.lab.failure import LabFailure
 from te.rdma.lab.lab import Lab
 from te.rdma.lab.perftest import (
     QP_TIMEOUT,
@@ -39,6 +38,7 @@ from te.rdma.lab.perftest import (
     run_perftest,
     summarize,
 )
+from te.rdma.lab.report import print_report
 
 OPERATIONS = ["write", "read"]
 LATENCY_SIZE = 4096
@@ -274,16 +274,9 @@ def parse_options(arguments):
 
 def main():
     options = parse_options(sys.argv[1:])
-    try:
-        report = compare(options)
-    except LabFailure as failure:
-        print(f"compare_rdma: {failure}", file=sys.stderr)
-        return 1
-    if options.json:
-        print(json.dumps(report, indent=2))
-    else:
-        print_text(report)
-    return 0
+    return print_report(
+        "compare_rdma", lambda: compare(options), print_text, options.json
+    )
 
 
 if __name__ == "__main__":

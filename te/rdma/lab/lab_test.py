@@ -14,6 +14,7 @@ import unittest
 
 from te.rdma.lab.failure import LabFailure
 from te.rdma.lab.lab import Lab
+from te.rdma.lab.lab_case import LabCase
 from te.rdma.lab.machine import Kernel, find_program
 from te.rdma.lab.perftest import run_on_all_rails, run_perftest
 from te.rdma.lab.run import parse_options, run_commands
@@ -49,13 +50,7 @@ def ping(host, address, count):
     return int(match.group(2)) / int(match.group(1))
 
 
-class LabTest(unittest.TestCase):
-    @classmethod
-    def setUpClass(cls):
-        cls.lab = Lab(rails=2)
-        cls.addClassCleanup(cls.lab.close)
-        cls.a, cls.b = cls.lab.hosts
-
+class LabTest(LabCase):
     # Rails.
 
     def test_devices_are_active_and_have_gids_of_both_families(self):

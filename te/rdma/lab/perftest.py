@@ -15,7 +15,6 @@ for completions, and ib_read_lat the time of a READ.
 """
 
 import argparse
-import json
 import re
 import statistics
 import sys
@@ -23,6 +22,7 @@ import time
 
 from te.rdma.lab.failure import LabFailure
 from te.rdma.lab.lab import Lab
+from te.rdma.lab.report import print_report
 
 UNITS = {"": 1, "K": 1 << 10, "M": 1 << 20}
 
@@ -214,16 +214,9 @@ def parse_options():
 
 def main():
     options = parse_options()
-    try:
-        summary = measure_rounds(options)
-    except LabFailure as failure:
-        print(f"perftest: {failure}", file=sys.stderr)
-        return 1
-    if options.json:
-        print(json.dumps(summary, indent=2))
-    else:
-        print_table(summary)
-    return 0
+    return print_report(
+        "perftest", lambda: measure_rounds(options), print_table, options.json
+    )
 
 
 if __name__ == "__main__":

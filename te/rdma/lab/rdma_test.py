@@ -9,7 +9,7 @@ import signal
 import unittest
 
 from te.rdma.lab.failure import LabFailure
-from te.rdma.lab.lab import Lab
+from te.rdma.lab.lab_case import LabCase
 
 CHECK = os.path.abspath("te/rdma/lab/transfer_check")
 BENCH = os.path.abspath("te/bench/transfer_bench")
@@ -122,13 +122,7 @@ def down(host, rail):
             host.run(f"ip link set {rail.interface} up")
 
 
-class RdmaTest(unittest.TestCase):
-    @classmethod
-    def setUpClass(cls):
-        cls.lab = Lab(rails=2)
-        cls.addClassCleanup(cls.lab.close)
-        cls.a, cls.b = cls.lab.hosts
-
+class RdmaTest(LabCase):
     def tearDown(self):
         for host in self.lab.hosts:
             host.run("pkill -9 -x transfer_check", check=False)
