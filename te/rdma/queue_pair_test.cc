@@ -18,6 +18,7 @@
 #include "te/base/status_matchers.h"
 #include "te/rdma/device.h"
 #include "te/rdma/emulated/emulated_device_spec.h"
+#include "te/rdma/emulated/emulated_fault.h"
 #include "te/rdma/nic_fixture.h"
 #include "te/rdma/verbs/forwarding_verbs.h"
 #include "te/rdma/verbs/objects.h"
@@ -234,7 +235,11 @@ TEST_F(QueuePairTest, BreakFlushesWhatIsPosted) {
   TE_ASSERT_OK_AND_ASSIGN(End b, MakeEnd(*b_, {}));
   TE_ASSERT_OK(Connect(a, b));
   // Else it would be done at once.
-  emulated_b_.SetPortActive(1, false);
+  fabric_.SetFaultScript([](const emulated::WorkRequestInfo&) {
+    emulated::Fault fault;
+    fault.hang = emulated::Hang::kUntilError;
+    return fault;
+  });
   ASSERT_EQ(PostEmptyWrite(*a.pair), 0);
   ASSERT_EQ(PostEmptyWrite(*a.pair), 0);
   EXPECT_TRUE(Completions(a).empty());
