@@ -1,10 +1,13 @@
 // What a rail does for each slice.
 
 #include <algorithm>
+#include <chrono>
 #include <utility>
 
 #include "absl/strings/str_cat.h"
+#include "te/base/memory_location.h"
 #include "te/rdma/rdma_rail.h"
+#include "te/rdma/send_queue.h"
 
 namespace te::rdma {
 namespace {

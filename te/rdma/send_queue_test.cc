@@ -19,6 +19,7 @@
 #include "te/rdma/memory_regions.h"
 #include "te/rdma/nic_fixture.h"
 #include "te/transport/slice.h"
+#include "te/transport/slice_list.h"
 
 namespace te::rdma {
 namespace {
