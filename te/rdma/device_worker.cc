@@ -140,7 +140,7 @@ void DeviceWorker::Run() {
       continue;
     }
     if ((fds[1].revents & POLLIN) != 0) HandleEvents();
-    if ((fds[0].revents & POLLIN) != 0) Serve();
+    Serve();
     GlanceAround();
     LookAgain();
     // Of a device that was taken out, and then for ever.
@@ -148,6 +148,7 @@ void DeviceWorker::Run() {
     if (((fds[0].revents | fds[1].revents) & kGone) == 0) continue;
     LOG(ERROR) << device_.name() << " is gone";
     fds[0].fd = fds[1].fd = -1;
+    unseen_.reset();
     device_.MarkFatal();
     on_event_(IBV_EVENT_DEVICE_FATAL);
   }
@@ -161,17 +162,17 @@ void DeviceWorker::HandleEvents() {
     const absl::string_view name = NameOf(type);
     if (name.empty()) continue;
     LOG(INFO) << device_.name() << " reports that " << name;
-    if (type != IBV_EVENT_DEVICE_FATAL) {
+    if (type == IBV_EVENT_DEVICE_FATAL) {
+      unseen_.reset();
+      device_.MarkFatal();
+    } else {
       LookAtDevice(type);
-      continue;
     }
-    unseen_.reset();
-    device_.MarkFatal();
     on_event_(type);
   }
 }
 
-void DeviceWorker::LookAtDevice(ibv_event_type why) {
+bool DeviceWorker::LookAtDevice(ibv_event_type why) {
   const absl::Status status = device_.Refresh();
   LOG_IF(WARNING, !status.ok()) << status;
   if (status.ok()) {
@@ -182,16 +183,21 @@ void DeviceWorker::LookAtDevice(ibv_event_type why) {
     next_look_ = DeadlineAfter(RealClock().Now(), pause_);
     pause_ = std::min(2 * pause_, kLongestPause);
   }
-  on_event_(why);
+  return status.ok();
 }
 
 // A port may be up again of which nothing is known but that it was down.
 void DeviceWorker::LookAgain() {
-  if (unseen_ && RealClock().Now() >= next_look_) LookAtDevice(*unseen_);
+  if (!unseen_ || RealClock().Now() < next_look_) return;
+  const ibv_event_type event = *unseen_;
+  if (LookAtDevice(event)) on_event_(event);
 }
 
+// For a while: somebody may move for ever, and the device has something to say,
+// or others want a glance.
 void DeviceWorker::Serve() {
-  MonotonicTime until = DeadlineAfter(RealClock().Now(), spin_);
+  const MonotonicTime begin = RealClock().Now();
+  MonotonicTime until = DeadlineAfter(begin, spin_);
   for (int round = 0; !stopping_; ++round) {
     bool moved = false;
     {
@@ -201,6 +207,7 @@ void DeviceWorker::Serve() {
       const MonotonicTime now = RealClock().Now();
       if (moved) until = DeadlineAfter(now, spin_);
       if (now >= until || active_.empty()) return RestActive();
+      if (now - begin >= kGlancePeriod) return;
     }
     while (waiters_ > 0) sched_yield();
     if (!moved) sched_yield();
@@ -243,9 +250,17 @@ void DeviceWorker::GlanceAround() {
 }
 
 int DeviceWorker::Timeout() {
-  MutexLock lock(dispatch_);
-  if (!glanced_at_.empty()) return kGlancePeriod / std::chrono::milliseconds(1);
-  return unseen_ ? kFirstPause / std::chrono::milliseconds(1) : -1;
+  MonotonicTime next = kNoDeadline;
+  if (unseen_) next = next_look_;
+  {
+    MutexLock lock(dispatch_);
+    if (!active_.empty()) return 0;
+    if (!glanced_at_.empty()) next = std::min(next, next_glance_);
+  }
+  if (next == kNoDeadline) return -1;
+  const Duration left = TimeUntil(next, RealClock().Now());
+  return static_cast<int>(
+      std::chrono::ceil<std::chrono::milliseconds>(left).count());
 }
 
 void DeviceWorker::RestActive() {

@@ -23,8 +23,9 @@
 namespace te::rdma {
 
 // The thread of a device. It sleeps until there are completions that nobody
-// polls for, or the device reports an event. Thread-safe. Goes before the
-// device, and after all queues that it made.
+// polls for, or the device reports an event, and now and then looks after
+// queues that do not wake it. Thread-safe. Goes before the device, and after
+// all queues that it made.
 class DeviceWorker {
  public:
   // Whose completions they are. Called on the thread alone, which serves one
@@ -48,7 +49,8 @@ class DeviceWorker {
     ~Client() = default;
   };
 
-  // What completes unnoticed is seen after that.
+  // What completes unnoticed is seen after that, or twice that if the thread
+  // has much to do.
   static constexpr Duration kGlancePeriod = std::chrono::milliseconds(2);
 
   struct Options {
@@ -81,7 +83,8 @@ class DeviceWorker {
 
   void Run();
   void HandleEvents();
-  void LookAtDevice(ibv_event_type why);
+  // Whether that could be done; else there will be another look.
+  bool LookAtDevice(ibv_event_type why);
   void LookAgain();
   void CollectCompletions() ABSL_EXCLUSIVE_LOCKS_REQUIRED(dispatch_);
   bool PollActive() ABSL_EXCLUSIVE_LOCKS_REQUIRED(dispatch_);

@@ -51,7 +51,7 @@ class PollingClient final : public DeviceWorker::Client {
   Progress OnCompletions() override {
     MutexLock lock(mutex_);
     ++calls_;
-    return Poll() ? Progress::kMoved : Progress::kIdle;
+    return Poll() || never_rests_ ? Progress::kMoved : Progress::kIdle;
   }
   void Rest() override {
     MutexLock lock(mutex_);
@@ -65,6 +65,8 @@ class PollingClient final : public DeviceWorker::Client {
     --glances_wanted_;
     OnCompletions();
   }
+  // From the next completion on there is always something to do.
+  void NeverRest(bool never) { never_rests_ = never; }
   // From the next completion on.
   void WantGlances(int count) { glances_wanted_ = count; }
   bool AwaitCompletions(int count) {
@@ -93,6 +95,7 @@ class PollingClient final : public DeviceWorker::Client {
   }
 
   std::atomic<int> glances_wanted_{0};
+  std::atomic<bool> never_rests_{false};
   Mutex mutex_;
   CondVar changed_;
   ibv_cq* queue_ ABSL_GUARDED_BY(mutex_) = nullptr;
@@ -210,6 +213,25 @@ TEST_F(DeviceWorkerTest, GlancesAtWhoWantsIt) {
     ASSERT_TRUE(client.AwaitCompletions(i)) << i;
   }
   Drop(line);
+}
+
+TEST_F(DeviceWorkerTest, WhoMovesForEverLeavesTimeForOthers) {
+  PollingClient busy;
+  Line busy_line = MakeLine(busy);
+  busy.NeverRest(true);
+  Post(busy_line);
+  PollingClient client;
+  Line line = MakeLine(client);
+  client.WantGlances(1'000'000);
+  for (int i = 1; i <= 10; ++i) {
+    Post(line);
+    ASSERT_TRUE(client.AwaitCompletions(i)) << i;
+  }
+  emulated_a_.SetPortActive(1, false);
+  EXPECT_TRUE(AwaitEvents(1));
+  busy.NeverRest(false);
+  Drop(line);
+  Drop(busy_line);
 }
 
 // With completions under way or just come, which nobody has been told of.

@@ -40,6 +40,7 @@ void Endpoint::Install(std::unique_ptr<Connection> connection) {
   armed_ = false;
   attended_ = false;
   proven_ = false;
+  has_carried_ = false;
   evicted_ = false;
   // Or else it would be the first to go again.
   used_ = true;

@@ -109,8 +109,12 @@ class Endpoint final : public EndpointStore::Evictable,
   bool evicted() const { return evicted_.load(); }
   // Whether slices may be added: there is a connection, which is to stay.
   bool usable() const { return ready_.load() && !evicted_.load(); }
-  // Whether anything has succeeded over the connection, or over the last one.
+  // Whether anything has succeeded over the connection, or over the last one,
+  // if only a probe: packets get there.
   bool proven() const { return proven_.load(); }
+  // Whether that was something with data. Long packets may get lost where short
+  // ones do not: the MTU of a hop, or flow control.
+  bool has_carried() const { return has_carried_.load(); }
   // Whether nothing is under way.
   bool quiet() const { return in_flight_.load() == 0; }
   uint64_t in_flight_bytes() const { return in_flight_bytes_.load(); }
@@ -169,6 +173,7 @@ class Endpoint final : public EndpointStore::Evictable,
   // There is a connection, and it is not broken.
   std::atomic<bool> ready_{false};
   std::atomic<bool> proven_{false};
+  std::atomic<bool> has_carried_{false};
   std::atomic<bool> evicted_{false};
   std::atomic<bool> used_{false};
   std::atomic<uint64_t> completed_{0};
@@ -181,6 +186,8 @@ class Endpoint final : public EndpointStore::Evictable,
   // Lately it was woken in vain: whoever posts comes to wait, and so saves the
   // system call and the thread's turn. It glances instead, in case nobody does.
   std::atomic<bool> attended_{false};
+  // A caller who polls has found something since the last wake.
+  std::atomic<bool> found_by_caller_{false};
   // Of the device's thread: how often in a row it was woken in vain, and has
   // glanced at nothing new; what had completed at the last glance.
   int vain_wakes_ = 0;

@@ -120,7 +120,8 @@ void Endpoint::RingQueue(SendQueue& queue, MonotonicTime now,
   // Before the look at pollers_: the last poller looks the other way round, so
   // one of the two sees the other.
   in_flight_ += count;
-  // And before the work requests: then their completions find it armed.
+  // And before the work requests: then their completions find it armed, if they
+  // are to wake anybody.
   if (pollers_ == 0 && !attended_) Arm();
   const uint32_t end = queue.end();
   uint64_t refused_bytes = 0;
@@ -168,6 +169,7 @@ Progress Endpoint::Poll() {
   const int count = PollOnce();
   polling_.Pass();
   if (count == 0) return Progress::kIdle;
+  if (pollers_ > 0 && !found_by_caller_) found_by_caller_ = true;
   host_.OnRoom();
   return Progress::kMoved;
 }
@@ -181,9 +183,11 @@ Progress Endpoint::OnCompletions() {
   const bool woken = armed_.exchange(false);
   const bool polled_for = pollers_ > 0;
   const Progress progress = polled_for ? Progress::kBusy : Poll();
-  if (woken) {
-    vain_wakes_ = progress == Progress::kMoved ? 0 : vain_wakes_ + 1;
-    if (vain_wakes_ >= kVainWakes) attended_ = true;
+  const bool attended = found_by_caller_.exchange(false) || polled_for;
+  if (progress == Progress::kMoved) {
+    vain_wakes_ = 0;
+  } else if (woken && attended && ++vain_wakes_ >= kVainWakes) {
+    attended_ = true;
   }
   if (polled_for) return progress;
   // Who only polls in passing asks for nothing when he leaves.
@@ -261,6 +265,7 @@ void Endpoint::Complete(const ibv_wc& completion, MonotonicTime now) {
 }
 
 void Endpoint::Succeed(SendQueue::Completed completed) {
+  if (completed.bytes > 0 && !has_carried_) has_carried_ = true;
   host_.FinishAll(std::move(completed.slices), absl::OkStatus());
   Account(completed.work_requests, completed.bytes);
 }
@@ -280,6 +285,7 @@ void Endpoint::Fail(const ibv_wc& completion, const SendQueue::Posted& posted) {
   }
   // Neither the connection is to blame, nor what else is on it.
   proven_ = true;
+  has_carried_ = true;
   Break(absl::AbortedError(why.message()));
   if (posted.partial) {
     failed_ = posted.first;

@@ -2,6 +2,7 @@
 
 #include <chrono>
 #include <cstdint>
+#include <string>
 #include <utility>
 #include <vector>
 
@@ -27,6 +28,18 @@ using testing::Not;
 
 class RdmaLanesTest : public RailFixture {
  protected:
+  // What the client sends by that device, or by any, gets lost if it has data,
+  // as where packets are too long for a hop.
+  void LoseData(const std::string& device) {
+    pair_->fabric().SetFaultScript([device](const WorkRequestInfo& info) {
+      Fault fault;
+      if (info.host == "a" && info.length > 0 &&
+          (device.empty() || info.device == device)) {
+        fault.status = IBV_WC_RETRY_EXC_ERR;
+      }
+      return fault;
+    });
+  }
   // Work requests of the client that are to leave by that device get nowhere.
   void CutOff(const char* device) {
     pair_->fabric().SetFaultScript([device](const WorkRequestInfo& info) {
@@ -98,6 +111,33 @@ TEST_F(RdmaLanesTest, AFurtherLaneThatLeadsNowhereHoldsNothingUp) {
   }
   // It was opened.
   EXPECT_THAT(rail_->name(), HasSubstr("mlx5_1"));
+  NoFaults();
+}
+
+// Probes get through, so it serves; but it must not be tried for ever.
+TEST_F(RdmaLanesTest, ALaneThatLosesDataGivesWayToAnother) {
+  MakeHosts({2, 2});
+  TE_ASSERT_OK(Start());
+  LoseData("mlx5_0");
+  int failures = 0;
+  while (failures < 10 && !Transfer().ok()) ++failures;
+  EXPECT_LT(failures, 4) << "EngineOptions::max_slice_attempts";
+  TE_EXPECT_OK(rail_->health());
+  NoFaults();
+}
+
+TEST_F(RdmaLanesTest, ARailAllOfWhoseLanesLoseDataFails) {
+  MakeHosts({2, 2});
+  TE_ASSERT_OK(Start());
+  LoseData("");
+  int failures = 0;
+  while (failures < 100 && rail_->health().ok()) {
+    EXPECT_FALSE(Transfer().ok());
+    ++failures;
+  }
+  EXPECT_LT(failures, 100);
+  EXPECT_THAT(std::string(rail_->health().message()),
+              HasSubstr("no RDMA path to server works"));
   NoFaults();
 }
 

@@ -205,6 +205,8 @@ absl::Status RdmaRail::Connect(size_t index,
   TE_ASSIGN_OR_RETURN(
       connection, Handshake(index, In(services_.options.handshake_timeout)));
   if (connection->remote_nics == remote_nics_) return absl::OkStatus();
+  // Before the lane may be opened again.
+  lanes_[index].endpoint->Discard(std::move(connection));
   return absl::InternalError("the peer's NICs have changed");
 }
 
@@ -324,7 +326,7 @@ void RdmaRail::TellPeer(size_t index) {
 void RdmaRail::CloseLane(Lane& lane) {
   if (lane.state == State::kClosed) return;
   lane.state = State::kClosed;
-  if (lane.endpoint->proven() || lane.endpoint->failure().ok()) {
+  if (lane.endpoint->has_carried() || lane.endpoint->failure().ok()) {
     lane.failures = 0;
   }
   lane.retry_at = In(PauseAfter(++lane.failures));

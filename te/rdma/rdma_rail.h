@@ -60,7 +60,7 @@ class RdmaRail final : public te::Rail,
                        private Endpoint::Host,
                        public std::enable_shared_from_this<RdmaRail> {
  public:
-  // Makes sure that at least one endpoint works. Blocks until `deadline`.
+  // Connects at least one endpoint. Blocks until `deadline`.
   static absl::StatusOr<std::shared_ptr<RdmaRail>> Create(
       const RailServices& services, const PeerIdentity& peer, uint64_t rail_id,
       std::shared_ptr<PeerChannel> channel, MonotonicTime deadline);

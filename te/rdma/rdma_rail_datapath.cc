@@ -191,7 +191,9 @@ void RdmaRail::WantLane(const Class& of, MonotonicTime now) {
       }
     } else if (CanOpen(lane, now) &&
                (candidate == lanes_.size() ||
-                (of.preferred[i] && !of.preferred[candidate]))) {
+                std::pair(!of.preferred[i], lane.failures) <
+                    std::pair(!of.preferred[candidate],
+                              lanes_[candidate].failures))) {
       candidate = i;
     }
   }

@@ -36,7 +36,7 @@ absl::Status ResponderTable::Admit(const RailKey& key, const LaneKey& lane,
   }
   Lane& place = rail.lanes[lane];
   if (request.epoch < place.epoch) {
-    return absl::AbortedError("a newer handshake between the NICs has begun");
+    return absl::AbortedError("a newer handshake of the lane has begun");
   }
   place.epoch = request.epoch;
   for (const auto& [at, other] : rail.lanes) {
@@ -127,7 +127,7 @@ absl::Status ResponderTable::Keep(const RailKey& key, const LaneKey& lane,
   }
   Lane& place = rail->second.lanes[lane];
   if (place.epoch != request.epoch) {
-    return absl::AbortedError("a newer handshake between the NICs has begun");
+    return absl::AbortedError("a newer handshake of the lane has begun");
   }
   place.session = request.session;
   place.responder = responder;

@@ -28,8 +28,8 @@ namespace te::rdma {
 // this engine's memory, without any work of its CPU. Thread-safe.
 //
 // A responder belongs to a lane of a rail of a client: from one of its NICs to
-// one of ours. A new session of the rail, or a new connection of the lane,
-// first ends what there was before.
+// one that it would like of ours. A new session of the rail, or a new
+// connection of the lane, first ends what there was before.
 class ResponderTable {
  public:
   // All outlive it.
@@ -38,8 +38,8 @@ class ResponderTable {
       : nics_(nics), options_(options), endpoints_(endpoints) {}
 
   // Answers a handshake. When it returns, nothing that the client sent over
-  // earlier queue pairs between the two NICs, or over earlier sessions of the
-  // rail, can reach memory any more.
+  // earlier queue pairs of the lane, or over earlier sessions of the rail, can
+  // reach memory any more.
   //
   // ABORTED: a newer request has been answered. RESOURCE_EXHAUSTED: too many
   // endpoints. UNAVAILABLE: the NIC cannot be used now. FAILED_PRECONDITION: no
