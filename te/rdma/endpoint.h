@@ -78,8 +78,9 @@ class Endpoint final : public EndpointStore::Evictable,
   // Waits for a poller.
   SliceList Retire();
 
+  // It must be usable.
   bool HasRoomFor(const Slice& slice) {
-    return usable() && in_flight_bytes_.load() < options_.window_bytes &&
+    return in_flight_bytes_.load() < options_.window_bytes &&
            QueueFor(slice) != nullptr;
   }
   // Takes slices from the front, with a key of each of the peer's NICs: the

@@ -51,13 +51,11 @@ void ForEach(Slice* slices, Function function) {
 // for many.
 SendQueue* Endpoint::FindQueue(uint32_t parts) {
   const size_t count = connection_->queues.size();
-  for (size_t i = 1; i <= count; ++i) {
-    const size_t next = (current_ + i) % count;
-    SendQueue& queue = *connection_->queues[next];
+  for (size_t i = 0; i < count; ++i) {
+    if (++current_ == count) current_ = 0;
+    SendQueue& queue = *connection_->queues[current_];
     queue.LookForRoom();
-    if (queue.room() < parts) continue;
-    current_ = next;
-    return &queue;
+    if (queue.room() >= parts) return &queue;
   }
   return nullptr;
 }
