@@ -26,6 +26,8 @@ const GidEntry* FindGid(const NicPort& port, int index) {
 absl::StatusOr<std::unique_ptr<Connection>> MakeConnection(
     NicUnit& nic, const RdmaOptions& options, EndpointStore::Place place,
     DeviceWorker::Client& client) {
+  // No event tells of a new MTU.
+  TE_RETURN_IF_ERROR(nic.device->Refresh());
   const Device& device = *nic.device;
   const ibv_device_attr& limits = device.limits();
   auto connection = std::make_unique<Connection>();
@@ -135,7 +137,8 @@ absl::Status Connect(const NicUnit& nic, const HandshakeResponse& response,
       " to ",
       DescribeEnd(remote.device, remote.port, remote.mtu,
                   has_gid ? std::optional<int>(remote.port.gids->front().index)
-                          : std::nullopt));
+                          : std::nullopt),
+      ", path MTU ", path.mtu);
   for (size_t i = 0; i < connection.queues.size(); ++i) {
     const absl::Status status = connection.queues[i]->pair().Connect(
         *nic.device, remote.queue_pairs[i], path);

@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <chrono>
+#include <thread>
 #include <utility>
 
 #include "absl/strings/str_cat.h"
@@ -22,12 +23,21 @@ constexpr Duration kLongestPause = std::chrono::seconds(1);
 // Between two looks at a connection that is giving back its work.
 constexpr Duration kFlushPause = milliseconds(1);
 constexpr Duration kFarewell = std::chrono::seconds(1);
+// Between two looks whether a first packet was answered.
+constexpr Duration kProofPause = std::chrono::microseconds(50);
 
 // The first attempt comes at once.
 Duration PauseAfter(int failures) {
   if (failures <= 1) return Duration::zero();
   return std::min(kFirstPause * (1 << std::min(failures - 2, 10)),
                   kLongestPause);
+}
+
+// A lost packet must have been sent again by then, a few times.
+Duration ProofTime(const RdmaOptions& options) {
+  const Duration ack_timeout =
+      std::chrono::nanoseconds(int64_t{4096} << options.ack_timeout);
+  return std::max<Duration>(std::chrono::seconds(1), 4 * ack_timeout);
 }
 
 MonotonicTime In(Duration time) {
@@ -77,6 +87,9 @@ void RdmaRail::AddLane() {
 // The other lanes are opened when they are needed.
 absl::Status RdmaRail::OpenFirst(MonotonicTime deadline) {
   for (size_t i = 0; i < services_.nics.size(); ++i) AddLane();
+  // The rest is for whoever tries another transport.
+  const MonotonicTime begin = RealClock().Now();
+  deadline = DeadlineAfter(begin, TimeUntil(deadline, begin) / 3 * 2);
   std::vector<std::string> failures;
   absl::Status failure;
   for (size_t i = 0; i < lanes_.size(); ++i) {
@@ -116,13 +129,46 @@ absl::Status RdmaRail::OpenNow(size_t lane, MonotonicTime deadline) {
   lanes_[lane].known_to_peer = true;
   TE_ASSIGN_OR_RETURN(std::unique_ptr<Connection> connection,
                       Handshake(lane, deadline));
-  remote_nics_ = connection->remote_nics;
-  // Before anybody may find the endpoint, and look for its lane.
-  while (lanes_.size() < remote_nics_) AddLane();
+  if (remote_nics_ == 0) {
+    remote_nics_ = connection->remote_nics;
+    // Before anybody may find an endpoint, and look for its lane.
+    while (lanes_.size() < remote_nics_) AddLane();
+  }
+  TE_RETURN_IF_ERROR(CheckNics(lane, connection));
   driving_.Take();
   Install(lanes_[lane], std::move(connection));
   driving_.Pass();
-  return absl::OkStatus();
+  return AwaitProof(*lanes_[lane].endpoint, deadline);
+}
+
+// Of a connection that was made just now.
+absl::Status RdmaRail::CheckNics(size_t lane,
+                                 std::unique_ptr<Connection>& connection) {
+  if (connection->remote_nics == remote_nics_) return absl::OkStatus();
+  // Before the lane may be opened again.
+  lanes_[lane].endpoint->Discard(std::move(connection));
+  return absl::InternalError("the peer's NICs have changed");
+}
+
+// Handshakes go by another way. Breaks the connection if it leads nowhere.
+absl::Status RdmaRail::AwaitProof(Endpoint& endpoint, MonotonicTime deadline) {
+  const Duration enough = ProofTime(services_.options);
+  const MonotonicTime until = std::min(deadline, In(enough));
+  while (!endpoint.proven() && !endpoint.broken() &&
+         RealClock().Now() < until) {
+    // The device's thread hears of it, too.
+    std::this_thread::sleep_for(kProofPause);
+    endpoint.Poll();
+  }
+  if (endpoint.proven()) return absl::OkStatus();
+  driving_.Take();
+  endpoint.Break(absl::UnavailableError(absl::StrCat(
+      endpoint.Describe(),
+      ": the peer's NIC has not answered in time to a first packet. Are both "
+      "in one network? If not, choose at both ends those that are "
+      "(--device_name)")));
+  driving_.Pass();
+  return endpoint.failure();
 }
 
 // The lane serves once its first probe has come back.
@@ -204,10 +250,7 @@ absl::Status RdmaRail::Connect(size_t index,
   if (failed_) return health();
   TE_ASSIGN_OR_RETURN(
       connection, Handshake(index, In(services_.options.handshake_timeout)));
-  if (connection->remote_nics == remote_nics_) return absl::OkStatus();
-  // Before the lane may be opened again.
-  lanes_[index].endpoint->Discard(std::move(connection));
-  return absl::InternalError("the peer's NICs have changed");
+  return CheckNics(index, connection);
 }
 
 size_t RdmaRail::LaneOf(const Endpoint& endpoint) const {

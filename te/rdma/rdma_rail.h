@@ -60,7 +60,7 @@ class RdmaRail final : public te::Rail,
                        private Endpoint::Host,
                        public std::enable_shared_from_this<RdmaRail> {
  public:
-  // Connects at least one endpoint. Blocks until `deadline`.
+  // Makes sure that at least one endpoint works. Blocks until `deadline`.
   static absl::StatusOr<std::shared_ptr<RdmaRail>> Create(
       const RailServices& services, const PeerIdentity& peer, uint64_t rail_id,
       std::shared_ptr<PeerChannel> channel, MonotonicTime deadline);
@@ -136,6 +136,8 @@ class RdmaRail final : public te::Rail,
                                              std::optional<EndpointOffer> offer,
                                              MonotonicTime deadline);
   absl::Status Fence(const absl::Status& why);
+  absl::Status CheckNics(size_t lane, std::unique_ptr<Connection>& connection);
+  absl::Status AwaitProof(Endpoint& endpoint, MonotonicTime deadline);
   void Open(size_t lane);
   void Install(Lane& lane, std::unique_ptr<Connection> connection)
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(driving_);
@@ -191,8 +193,8 @@ class RdmaRail final : public te::Rail,
   // Set by whoever has made room, for the driver to look again.
   std::atomic<bool> room_{false};
 
-  // Of the peer; known, as the number of lanes, once Create has returned.
-  size_t remote_nics_ = 1;
+  // Of the peer; known, as the number of lanes, since the first handshake.
+  size_t remote_nics_ = 0;
 
   // Who posts.
   Baton driving_;

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cerrno>
+#include <chrono>
 #include <optional>
 #include <utility>
 
@@ -42,6 +43,8 @@ bool Responder::IsInNetworkOf(const NicUnit& nic, const EndpointOffer& offer,
 absl::StatusOr<std::shared_ptr<Responder>> Responder::Create(
     NicUnit& nic, const RdmaOptions& options, EndpointStore::Place place,
     const EndpointOffer& remote, HandshakeResponse& response) {
+  // No event tells of a new MTU.
+  TE_RETURN_IF_ERROR(nic.device->Refresh());
   TE_RETURN_IF_ERROR(nic.device->health());
   std::shared_ptr<Responder> responder(
       new Responder(nic, options, std::move(place)));
@@ -131,6 +134,12 @@ absl::Status Responder::Probe(MonotonicTime now) {
                               "a probe", description_);
     }
   }
+  // Of which the device may never tell: retry_count 7 is for ever with some.
+  if (probing_ && now - probed_at_ >= options_.work_timeout) {
+    return absl::UnavailableError(absl::StrCat(
+        description_, ": a probe was not answered for ",
+        options_.work_timeout / std::chrono::milliseconds(1), " ms"));
+  }
   if (probing_ || now < next_probe_) return absl::OkStatus();
   // A new connection has just shown signs of life.
   const bool first = next_probe_ == MonotonicTime();
@@ -144,6 +153,7 @@ absl::Status Responder::Probe(MonotonicTime now) {
     return ErrnoToStatus(error, "ibv_post_send of a probe");
   }
   probing_ = true;
+  probed_at_ = now;
   return absl::OkStatus();
 }
 

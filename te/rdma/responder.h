@@ -68,6 +68,7 @@ class Responder {
   CompletionQueueObject completions_ ABSL_GUARDED_BY(mutex_);
   std::vector<QueuePair> pairs_ ABSL_GUARDED_BY(mutex_);
   bool probing_ ABSL_GUARDED_BY(mutex_) = false;
+  MonotonicTime probed_at_ ABSL_GUARDED_BY(mutex_);
   MonotonicTime next_probe_ ABSL_GUARDED_BY(mutex_);
 };
 

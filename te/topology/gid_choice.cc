@@ -301,7 +301,14 @@ absl::StatusOr<std::vector<ScoredPair>> PairUp(
       skipped.push_back({local.entry, WhyNot(local, obstacle)});
     }
   }
-  if (pairs.empty()) return NothingFits(here, there, Remedy(nearest));
+  if (pairs.empty()) {
+    // The other end's table may be no more than what its user forces.
+    return NothingFits(
+        here, there,
+        absl::StrCat(Remedy(nearest),
+                     ", and if a GID index is forced, force one of the same "
+                     "kind at both ends, or none"));
+  }
   return pairs;
 }
 
