@@ -21,6 +21,8 @@
 #include "te/options.h"
 #include "te/rdma/emulated/emulated_device.h"
 #include "te/rdma/emulated/emulated_device_spec.h"
+#include "te/rdma/emulated/emulated_fabric.h"
+#include "te/rdma/emulated/emulated_fault.h"
 #include "te/rdma_cluster.h"
 #include "te/topology/machine.h"
 #include "te/topology/nic.h"
@@ -289,6 +291,36 @@ TEST_F(RdmaEngineTest, AutoUsesTcpWhereThePeerHasNothingElse) {
     EXPECT_EQ(local_, remote_);
     EXPECT_THAT(RailInUse(), StartsWith(server_has_rdma ? "rdma" : "tcp"));
   }
+}
+
+// The control plane gets there, and the devices' packets do not.
+TEST_F(RdmaEngineTest, AutoUsesTcpWhereTheRdmaNetworkLeadsNowhere) {
+  cluster_ = std::make_unique<RdmaCluster>();
+  cluster_->AddHost("client", 2);
+  cluster_->AddHost("server", 2);
+  cluster_->fabric().SetFaultScript([](const auto&) {
+    rdma::emulated::Fault fault;
+    fault.hang = rdma::emulated::Hang::kUntilError;
+    return fault;
+  });
+  Options options = cluster_->OptionsOf("server");
+  options.protocol = "auto";
+  StartServer(options);
+  StartClient(cluster_->OptionsOf("client"));
+  EXPECT_THAT(
+      client_->OpenSegment("server", seconds(5)).status(),
+      StatusIs(absl::StatusCode::kUnavailable, HasSubstr("--device_name")));
+  client_.reset();
+  options = cluster_->OptionsOf("client");
+  options.protocol = "auto";
+  StartClient(options);
+  TE_ASSERT_OK_AND_ASSIGN(segment_,
+                          client_->OpenSegment("server", seconds(10)));
+  EXPECT_THAT(RailInUse(), StartsWith("tcp"));
+  Fill(6);
+  TE_ASSERT_OK(Transfer(Operation::kWrite));
+  EXPECT_EQ(local_, remote_);
+  cluster_->fabric().SetFaultScript(nullptr);
 }
 
 TEST_F(RdmaEngineTest, RdmaAloneDoesNotReachAPeerWithTcpAlone) {

@@ -24,6 +24,9 @@
 #include "te/base/status_matchers.h"
 #include "te/rdma/device.h"
 #include "te/rdma/emulated/emulated_device.h"
+#include "te/rdma/emulated/emulated_device_spec.h"
+#include "te/rdma/emulated/emulated_fabric.h"
+#include "te/rdma/emulated/emulated_fault.h"
 #include "te/rdma/endpoint_store.h"
 #include "te/rdma/handshake.h"
 #include "te/rdma/nic_fixture.h"
@@ -349,6 +352,37 @@ TEST_F(SlowResponderTest, ANewSessionIsAnsweredOnceTheOldQueuePairsAreGone) {
       table_->Clear();
     }
   }
+}
+
+// As with a device that sends again for ever.
+TEST_F(ResponderTableTest, WhoeverDoesNotAnswerIsForgottenWithoutAnError) {
+  fabric_.SetFaultScript([](const emulated::WorkRequestInfo&) {
+    emulated::Fault fault;
+    fault.hang = emulated::Hang::kForGood;
+    return fault;
+  });
+  TE_ASSERT_OK(Ask(Request(7, 1, 1)));
+  MonotonicTime now(std::chrono::hours(1));
+  table_->ProbePeers(now);
+  now += options_.keepalive;
+  table_->ProbePeers(now);
+  now += options_.work_timeout - std::chrono::milliseconds(1);
+  table_->ProbePeers(now);
+  EXPECT_EQ(table_->size(), 1);
+  now += std::chrono::milliseconds(1);
+  table_->ProbePeers(now);
+  EXPECT_EQ(table_->size(), 0);
+  EXPECT_EQ(LiveQps(), 0);
+}
+
+// No event tells of that.
+TEST_F(ResponderTableTest, AnswersWithTheMtuOfToday) {
+  emulated_b_.SetMtu(1, IBV_MTU_1024);
+  TE_ASSERT_OK_AND_ASSIGN(
+      const HandshakeResponse response,
+      table_->Answer(Incarnation({1}), Request(7, 1, 1), Soon()));
+  ASSERT_TRUE(response.offer.has_value());
+  EXPECT_EQ(response.offer->mtu, 1024);
 }
 
 // A probe under way must not keep queue pairs alive that were ended.

@@ -35,6 +35,12 @@ void EmulatedDevice::SetLid(int port, uint16_t lid) {
   state_.RaisePortEvent(IBV_EVENT_LID_CHANGE, port);
 }
 
+void EmulatedDevice::SetMtu(int port, ibv_mtu mtu) {
+  MutexLock lock(wire_.mutex());
+  CHECK(state_.port(port) != nullptr) << port;
+  state_.port(port)->active_mtu = mtu;
+}
+
 void EmulatedDevice::SetGid(int port, const EmulatedGid& gid) {
   MutexLock lock(wire_.mutex());
   CHECK(state_.port(port) != nullptr) << port;

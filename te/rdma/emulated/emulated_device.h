@@ -1,6 +1,8 @@
 #ifndef TE_RDMA_EMULATED_EMULATED_DEVICE_H_
 #define TE_RDMA_EMULATED_EMULATED_DEVICE_H_
 
+#include <infiniband/verbs.h>
+
 #include <cstdint>
 #include <memory>
 #include <ostream>
@@ -40,6 +42,8 @@ class EmulatedDevice {
   void SetPortActive(int port, bool active);
   // Raises IBV_EVENT_LID_CHANGE. Packets to the old LID are lost.
   void SetLid(int port, uint16_t lid);
+  // Raises nothing, as with a netdev whose MTU has changed.
+  void SetMtu(int port, ibv_mtu mtu);
   // Replaces the entry with the same index, or adds it; raises
   // IBV_EVENT_GID_CHANGE. What is sent from or to the former GID is lost.
   void SetGid(int port, const EmulatedGid& gid);

@@ -255,9 +255,14 @@ class RdmaTest(LabCase):
     def test_the_only_wire_is_cut(self):
         ends = [host.rails[1] for host in self.lab.hosts]
         why = self.lose_only_one(disturbed(self.lab.hosts, ends[0], "loss 100%"))
-        self.assertRegex(why, "UNAVAILABLE: .*the peer does not acknowledge")
-        for end in ends:
-            self.assertIn(f"rxe1 port 1 (ACTIVE, MTU 4096, GID 1 ::ffff:{end.ipv4})", why)
+        # Of what has broken, or of the last attempt to connect anew: which fails by
+        # itself, is given up, or does not even find the neighbour any more.
+        self.assertRegex(
+            why,
+            "UNAVAILABLE: .*(the peer does not acknowledge|has not answered in time"
+            "|GID cannot be resolved)",
+        )
+        self.assertIn(f"::ffff:{ends[0].ipv4}", why)
 
     def test_packets_get_lost(self):
         target = Target(self.a, "devices=rxe0")
