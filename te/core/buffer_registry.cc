@@ -170,8 +170,7 @@ absl::Status BufferRegistry::AwaitLastPin(BufferId id, MonotonicTime deadline) {
     if (!slot.disposing && !in_time) {
       return absl::DeadlineExceededError(
           absl::StrCat("the buffer ", RangeText(slot.address, slot.length),
-                       " is still in use by "
-                       "transfers; it takes no new ones"));
+                       " is still in use by transfers; it takes no new ones"));
     }
     // What is being disposed of is not in use any more, but the memory is not
     // its owner's yet: nothing can hasten that.

@@ -4,7 +4,6 @@
 
 #include <algorithm>
 #include <chrono>
-#include <thread>
 #include <utility>
 
 #include "absl/strings/str_cat.h"
@@ -23,8 +22,6 @@ constexpr Duration kLongestPause = std::chrono::seconds(1);
 // Between two looks at a connection that is giving back its work.
 constexpr Duration kFlushPause = milliseconds(1);
 constexpr Duration kFarewell = std::chrono::seconds(1);
-// Between two looks whether a first packet was answered.
-constexpr Duration kProofPause = std::chrono::microseconds(50);
 
 // The first attempt comes at once.
 Duration PauseAfter(int failures) {
@@ -152,23 +149,34 @@ absl::Status RdmaRail::CheckNics(size_t lane,
 
 // Handshakes go by another way. Breaks the connection if it leads nowhere.
 absl::Status RdmaRail::AwaitProof(Endpoint& endpoint, MonotonicTime deadline) {
-  const Duration enough = ProofTime(services_.options);
-  const MonotonicTime until = std::min(deadline, In(enough));
-  while (!endpoint.proven() && !endpoint.broken() &&
-         RealClock().Now() < until) {
-    // The device's thread hears of it, too.
-    std::this_thread::sleep_for(kProofPause);
-    endpoint.Poll();
+  deadline = std::min(deadline, In(ProofTime(services_.options)));
+  // Before the looks at the endpoint: who changes it looks the other way round.
+  awaiting_proof_ = true;
+  {
+    MutexLock lock(mutex_);
+    while (!endpoint.proven() && !endpoint.broken() &&
+           changed_.WaitUntil(mutex_, deadline)) {
+    }
   }
+  awaiting_proof_ = false;
   if (endpoint.proven()) return absl::OkStatus();
-  driving_.Take();
-  endpoint.Break(absl::UnavailableError(absl::StrCat(
+  const absl::Status why = absl::UnavailableError(absl::StrCat(
       endpoint.Describe(),
       ": the peer's NIC has not answered in time to a first packet. Are both "
       "in one network? If not, choose at both ends those that are "
-      "(--device_name)")));
+      "(--device_name)"));
+  driving_.Take();
+  endpoint.Break(why);
   driving_.Pass();
-  return endpoint.failure();
+  // Whoever else breaks it may not have said why yet.
+  const absl::Status failure = endpoint.failure();
+  return failure.ok() ? why : failure;
+}
+
+void RdmaRail::TellWhoAwaitsProof() {
+  if (!awaiting_proof_) return;
+  MutexLock lock(mutex_);
+  changed_.NotifyAll();
 }
 
 // The lane serves once its first probe has come back.
@@ -278,6 +286,7 @@ void RdmaRail::OnBroken(Endpoint& endpoint) {
     MutexLock lock(mutex_);
     last_error_ = why;
   }
+  TellWhoAwaitsProof();
   Schedule(services_.local_tasks, {}, &RdmaRail::Recover, LaneOf(endpoint));
 }
 

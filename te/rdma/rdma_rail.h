@@ -138,6 +138,7 @@ class RdmaRail final : public te::Rail,
   absl::Status Fence(const absl::Status& why);
   absl::Status CheckNics(size_t lane, std::unique_ptr<Connection>& connection);
   absl::Status AwaitProof(Endpoint& endpoint, MonotonicTime deadline);
+  void TellWhoAwaitsProof();
   void Open(size_t lane);
   void Install(Lane& lane, std::unique_ptr<Connection> connection)
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(driving_);
@@ -204,7 +205,9 @@ class RdmaRail final : public te::Rail,
 
   std::atomic<bool> failed_{false};
   std::atomic<bool> closed_{false};
+  std::atomic<bool> awaiting_proof_{false};
   mutable Mutex mutex_;
+  CondVar changed_;
   absl::Status health_ ABSL_GUARDED_BY(mutex_);
   // Why a lane could not be opened the last time.
   absl::Status last_error_ ABSL_GUARDED_BY(mutex_);

@@ -301,6 +301,7 @@ void RdmaRail::FinishAll(SliceList slices, const absl::Status& status) {
 }
 
 void RdmaRail::OnRoom() {
+  TellWhoAwaitsProof();
   room_ = true;
   Drive();
 }
