@@ -126,7 +126,9 @@ class RdmaRail final : public te::Rail,
   RdmaRail(const RailServices& services, PeerIdentity peer, uint64_t rail_id,
            std::shared_ptr<PeerChannel> channel);
 
-  // --- Connections: rdma_rail.cc. ---
+  static MonotonicTime In(Duration time);
+
+  // --- Connections: rdma_rail_opening.cc. ---
   absl::Status OpenFirst(MonotonicTime deadline);
   absl::Status OpenNow(size_t lane, MonotonicTime deadline);
   void AddLane();
@@ -143,12 +145,16 @@ class RdmaRail final : public te::Rail,
   void Install(Lane& lane, std::unique_ptr<Connection> connection)
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(driving_);
   absl::Status Connect(size_t lane, std::unique_ptr<Connection>& connection);
+
+  // --- Their end: rdma_rail.cc. ---
   void Recover(size_t lane);
   void Drain(size_t lane);
   void TellPeer(size_t lane);
   bool Flushed(Lane& lane, MonotonicTime now)
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(driving_);
   void CloseLane(Lane& lane) ABSL_EXCLUSIVE_LOCKS_REQUIRED(driving_);
+  // The next attempt comes the later, the more have failed.
+  static void CountFailure(Lane& lane);
   void SetFailed(const absl::Status& why);
   void BreakAll(const absl::Status& why)
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(driving_);
