@@ -267,6 +267,8 @@ absl::Status SetEngineOptions(const FlagValues& flags, Options& options) {
                       SecondsFlag("connect_timeout", flags.connect_timeout));
   TE_RETURN_IF_ERROR(CheckRange("spin_us", flags.spin_us, 0, 1e6));
   engine.spin = Duration(static_cast<int64_t>(flags.spin_us * 1e3));
+  TE_RETURN_IF_ERROR(CheckRange("max_spin_us", flags.max_spin_us, 0, 1e6));
+  engine.max_spin = Duration(static_cast<int64_t>(flags.max_spin_us * 1e3));
   return SetTransportOptions(flags, options);
 }
 

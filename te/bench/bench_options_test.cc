@@ -157,6 +157,8 @@ INSTANTIATE_TEST_SUITE_P(
         BadFlag{"peer_timeout", [](auto& f) { f.peer_timeout = 1e9; },
                 "out of range"},
         BadFlag{"spin_us", [](auto& f) { f.spin_us = -1; }, "out of range"},
+        BadFlag{"max_spin_us", [](auto& f) { f.max_spin_us = 2e6; },
+                "out of range"},
         BadFlag{"tcp_streams", [](auto& f) { f.tcp_streams = 0; },
                 "out of range"},
         BadFlag{"tcp_io_threads", [](auto& f) { f.tcp_io_threads = 65; },
@@ -281,6 +283,7 @@ TEST(BenchOptionsTest, EngineFlagsReachTheEngine) {
   flags.request_timeout = 2.5;
   flags.connect_timeout = 0.5;
   flags.spin_us = 20;
+  flags.max_spin_us = 300;
   flags.tcp_streams = 2;
   flags.tcp_io_threads = 3;
   flags.tcp_window = "1M";
@@ -297,6 +300,7 @@ TEST(BenchOptionsTest, EngineFlagsReachTheEngine) {
   EXPECT_EQ(engine.engine.default_timeout, milliseconds(2500));
   EXPECT_EQ(engine.engine.connect_timeout, milliseconds(500));
   EXPECT_EQ(engine.engine.spin, std::chrono::microseconds(20));
+  EXPECT_EQ(engine.engine.max_spin, std::chrono::microseconds(300));
   EXPECT_EQ(engine.tcp.spin, std::chrono::microseconds(20));
   EXPECT_EQ(engine.tcp.streams_per_peer, 2);
   EXPECT_EQ(engine.tcp.io_threads, 3);
@@ -363,6 +367,7 @@ TEST(BenchOptionsTest, DefaultsAreTheEnginesOwn) {
   const Options defaults;
   EXPECT_EQ(options.engine.engine.slice_bytes, defaults.engine.slice_bytes);
   EXPECT_EQ(options.engine.engine.spin, defaults.engine.spin);
+  EXPECT_EQ(options.engine.engine.max_spin, defaults.engine.max_spin);
   EXPECT_EQ(options.engine.engine.default_timeout,
             defaults.engine.default_timeout);
   EXPECT_EQ(options.engine.tcp.streams_per_peer, defaults.tcp.streams_per_peer);

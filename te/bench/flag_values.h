@@ -43,6 +43,7 @@ struct FlagValues {
   double request_timeout = Seconds(EngineOptions().default_timeout);
   double connect_timeout = Seconds(EngineOptions().connect_timeout);
   double spin_us = 1e6 * Seconds(EngineOptions().spin);
+  double max_spin_us = 1e6 * Seconds(EngineOptions().max_spin);
   int64_t tcp_streams = TcpOptions().streams_per_peer;
   int64_t tcp_io_threads = TcpOptions().io_threads;
   std::string tcp_window = std::to_string(TcpOptions().window_bytes);

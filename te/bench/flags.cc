@@ -99,6 +99,8 @@ DEFINE_double(connect_timeout, Defaults().connect_timeout,
               "attempt at connecting to it again");
 DEFINE_double(spin_us, Defaults().spin_us,
               "microseconds that waiting threads look before they sleep");
+DEFINE_double(max_spin_us, Defaults().max_spin_us,
+              "how many at most, if the target's answers take longer");
 DEFINE_int64(tcp_streams, Defaults().tcp_streams,
              "TCP connections to each peer; more than one want as many "
              "--tcp_io_threads, at both ends");
@@ -197,6 +199,7 @@ FlagValues ReadFlags(std::set<std::string> given) {
       .request_timeout = FLAGS_request_timeout,
       .connect_timeout = FLAGS_connect_timeout,
       .spin_us = FLAGS_spin_us,
+      .max_spin_us = FLAGS_max_spin_us,
       .tcp_streams = FLAGS_tcp_streams,
       .tcp_io_threads = FLAGS_tcp_io_threads,
       .tcp_window = FLAGS_tcp_window,

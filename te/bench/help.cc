@@ -59,7 +59,7 @@ const std::vector<Group>& Groups() {
         "log_dir"}},
       {"Engine",
        {"request_timeout", "connect_timeout", "peer_timeout", "max_attempts",
-        "slice_size", "spin_us"}},
+        "slice_size", "spin_us", "max_spin_us"}},
       {"TCP",
        {"tcp_streams", "tcp_io_threads", "tcp_window", "tcp_socket_buffer",
         "checksum"}},

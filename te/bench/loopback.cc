@@ -121,6 +121,7 @@ std::vector<std::string> TargetArguments(const BenchOptions& options) {
       absl::StrCat("--slice_size=", engine.slice_bytes),
       absl::StrCat("--connect_timeout=", Seconds(engine.connect_timeout)),
       absl::StrCat("--spin_us=", 1e6 * Seconds(engine.spin)),
+      absl::StrCat("--max_spin_us=", 1e6 * Seconds(engine.max_spin)),
   };
   for (std::string& argument : TransportArguments(options.engine)) {
     arguments.push_back(std::move(argument));

@@ -21,12 +21,14 @@ TEST(LoopbackTest, TheTargetGetsTheSameEngine) {
   flags.tcp_streams = 3;
   flags.checksum = true;
   flags.spin_us = 20;
+  flags.max_spin_us = 300;
   flags.tcp_window = "1M";
   TE_ASSERT_OK_AND_ASSIGN(const BenchOptions options, MakeBenchOptions(flags));
   const std::vector<std::string> arguments = TargetArguments(options);
   EXPECT_THAT(arguments, Contains("--tcp_streams=3"));
   EXPECT_THAT(arguments, Contains("--checksum=true"));
   EXPECT_THAT(arguments, Contains("--spin_us=20"));
+  EXPECT_THAT(arguments, Contains("--max_spin_us=300"));
   EXPECT_THAT(arguments, Contains("--tcp_window=1048576"));
   EXPECT_THAT(arguments, Contains("--buffer_size=67108864"));
 }

@@ -6,6 +6,8 @@
 //   cd bazel-bin/te/bench
 //   valgrind --tool=callgrind --toggle-collect='*MeasuredRounds*' ./rdma_cost
 //
+// or, for requests one at a time, with --batch_size=1.
+//
 // Prints how many requests that was, and the time that they took.
 
 #include <chrono>
@@ -17,6 +19,7 @@
 #include <utility>
 #include <vector>
 
+#include "gflags/gflags.h"
 #include "glog/logging.h"
 #include "te/base/clock.h"
 #include "te/metadata/in_process_store.h"
@@ -28,10 +31,11 @@
 #include "te/topology/nic.h"
 #include "te/transfer_engine.h"
 
+DEFINE_uint64(batch_size, 128, "requests in each batch");
+
 namespace te::bench {
 namespace {
 
-constexpr size_t kBatch = 128;
 constexpr size_t kBlock = 4096;
 constexpr int kWarmUp = 200;
 constexpr int kRounds = 1000;
@@ -75,6 +79,7 @@ void Warm(TransferEngine& engine, const std::vector<Request>& requests) {
 }
 
 int Main() {
+  const size_t batch = FLAGS_batch_size;
   rdma::emulated::EmulatedFabric fabric(
       {.mode = rdma::emulated::WireMode::kImmediate, .copy = false});
   fabric.AddDevice("a", rdma::emulated::RoceDevice("mlx5_0", {10, 0, 0, 1}));
@@ -82,8 +87,8 @@ int Main() {
   const auto store = std::make_shared<InProcessStore>();
   const auto server = Start(fabric, "b", store);
   const auto client = Start(fabric, "a", store);
-  std::vector<std::byte> local(kBatch * kBlock);
-  std::vector<std::byte> remote(kBatch * kBlock);
+  std::vector<std::byte> local(batch * kBlock);
+  std::vector<std::byte> remote(batch * kBlock);
   CHECK(
       client->RegisterMemory({.address = local.data(), .length = local.size()})
           .ok());
@@ -94,9 +99,9 @@ int Main() {
   const auto segment = client->OpenSegment("b", kEnough);
   CHECK(segment.ok()) << segment.status();
   std::vector<Request> requests;
-  for (size_t i = 0; i < kBatch; ++i) {
+  for (size_t i = 0; i < batch; ++i) {
     // Backwards, so that no two can share a work request.
-    const size_t offset = (kBatch - 1 - i) * kBlock;
+    const size_t offset = (batch - 1 - i) * kBlock;
     requests.push_back(
         {.operation = Operation::kWrite,
          .local = local.data() + offset,
@@ -108,8 +113,8 @@ int Main() {
   const MonotonicTime begin = RealClock().Now();
   MeasuredRounds(*client, requests, kRounds);
   const Duration time = RealClock().Now() - begin;
-  constexpr int64_t kRequests = int64_t{kRounds} * kBatch;
-  std::cout << kRequests << " requests, " << time.count() / kRequests
+  const auto requests_done = static_cast<int64_t>(kRounds * batch);
+  std::cout << requests_done << " requests, " << time.count() / requests_done
             << " ns each\n";
   return 0;
 }
@@ -117,7 +122,9 @@ int Main() {
 }  // namespace
 }  // namespace te::bench
 
-int main(int /*argc*/, char** argv) {
+int main(int argc, char** argv) {
+  gflags::SetUsageMessage("counts what a request costs");
+  gflags::ParseCommandLineFlags(&argc, &argv, /*remove_flags=*/true);
   google::InitGoogleLogging(argv[0]);
   FLAGS_logtostderr = true;
   return te::bench::Main();

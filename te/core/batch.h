@@ -23,13 +23,12 @@ class Batch {
  public:
   Batch() = default;
   // The engine's: takes over one reference.
-  Batch(std::shared_ptr<BatchPool> pool, BatchState& state, Duration spin)
-      : pool_(std::move(pool)), state_(&state), spin_(spin) {}
+  Batch(std::shared_ptr<BatchPool> pool, BatchState& state)
+      : pool_(std::move(pool)), state_(&state) {}
   Batch(Batch&& other) noexcept { *this = std::move(other); }
   Batch& operator=(Batch&& other) noexcept {
     std::swap(pool_, other.pool_);
     std::swap(state_, other.state_);
-    std::swap(spin_, other.spin_);
     return *this;
   }
   ~Batch() {
@@ -49,11 +48,10 @@ class Batch {
   // the wait for a batch its eventfd has been written to, and its on_finished
   // has returned.
   bool Wait(MonotonicTime deadline = kNoDeadline) {
-    return state_->Wait([this] { return state_->settled(); }, deadline, spin_);
+    return state_->Wait([this] { return state_->settled(); }, deadline);
   }
   bool Wait(size_t index, MonotonicTime deadline) {
-    return state_->Wait([this, index] { return finished(index); }, deadline,
-                        spin_);
+    return state_->Wait([this, index] { return finished(index); }, deadline);
   }
 
   // How a request ended.
@@ -74,7 +72,6 @@ class Batch {
  private:
   std::shared_ptr<BatchPool> pool_;
   BatchState* state_ = nullptr;
-  Duration spin_{};
 };
 
 }  // namespace te

@@ -205,9 +205,20 @@ void BatchState::WakeSleepers() {
   changed_.NotifyAll();
 }
 
-bool BatchState::Wait(absl::FunctionRef<bool()> done, MonotonicTime deadline,
-                      Duration spin) {
-  if (done() || Poll(done, deadline, spin)) return true;
+bool BatchState::Wait(absl::FunctionRef<bool()> done, MonotonicTime deadline) {
+  if (done()) return true;
+  MonotonicTime last_progress;
+  const Look look = Poll(done, deadline, last_progress);
+  if (look == Look::kDone) return true;
+  if (!Sleep(done, deadline)) return false;
+  if (look == Look::kInVain) {
+    const Duration pause = RealClock().Now() - last_progress;
+    for (const PeerUse& use : peers_) use.peer->spin_time().Learn(pause);
+  }
+  return true;
+}
+
+bool BatchState::Sleep(absl::FunctionRef<bool()> done, MonotonicTime deadline) {
   ++sleepers_;
   bool result = false;
   {
@@ -223,31 +234,41 @@ bool BatchState::Wait(absl::FunctionRef<bool()> done, MonotonicTime deadline,
   return result;
 }
 
-bool BatchState::Poll(absl::FunctionRef<bool()> done, MonotonicTime deadline,
-                      Duration spin) {
+// The longest time of those that the peers' answers are worth.
+Duration BatchState::spin_time() const {
+  Duration longest{};
+  for (const PeerUse& use : peers_) {
+    longest = std::max(longest, use.peer->spin_time().get());
+  }
+  return longest;
+}
+
+BatchState::Look BatchState::Poll(absl::FunctionRef<bool()> done,
+                                  MonotonicTime deadline,
+                                  MonotonicTime& last_progress) {
+  const Duration spin = spin_time();
   MonotonicTime now = RealClock().Now();
-  if (spin == Duration::zero() || now >= deadline) return false;
+  if (spin == Duration::zero() || now >= deadline) return Look::kLeft;
+  last_progress = now;
   for (const PeerUse& use : peers_) use.route->rail->BeginPolling();
-  MonotonicTime until = std::min(DeadlineAfter(now, spin), deadline);
   int busy_rounds = 0;
-  bool result = false;
-  while (!(result = done())) {
+  Look look = Look::kDone;
+  while (look == Look::kDone && !done()) {
     bool busy = false;
     const bool moved = PollRails(busy);
     now = RealClock().Now();
-    if (moved) {
-      busy_rounds = 0;
-      until = std::min(DeadlineAfter(now, spin), deadline);
-      if (now < until) continue;
+    if (moved) last_progress = now;
+    busy_rounds = busy && !moved ? busy_rounds + 1 : 0;
+    if (now - last_progress >= spin) {
+      look = Look::kInVain;
+    } else if (now >= deadline || busy_rounds > kBusyRounds) {
+      look = Look::kLeft;
+    } else if (!moved) {
+      sched_yield();
     }
-    if (now >= until || (busy && ++busy_rounds > kBusyRounds)) {
-      result = done();
-      break;
-    }
-    sched_yield();
   }
   for (const PeerUse& use : peers_) use.route->rail->EndPolling();
-  return result;
+  return look;
 }
 
 // `busy`: other threads drive all the rails.

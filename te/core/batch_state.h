@@ -122,10 +122,9 @@ class BatchState final : public CompletionSink {
   absl::Status notification_status() const;
 
   // Wait until `done` holds, which is one of those above; false when
-  // `deadline` has passed first. Moves the data along meanwhile, for at most
-  // `spin` after the last progress.
-  bool Wait(absl::FunctionRef<bool()> done, MonotonicTime deadline,
-            Duration spin);
+  // `deadline` has passed first. Moves the data along meanwhile, until there
+  // has been no progress for as long as one looks for the peers' answers.
+  bool Wait(absl::FunctionRef<bool()> done, MonotonicTime deadline);
 
   // Ends what has not been sent yet with CANCELLED; the rest finishes.
   void Cancel();
@@ -193,9 +192,17 @@ class BatchState final : public CompletionSink {
   void Finish();
   void Fail(RequestState& request, absl::Status status);
   void WakeSleepers();
-  bool Poll(absl::FunctionRef<bool()> done, MonotonicTime deadline,
-            Duration spin);
+  // How a time of polling has ended.
+  enum class Look {
+    kDone,
+    kLeft,    // to other threads, which drive all the rails, or to the deadline
+    kInVain,  // nothing came any more
+  };
+  Look Poll(absl::FunctionRef<bool()> done, MonotonicTime deadline,
+            MonotonicTime& last_progress);
   bool PollRails(bool& busy);
+  bool Sleep(absl::FunctionRef<bool()> done, MonotonicTime deadline);
+  Duration spin_time() const;
 
   Host* host_ = nullptr;
   uint64_t handle_ = 0;

@@ -31,6 +31,8 @@ absl::Status EngineOptions::Validate() const {
   TE_RETURN_IF_ERROR(Check("max_slice_attempts", max_slice_attempts, 1, 1000));
   TE_RETURN_IF_ERROR(Check("spin (ns)", spin.count(), 0, 1'000'000'000));
   TE_RETURN_IF_ERROR(
+      Check("max_spin (ns)", max_spin.count(), 0, 1'000'000'000));
+  TE_RETURN_IF_ERROR(
       Check("slice_bytes", slice_bytes, 4096, kMaxSliceBytes / 2));
   TE_RETURN_IF_ERROR(
       Check("max_slices", static_cast<int64_t>(max_slices), 1, 1 << 28));

@@ -22,8 +22,10 @@ struct EngineOptions {
   int max_connect_attempts = 8;
   // How often a slice is sent at most.
   uint32_t max_slice_attempts = 4;
-  // How long Wait polls before it sleeps.
+  // How long Wait polls before it sleeps, and how long at most if it sees that
+  // a peer's answers take longer than that. Zero, of `spin`: it never polls.
   Duration spin = std::chrono::microseconds(50);
+  Duration max_spin = std::chrono::milliseconds(1);
 
   // Requests are cut into slices of this many bytes; the last one is up to half
   // as long again. 4 KiB to 32 MiB.

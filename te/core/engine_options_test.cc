@@ -31,6 +31,7 @@ TEST(EngineOptionsTest, NamesTheOptionThatIsWrong) {
       {"max_slice_attempts",
        [](EngineOptions& o) { o.max_slice_attempts = 0; }},
       {"spin", [](EngineOptions& o) { o.spin = Duration(-1); }},
+      {"max_spin", [](EngineOptions& o) { o.max_spin = Duration(-1); }},
       {"slice_bytes", [](EngineOptions& o) { o.slice_bytes = 4095; }},
       // The slicer would cut into pieces of half of that.
       {"slice_bytes", [](EngineOptions& o) { o.slice_bytes = kMaxSliceBytes; }},

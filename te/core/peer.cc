@@ -40,7 +40,10 @@ void GiveBackForGood(Slice& slice, const absl::Status& status) {
 }  // namespace
 
 Peer::Peer(std::string name, uint64_t rail_id, const PeerServices& services)
-    : name_(std::move(name)), services_(services), rail_id_(rail_id) {}
+    : name_(std::move(name)),
+      services_(services),
+      rail_id_(rail_id),
+      spin_time_(services.options.spin, services.options.max_spin) {}
 
 absl::Status Peer::AwaitTurn(MonotonicTime deadline) {
   MutexLock lock(mutex_);

@@ -19,6 +19,7 @@
 #include "te/core/control_link.h"
 #include "te/core/engine_options.h"
 #include "te/core/segment_view.h"
+#include "te/core/spin_time.h"
 #include "te/metadata/buffer_table.h"
 #include "te/metadata/segment_directory.h"
 #include "te/transport/transport.h"
@@ -81,6 +82,9 @@ class Peer : public std::enable_shared_from_this<Peer> {
   // the segment has changed. Does not block: may be called from a sink.
   void RefreshSoon();
 
+  // For those who wait for it.
+  SpinTime& spin_time() { return spin_time_; }
+
   // The route for new requests; the error of a peer that is stale or closed.
   absl::StatusOr<std::shared_ptr<const Route>> route() const;
 
@@ -138,6 +142,7 @@ class Peer : public std::enable_shared_from_this<Peer> {
   const std::string name_;
   const PeerServices services_;
   const uint64_t rail_id_;
+  SpinTime spin_time_;
 
   mutable Mutex mutex_;
   // A thread is looking up or connecting.

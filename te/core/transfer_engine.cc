@@ -368,7 +368,7 @@ absl::StatusOr<Batch> TransferEngine::Submit(absl::Span<const Request> requests,
   }
   state->Launch();
   deadlines_->Notice(deadline);
-  return Batch(batches_, *state, options_.spin);
+  return Batch(batches_, *state);
 }
 
 std::optional<ReceivedNotification> TransferEngine::TakeNotification(

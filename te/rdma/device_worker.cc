@@ -134,13 +134,14 @@ void DeviceWorker::Run() {
       {{.fd = channel_->fd, .events = POLLIN},
        {.fd = device_.context()->async_fd, .events = POLLIN},
        {.fd = wake_.get(), .events = POLLIN}}};
+  bool more = false;
   while (!stopping_) {
     if (poll(fds.data(), fds.size(), Timeout()) < 0) {
       PCHECK(errno == EINTR) << "poll of a device's events";
       continue;
     }
     if ((fds[1].revents & POLLIN) != 0) HandleEvents();
-    Serve();
+    if (more || (fds[0].revents & POLLIN) != 0) more = Serve();
     GlanceAround();
     LookAgain();
     // Of a device that was taken out, and then for ever.
@@ -195,7 +196,7 @@ void DeviceWorker::LookAgain() {
 
 // For a while: somebody may move for ever, and the device has something to say,
 // or others want a glance.
-void DeviceWorker::Serve() {
+bool DeviceWorker::Serve() {
   const MonotonicTime begin = RealClock().Now();
   MonotonicTime until = DeadlineAfter(begin, spin_);
   for (int round = 0; !stopping_; ++round) {
@@ -206,12 +207,16 @@ void DeviceWorker::Serve() {
       moved = PollActive();
       const MonotonicTime now = RealClock().Now();
       if (moved) until = DeadlineAfter(now, spin_);
-      if (now >= until || active_.empty()) return RestActive();
-      if (now - begin >= kGlancePeriod) return;
+      if (now >= until || active_.empty()) {
+        RestActive();
+        return false;
+      }
+      if (now - begin >= kGlancePeriod) return true;
     }
     while (waiters_ > 0) sched_yield();
     if (!moved) sched_yield();
   }
+  return false;
 }
 
 void DeviceWorker::CollectCompletions() {

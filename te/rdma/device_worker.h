@@ -89,7 +89,8 @@ class DeviceWorker {
   void CollectCompletions() ABSL_EXCLUSIVE_LOCKS_REQUIRED(dispatch_);
   bool PollActive() ABSL_EXCLUSIVE_LOCKS_REQUIRED(dispatch_);
   void RestActive() ABSL_EXCLUSIVE_LOCKS_REQUIRED(dispatch_);
-  void Serve();
+  // Returns whether there is more to do.
+  bool Serve();
   void GlanceAround();
   // Of poll(2), in milliseconds.
   int Timeout();

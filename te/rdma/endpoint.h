@@ -142,7 +142,8 @@ class Endpoint final : public EndpointStore::Evictable,
   }
   // Goes on with another queue pair, one that has room for so many pieces.
   SendQueue* FindQueue(uint32_t parts);
-  void RingQueue(SendQueue& queue, MonotonicTime now, SliceList& refused);
+  // Of which something is chained.
+  void RingQueue(SendQueue& queue, SliceList& refused);
 
   Progress OnCompletions() override;
   void Rest() override;

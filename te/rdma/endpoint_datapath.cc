@@ -101,20 +101,17 @@ void Endpoint::Probe() {
   queue.LookForRoom();
   queue.AddProbe();
   SliceList none;
-  RingQueue(queue, RealClock().Now(), none);
+  RingQueue(queue, none);
 }
 
 void Endpoint::Ring(SliceList& refused) {
-  const MonotonicTime now = RealClock().Now();
   for (const auto& queue : connection_->queues) {
-    RingQueue(*queue, now, refused);
+    if (queue->chained() > 0) RingQueue(*queue, refused);
   }
 }
 
-void Endpoint::RingQueue(SendQueue& queue, MonotonicTime now,
-                         SliceList& refused) {
+void Endpoint::RingQueue(SendQueue& queue, SliceList& refused) {
   const uint32_t count = queue.chained();
-  if (count == 0) return;
   // Before the look at pollers_: the last poller looks the other way round, so
   // one of the two sees the other.
   in_flight_ += count;
@@ -124,8 +121,8 @@ void Endpoint::RingQueue(SendQueue& queue, MonotonicTime now,
   const uint32_t end = queue.end();
   uint64_t refused_bytes = 0;
   SliceList torn;
-  const absl::Status status =
-      queue.Ring(now, [&](const SendQueue::Posted& posted, bool is_torn) {
+  const absl::Status status = queue.Ring(
+      RealClock().Now(), [&](const SendQueue::Posted& posted, bool is_torn) {
         refused_bytes += posted.bytes;
         if (posted.partial) return;
         ForEach(posted.first, [&](Slice& slice) {

@@ -177,6 +177,7 @@ class RdmaRail final : public te::Rail,
   static bool IsOnTrial(const Lane& lane);
   static bool Serves(const Lane& lane);
   bool HasHope(MonotonicTime now) const ABSL_EXCLUSIVE_LOCKS_REQUIRED(driving_);
+  bool HasPending() const ABSL_EXCLUSIVE_LOCKS_REQUIRED(driving_);
   SliceList TakePending() ABSL_EXCLUSIVE_LOCKS_REQUIRED(driving_);
 
   void FinishAll(SliceList slices, const absl::Status& status) override;

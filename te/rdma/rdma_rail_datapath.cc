@@ -102,6 +102,7 @@ RdmaRail::Class& RdmaRail::ClassOf(const Slice& slice) {
 }
 
 void RdmaRail::Fill() {
+  if (!HasPending()) return;
   // A queue pair takes a chain at a time.
   bool more = false;
   do {
@@ -226,6 +227,11 @@ bool RdmaRail::HasHope(MonotonicTime now) const {
   return std::any_of(lanes_.begin(), lanes_.end(), [now](const Lane& lane) {
     return lane.state != State::kClosed || CanOpen(lane, now);
   });
+}
+
+bool RdmaRail::HasPending() const {
+  return std::any_of(classes_.begin(), classes_.end(),
+                     [](const Class& of) { return !of.pending.empty(); });
 }
 
 SliceList RdmaRail::TakePending() {

@@ -36,6 +36,7 @@ absl::Status FakeNetwork::NextConnect() {
   if (on_connect) on_connect();
   return absl::OkStatus();
 }
+
 absl::Status FakeNetwork::NextSlice(const Slice& slice) {
   std::shared_ptr<const Script> script;
   uint64_t index = 0;
@@ -112,7 +113,9 @@ class FakeRail final : public Rail {
     return moved ? Progress::kMoved : Progress::kIdle;
   }
   void BeginPolling() override {}
-  void EndPolling() override {}
+  void EndPolling() override {
+    if (const auto on_polled = network_->on_polled()) on_polled();
+  }
 
   void Withdraw(absl::FunctionRef<bool(const Slice&)> matches,
                 const absl::Status& status) override {

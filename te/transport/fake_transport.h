@@ -65,6 +65,12 @@ class FakeNetwork {
     holding_ = false;
   }
 
+  // Called at the end of each time that somebody polled a rail.
+  void set_on_polled(std::function<void()> on_polled) {
+    MutexLock lock(mutex_);
+    on_polled_ = std::move(on_polled);
+  }
+
   // From now on a refused access breaks its rail, as with hardware.
   void BreakRailsOnRefusals() {
     MutexLock lock(mutex_);
@@ -99,6 +105,10 @@ class FakeNetwork {
     MutexLock lock(mutex_);
     return holding_;
   }
+  std::function<void()> on_polled() const {
+    MutexLock lock(mutex_);
+    return on_polled_;
+  }
   bool refusals_break() const {
     MutexLock lock(mutex_);
     return refusals_break_;
@@ -118,6 +128,7 @@ class FakeNetwork {
   std::function<void()> on_connect_ ABSL_GUARDED_BY(mutex_);
   std::function<absl::Status(const LocalMemory&)> on_register_
       ABSL_GUARDED_BY(mutex_);
+  std::function<void()> on_polled_ ABSL_GUARDED_BY(mutex_);
   bool refusals_break_ ABSL_GUARDED_BY(mutex_) = false;
   bool holding_ ABSL_GUARDED_BY(mutex_) = false;
   uint64_t slices_ ABSL_GUARDED_BY(mutex_) = 0;
