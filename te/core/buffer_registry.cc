@@ -140,11 +140,17 @@ absl::Status BufferRegistry::Unregister(BufferId id, MonotonicTime deadline,
     slots_[index].disposing = true;
   }
   Slot& slot = slots_[index];
-  dispose(index);
-  slot.placement.reset();
-  slot.keys = TransportKeys();
+  const absl::Status disposed = dispose(index);
+  if (disposed.ok()) {
+    slot.placement.reset();
+    slot.keys = TransportKeys();
+  }
   MutexLock lock(mutex_);
   slot.disposing = false;
+  if (!disposed.ok()) {
+    drained_.NotifyAll();
+    return disposed;
+  }
   slot.state = uint64_t{GenerationOf(slot.state) + 1} << 32;
   free_.push_back(index);
   drained_.NotifyAll();
@@ -183,7 +189,8 @@ absl::Status BufferRegistry::AwaitLastPin(BufferId id, MonotonicTime deadline) {
   return absl::OkStatus();
 }
 
-void BufferRegistry::DisposeOfAll(Dispose dispose) {
+void BufferRegistry::DisposeOfAll(
+    absl::FunctionRef<void(uint32_t slot)> dispose) {
   for (uint32_t index = 0; index < max_buffers_; ++index) {
     if (InUse(slots_[index].state)) dispose(index);
   }

@@ -97,8 +97,8 @@ class BufferRegistry final : public ExposedMemory {
   // returns what peers need to reach it.
   using Prepare =
       absl::FunctionRef<absl::StatusOr<TransportKeys>(const LocalMemory&)>;
-  // Undoes that when nobody has a pin any more.
-  using Dispose = absl::FunctionRef<void(uint32_t slot)>;
+  // Undoes that when nobody has a pin any more; not OK: not yet.
+  using Dispose = absl::FunctionRef<absl::Status(uint32_t slot)>;
 
   // Finds out where the region lies, if its location leaves that open; a kernel
   // that does not tell is no error. kInvalidArgument: empty, null or wrapping
@@ -112,13 +112,14 @@ class BufferRegistry final : public ExposedMemory {
   // `dispose`, with no lock held and however long it takes. kNotFound: no such
   // buffer any more, perhaps since another caller has removed it, whose
   // `dispose` has ended then; kDeadlineExceeded: still pinned, and still
-  // refusing; call again to go on waiting.
+  // refusing; call again to go on waiting. So it is after an error of
+  // `dispose`.
   absl::Status Unregister(BufferId id, MonotonicTime deadline,
                           Dispose dispose = NothingToDispose);
 
-  // Calls `dispose` for all buffers that there still are: for the end, when
-  // nobody uses the registry any more but those who release pins.
-  void DisposeOfAll(Dispose dispose);
+  // Calls that for all buffers that there still are: for the end, when nobody
+  // uses the registry any more but those who release pins.
+  void DisposeOfAll(absl::FunctionRef<void(uint32_t slot)> dispose);
 
   // Pins the buffer that contains the range. `hint` is a pin of the same batch,
   // or an empty one: a range in the same buffer costs no lock.
@@ -166,7 +167,9 @@ class BufferRegistry final : public ExposedMemory {
   static absl::StatusOr<TransportKeys> NothingToPrepare(const LocalMemory&) {
     return TransportKeys();
   }
-  static void NothingToDispose(uint32_t /*slot*/) {}
+  static absl::Status NothingToDispose(uint32_t /*slot*/) {
+    return absl::OkStatus();
+  }
   static bool TryPin(Slot& slot, uint32_t generation);
   absl::StatusOr<uint32_t> Reserve();
   void FindPlacement(Slot& slot);

@@ -163,7 +163,8 @@ absl::Status Peer::Connect(std::shared_ptr<const SegmentDescriptor> descriptor,
   TE_ASSIGN_OR_RETURN(std::shared_ptr<ControlLink> link,
                       services_.make_link(*descriptor));
   const PeerIdentity identity = {.name = name_,
-                                 .incarnation = descriptor->incarnation};
+                                 .incarnation = descriptor->incarnation,
+                                 .boot_id = descriptor->host.boot_id};
   std::vector<std::string> failures;
   absl::Status failure;
   for (const auto& transport : services_.transports) {

@@ -276,20 +276,27 @@ absl::Status TransferEngine::UnregisterMemory(BufferId id, Duration timeout) {
 
 // Takes the buffer back from everybody; who is not done in time is cut off.
 absl::Status TransferEngine::Release(BufferId id, Duration timeout) {
-  const auto dispose = [this](uint32_t slot) {
-    UnregisterFromTransports(slot, transports_.size());
-  };
-  absl::Status status = buffers_.Unregister(id, In(timeout), dispose);
+  absl::Status status = ReleaseBy(In(timeout), id);
   if (absl::IsDeadlineExceeded(status)) {
     AbortUsers(id);
-    status = buffers_.Unregister(id, In(kAbortTime), dispose);
+    status = ReleaseBy(In(kAbortTime), id);
   }
   if (absl::IsDeadlineExceeded(status)) {
     // Then it is peers that hold it.
     for (const auto& transport : transports_) transport->DisconnectPeers();
-    status = buffers_.Unregister(id, In(kReleaseTime), dispose);
+    status = ReleaseBy(In(kReleaseTime), id);
   }
   return status;
+}
+
+absl::Status TransferEngine::ReleaseBy(MonotonicTime deadline, BufferId id) {
+  return buffers_.Unregister(id, deadline, [&](uint32_t slot) -> absl::Status {
+    for (const auto& transport : transports_) {
+      TE_RETURN_IF_ERROR(transport->RevokeAccess(slot, deadline));
+    }
+    UnregisterFromTransports(slot, transports_.size());
+    return absl::OkStatus();
+  });
 }
 
 void TransferEngine::AbortUsers(BufferId id) {

@@ -113,7 +113,9 @@ class TransferEngine final : private ControlHandler {
   // Refuses new uses of the buffer, lets those under way finish, and returns
   // when there are none and the transports have let go of it. What has not
   // finished within `timeout` is cut off, with its connections: also then
-  // nothing touches the memory after the return.
+  // nothing touches the memory after the return. But kDeadlineExceeded says
+  // that it must not be freed: a process of this host was stopped while it was
+  // copying, and copies on when it continues. Call again when it has.
   absl::Status UnregisterMemory(BufferId id, Duration timeout);
 
   // Finds a segment and connects to it, within `timeout`; without I/O if that
@@ -168,6 +170,7 @@ class TransferEngine final : private ControlHandler {
       const LocalMemory& memory);
   void UnregisterFromTransports(uint32_t slot, size_t count);
   absl::Status Release(BufferId id, Duration timeout);
+  absl::Status ReleaseBy(MonotonicTime deadline, BufferId id);
   absl::Status UndoRegistration(absl::Span<const BufferId> ids,
                                 const absl::Status& why);
   void AbortUsers(BufferId id);

@@ -82,6 +82,9 @@ class FaultInjectingTransport final : public Transport {
       const LocalMemory& memory) override {
     return inner_->RegisterMemory(memory);
   }
+  absl::Status RevokeAccess(uint32_t slot, MonotonicTime deadline) override {
+    return inner_->RevokeAccess(slot, deadline);
+  }
   void UnregisterMemory(uint32_t slot) override {
     inner_->UnregisterMemory(slot);
   }

@@ -68,6 +68,8 @@ class Rail {
 struct PeerIdentity {
   std::string name;
   Incarnation incarnation;
+  // Of the kernel that it runs on (HostIdentity); empty if that is not known.
+  std::string boot_id;
 };
 
 // One way to move bytes. Thread-safe. Owned by the engine; outlives its rails.
@@ -110,9 +112,17 @@ class Transport {
       const LocalMemory& /*memory*/) {
     return std::string();
   }
+  // From now on no peer begins to use that memory, and when this returns OK
+  // none is using it any more. kDeadlineExceeded says who is; call again to go
+  // on waiting. Where peers reach memory through this process, or through a
+  // device, there is nothing to wait for: UnregisterMemory ends their use.
+  virtual absl::Status RevokeAccess(uint32_t /*slot*/,
+                                    MonotonicTime /*deadline*/) {
+    return absl::OkStatus();
+  }
   // No slice uses the memory any more, and none will. When this returns, no
   // peer can reach it either. Called once for each RegisterMemory that
-  // succeeded, before the transport is destroyed.
+  // succeeded, after RevokeAccess, before the transport is destroyed.
   virtual void UnregisterMemory(uint32_t /*slot*/) {}
 };
 

@@ -56,6 +56,7 @@ TransportConformance::Exposed& TransportConformance::Expose(
 void TransportConformance::Withdraw(Exposed& memory) {
   memory.withdrawn = true;
   server_memory_.Remove(memory.generation);
+  TE_EXPECT_OK(server_->RevokeAccess(memory.slot, Soon()));
   server_->UnregisterMemory(memory.slot);
   free_slots_.push_back(memory.slot);
 }
