@@ -1,0 +1,30 @@
+#ifndef TE_TRANSPORT_SHM_SHM_OPTIONS_H_
+#define TE_TRANSPORT_SHM_SHM_OPTIONS_H_
+
+#include <chrono>
+#include <cstdint>
+
+#include "te/base/clock.h"
+
+namespace te {
+
+struct ShmOptions {
+  // Threads that copy what nobody waits for, or what is more than one thread
+  // should copy alone. 1 to 64.
+  int workers = 1;
+  // Slices of a Post are copied within it if they have no more bytes together;
+  // others are left to those who wait, and to the workers. 0 to 64 MiB.
+  uint64_t inline_bytes = 256 << 10;
+  // How many rails peers may have to this process at most. 1 to 65,536.
+  int max_peers = 4096;
+  // How long a connection may stay without saying whose it is, and a peer that
+  // was promised one without connecting.
+  Duration hello_timeout = std::chrono::seconds(10);
+  // Between engines of one process memory is copied as any other. Off: by the
+  // kernel, as between processes; for tests.
+  bool direct_within_process = true;
+};
+
+}  // namespace te
+
+#endif  // TE_TRANSPORT_SHM_SHM_OPTIONS_H_

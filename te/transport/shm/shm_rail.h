@@ -1,0 +1,86 @@
+#ifndef TE_TRANSPORT_SHM_SHM_RAIL_H_
+#define TE_TRANSPORT_SHM_SHM_RAIL_H_
+
+#include <atomic>
+#include <cstdint>
+#include <memory>
+#include <string>
+#include <utility>
+
+#include "absl/base/thread_annotations.h"
+#include "absl/functional/function_ref.h"
+#include "absl/status/status.h"
+#include "absl/types/span.h"
+#include "te/base/mutex.h"
+#include "te/transport/shm/copy_pool.h"
+#include "te/transport/shm/peer_link.h"
+#include "te/transport/slice.h"
+#include "te/transport/slice_list.h"
+#include "te/transport/transport.h"
+
+namespace te::shm {
+
+// Copies between memory of this process and of one peer, on whatever thread is
+// there: that of Post if it is little, those that poll, and the pool's.
+// Thread-safe.
+class ShmRail final : public Rail,
+                      public CopyPool::Client,
+                      public std::enable_shared_from_this<ShmRail> {
+ public:
+  // `pool` is used until Close has returned. `inline_bytes`: see ShmOptions.
+  ShmRail(std::string name, std::unique_ptr<PeerLink> link,
+          uint64_t inline_bytes, CopyPool& pool)
+      : name_(std::move(name)),
+        link_(std::move(link)),
+        inline_bytes_(inline_bytes),
+        pool_(pool) {}
+  ~ShmRail() override;
+
+  void Post(absl::Span<Slice* const> slices) override;
+  Progress Poll() override;
+  // Nobody is woken when there is something to do.
+  void BeginPolling() override {}
+  void EndPolling() override {}
+  void Withdraw(absl::FunctionRef<bool(const Slice&)> matches,
+                const absl::Status& status) override;
+  void Close(const absl::Status& why) override;
+  absl::Status health() const override;
+  std::string name() const override { return name_; }
+
+  void Help() override { Poll(); }
+  bool has_work() const override { return has_work_; }
+
+ private:
+  class Copying;
+  // Slices whose copying is one system call.
+  class Group;
+
+  SliceList TakeSome();
+  void Carry(SliceList slices);
+  // Pins the memory in `slot`, or says why not.
+  absl::Status Admit(const Slice& slice, uint32_t& slot);
+  // Where the peer is this process.
+  void CopyWithin(Slice& slice, uint32_t slot);
+  // Of another process; empties the group.
+  void CopyGroup(Group& group);
+  void Finish(Slice& slice, uint32_t slot, absl::Status status);
+  // What has happened to a slice concerns all of them.
+  void Fail(const absl::Status& why);
+
+  const std::string name_;
+  const std::unique_ptr<PeerLink> link_;
+  const uint64_t inline_bytes_;
+  CopyPool& pool_;
+
+  // How many threads are copying.
+  std::atomic<uint32_t> copying_{0};
+  std::atomic<bool> failed_{false};
+  std::atomic<bool> has_work_{false};
+  mutable Mutex mutex_;
+  absl::Status health_ ABSL_GUARDED_BY(mutex_);
+  SliceList waiting_ ABSL_GUARDED_BY(mutex_);
+};
+
+}  // namespace te::shm
+
+#endif  // TE_TRANSPORT_SHM_SHM_RAIL_H_

@@ -1,0 +1,305 @@
+#include "te/transport/shm/shm_server.h"
+
+#include <sys/epoll.h>
+#include <sys/eventfd.h>
+#include <sys/socket.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <array>
+#include <cerrno>
+#include <chrono>
+#include <cstring>
+#include <vector>
+
+#include "absl/strings/str_cat.h"
+#include "absl/strings/str_join.h"
+#include "glog/logging.h"
+#include "te/base/errno_status.h"
+#include "te/base/status_macros.h"
+#include "te/transport/shm/unix_socket.h"
+
+namespace te::shm {
+namespace {
+
+// Of epoll events; visitors have those after them.
+constexpr uint64_t kListener = 0;
+constexpr uint64_t kWake = 1;
+constexpr uint64_t kFirstVisitor = 2;
+
+// Who has not said whose it is yet does not take the places of peers.
+constexpr size_t kMaxStrangers = 256;
+constexpr size_t kMaxPromised = 256;
+constexpr int kSweepMilliseconds = 1000;
+// Between looks at the pins of peers, who tell nobody when they let go.
+constexpr Duration kLookPause = std::chrono::microseconds(200);
+// What copying takes at most, with some patience for a busy machine.
+constexpr Duration kCutTime = std::chrono::seconds(2);
+
+Token NewToken() {
+  const auto random = Incarnation::Random();
+  CHECK(random.ok()) << random.status();
+  Token token;
+  memcpy(token.data(), random->bytes().data(), token.size());
+  return token;
+}
+
+}  // namespace
+
+absl::StatusOr<std::unique_ptr<ShmServer>> ShmServer::Create(
+    const ShmOptions& options, uint32_t slots) {
+  TE_ASSIGN_OR_RETURN(GrantTable grants, GrantTable::Create(slots));
+  std::unique_ptr<ShmServer> server(
+      new ShmServer(options, slots, std::move(grants)));
+  TE_RETURN_IF_ERROR(server->Start());
+  return server;
+}
+
+absl::Status ShmServer::Start() {
+  TE_ASSIGN_OR_RETURN(const Incarnation name, Incarnation::Random());
+  socket_name_ = absl::StrCat("te-shm-", name.ToString());
+  TE_ASSIGN_OR_RETURN(listener_, ListenOnName(socket_name_));
+  epoll_ = UniqueFd(epoll_create1(EPOLL_CLOEXEC));
+  if (!epoll_.valid()) return ErrnoToStatus(errno, "epoll_create1");
+  wake_ = UniqueFd(eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK));
+  if (!wake_.valid()) return ErrnoToStatus(errno, "eventfd");
+  if (!Watch(listener_.get(), kListener) || !Watch(wake_.get(), kWake)) {
+    return ErrnoToStatus(errno, "epoll_ctl");
+  }
+  {
+    MutexLock lock(mutex_);
+    next_id_ = kFirstVisitor;
+  }
+  TE_ASSIGN_OR_RETURN(thread_,
+                      Thread::Start({.name = "te-shm"}, [this] { Run(); }));
+  return absl::OkStatus();
+}
+
+ShmServer::~ShmServer() {
+  stopping_ = true;
+  if (wake_.valid()) {
+    const uint64_t one = 1;
+    PCHECK(write(wake_.get(), &one, sizeof(one)) == sizeof(one));
+  }
+  thread_.Join();
+  DisconnectPeers();
+}
+
+bool ShmServer::Watch(int fd, uint64_t id) {
+  epoll_event event = {.events = EPOLLIN | EPOLLRDHUP, .data = {.u64 = id}};
+  return epoll_ctl(epoll_.get(), EPOLL_CTL_ADD, fd, &event) == 0;
+}
+
+void ShmServer::Run() {
+  std::array<epoll_event, 64> events;
+  while (!stopping_) {
+    const int count =
+        epoll_wait(epoll_.get(), events.data(), static_cast<int>(events.size()),
+                   kSweepMilliseconds);
+    PCHECK(count >= 0 || errno == EINTR) << "epoll_wait";
+    for (int i = 0; i < count; ++i) {
+      const uint64_t id = events[static_cast<size_t>(i)].data.u64;
+      if (id == kListener) {
+        AcceptAll();
+      } else if (id != kWake) {
+        OnEvent(id);
+      }
+    }
+    Sweep();
+  }
+}
+
+void ShmServer::AcceptAll() {
+  for (;;) {
+    UniqueFd socket(accept4(listener_.get(), nullptr, nullptr,
+                            SOCK_NONBLOCK | SOCK_CLOEXEC));
+    if (!socket.valid()) {
+      if (errno == EINTR || errno == ECONNABORTED) continue;
+      if (errno == EAGAIN) return;
+      LOG(ERROR) << ErrnoToStatus(
+          errno,
+          "accept on the unix socket of the shm transport; if "
+          "descriptors are short, see `ulimit -n`");
+      // Not to be called again at once.
+      epoll_ctl(epoll_.get(), EPOLL_CTL_DEL, listener_.get(), nullptr);
+      door_shut_ = true;
+      return;
+    }
+    MutexLock lock(mutex_);
+    const auto strangers = std::count_if(
+        visitors_.begin(), visitors_.end(),
+        [](const auto& visitor) { return visitor.second.pins == nullptr; });
+    if (static_cast<size_t>(strangers) >= kMaxStrangers) continue;
+    const uint64_t id = next_id_++;
+    if (!Watch(socket.get(), id)) continue;
+    visitors_[id] = {.socket = std::move(socket), .arrived = RealClock().Now()};
+  }
+}
+
+void ShmServer::OnEvent(uint64_t id) {
+  MutexLock lock(mutex_);
+  const auto found = visitors_.find(id);
+  if (found == visitors_.end()) return;
+  // Peers have nothing more to say: they have ended, or gone astray.
+  bool drop = found->second.pins != nullptr;
+  if (!drop) Receive(found->second, id, drop);
+  if (!drop) return;
+  visitors_.erase(found);
+  changed_.NotifyAll();
+}
+
+void ShmServer::Receive(Visitor& visitor, uint64_t id, bool& drop) {
+  Hello hello;
+  const absl::StatusOr<Message> message =
+      ReceiveMessage(visitor.socket.get(), BytesOf(hello), MonotonicTime());
+  drop = !absl::IsDeadlineExceeded(message.status());
+  if (!message.ok() || message->bytes != sizeof(hello)) return;
+  const Verdict verdict = Judge(visitor, hello);
+  if (verdict == Verdict::kWelcome) return Admit(visitor, id, drop);
+  // Who does not hear it finds the socket closed.
+  const Welcome welcome = {.verdict = verdict};
+  SendMessage(visitor.socket.get(), BytesOf(welcome)).IgnoreError();
+}
+
+Verdict ShmServer::Judge(Visitor& visitor, const Hello& hello) {
+  const absl::StatusOr<PeerCredentials> credentials =
+      CredentialsOf(visitor.socket.get());
+  if (!credentials.ok()) return Verdict::kStranger;
+  if (credentials->uid != geteuid() && credentials->uid != 0) {
+    return Verdict::kOtherUser;
+  }
+  visitor.pid = credentials->pid;
+  const auto promised =
+      std::find_if(promised_.begin(), promised_.end(),
+                   [&](const Promised& p) { return p.token == hello.token; });
+  if (promised == promised_.end()) return Verdict::kStranger;
+  visitor.client = promised->client;
+  visitor.token = promised->token;
+  promised_.erase(promised);
+  const auto peers = std::count_if(
+      visitors_.begin(), visitors_.end(),
+      [](const auto& other) { return other.second.pins != nullptr; });
+  return peers < options_.max_peers ? Verdict::kWelcome : Verdict::kNoRoom;
+}
+
+void ShmServer::Admit(Visitor& visitor, uint64_t id, bool& drop) {
+  Welcome welcome = {
+      .verdict = Verdict::kWelcome,
+      .slots = slots_,
+      .token_address = reinterpret_cast<uint64_t>(visitor.token.data())};
+  // One that this PID namespace does not show has to be trusted to close its
+  // socket when it ends.
+  if (visitor.pid != 0) {
+    visitor.process = UniqueFd(
+        static_cast<int>(syscall(SYS_pidfd_open, visitor.pid, /*flags=*/0)));
+  }
+  absl::StatusOr<PinTable> pins = PinTable::Create(slots_);
+  if (!pins.ok() ||
+      (visitor.process.valid() && !Watch(visitor.process.get(), id))) {
+    LOG(ERROR) << "a peer finds no room: " << pins.status();
+    welcome.verdict = Verdict::kNoRoom;
+    SendMessage(visitor.socket.get(), BytesOf(welcome)).IgnoreError();
+    return;
+  }
+  const int fds[] = {grants_.region().fd(), pins->region().fd()};
+  visitor.pins = std::make_unique<PinTable>(*std::move(pins));
+  drop = !SendMessage(visitor.socket.get(), BytesOf(welcome), fds).ok();
+}
+
+// Of those who have had their time; and the door, if it is shut.
+void ShmServer::Sweep() {
+  if (door_shut_) door_shut_ = !Watch(listener_.get(), kListener);
+  const MonotonicTime now = RealClock().Now();
+  MutexLock lock(mutex_);
+  promised_.remove_if([now](const Promised& p) { return now >= p.until; });
+  std::erase_if(visitors_, [&](const auto& entry) {
+    const Visitor& visitor = entry.second;
+    return visitor.pins == nullptr &&
+           now - visitor.arrived >= options_.hello_timeout;
+  });
+}
+
+absl::StatusOr<Token> ShmServer::Promise(const Client& client,
+                                         MonotonicTime deadline) {
+  const auto is_earlier = [&](const Visitor& v) { return v.client == client; };
+  if (!CutOff(is_earlier, deadline)) {
+    return absl::AbortedError(
+        "something is still under way on an earlier connection of the same "
+        "rail, whose process is stopped or very slow");
+  }
+  const Token token = NewToken();
+  MutexLock lock(mutex_);
+  promised_.remove_if([&](const Promised& p) { return p.client == client; });
+  if (promised_.size() >= kMaxPromised) promised_.pop_front();
+  promised_.push_back(
+      {.client = client,
+       .token = token,
+       .until = DeadlineAfter(RealClock().Now(), options_.hello_timeout)});
+  return token;
+}
+
+template <typename Predicate>
+bool ShmServer::CutOff(Predicate matches, MonotonicTime deadline) {
+  MutexLock lock(mutex_);
+  for (auto& [id, visitor] : visitors_) {
+    if (visitor.pins == nullptr || !matches(visitor)) continue;
+    visitor.pins->Cut();
+    visitor.cut = true;
+  }
+  for (;;) {
+    // Its socket tells the peer.
+    std::erase_if(visitors_, [&](const auto& entry) {
+      return entry.second.cut && !entry.second.pins->IsInUse();
+    });
+    const bool left =
+        std::any_of(visitors_.begin(), visitors_.end(), [&](const auto& entry) {
+          return entry.second.cut && matches(entry.second);
+        });
+    const MonotonicTime now = RealClock().Now();
+    if (!left || now >= deadline) return !left;
+    changed_.WaitUntil(mutex_, std::min(deadline, now + kLookPause));
+  }
+}
+
+template <typename Predicate>
+std::string ShmServer::PidsOf(Predicate matches) const {
+  std::vector<pid_t> pids;
+  for (const auto& [id, visitor] : visitors_) {
+    if (visitor.pins != nullptr && matches(visitor)) {
+      pids.push_back(visitor.pid);
+    }
+  }
+  return absl::StrJoin(pids, ", ");
+}
+
+absl::Status ShmServer::Revoke(uint32_t slot, MonotonicTime deadline) {
+  grants_.Withdraw(slot);
+  const auto holds = [slot](const Visitor& v) {
+    return v.pins->IsPinned(slot);
+  };
+  MutexLock lock(mutex_);
+  for (;;) {
+    const std::string pids = PidsOf(holds);
+    if (pids.empty()) return absl::OkStatus();
+    const MonotonicTime now = RealClock().Now();
+    if (now >= deadline) {
+      return absl::DeadlineExceededError(absl::StrCat(
+          "process ", pids,
+          " is in the middle of an access to the memory; if it is stopped, "
+          "continue or end it"));
+    }
+    changed_.WaitUntil(mutex_, std::min(deadline, now + kLookPause));
+  }
+}
+
+void ShmServer::DisconnectPeers() {
+  const auto all = [](const Visitor&) { return true; };
+  if (CutOff(all, DeadlineAfter(RealClock().Now(), kCutTime))) return;
+  MutexLock lock(mutex_);
+  LOG(ERROR) << "process " << PidsOf([](const Visitor& v) { return v.cut; })
+             << " is in the middle of an access to memory of this one, and "
+                "cannot be kept from ending it when it goes on";
+}
+
+}  // namespace te::shm

@@ -1,0 +1,41 @@
+#ifndef TE_TRANSPORT_SHM_SHM_TRANSPORT_H_
+#define TE_TRANSPORT_SHM_SHM_TRANSPORT_H_
+
+#include <cstdint>
+#include <memory>
+#include <string>
+
+#include "absl/status/statusor.h"
+#include "te/base/incarnation.h"
+#include "te/transport/shm/shm_options.h"
+#include "te/transport/transport.h"
+
+namespace te {
+
+inline constexpr char kShmTransportName[] = "shm";
+
+// What the transport is told of the process that it is in.
+struct ShmParts {
+  // Of the kernel (HostIdentity); empty if it is not known: then no peer can
+  // be shown to be of the same host.
+  std::string boot_id;
+  // Buffers have slots below that.
+  uint32_t max_buffers = 0;
+};
+
+// One-sided READ and WRITE between processes of one host, which copy once, and
+// between engines of one process. `self` is the engine's incarnation.
+//
+// Locality is proven, not guessed: both have the same boot id, one finds the
+// other's unix socket, whose owner the kernel names, and reads there, with the
+// same call that will move the data, what the handshake has promised. Connect
+// says which of these has failed.
+//
+// kInvalidArgument: an option is out of its range. Otherwise the error of the
+// system call that failed.
+absl::StatusOr<std::unique_ptr<Transport>> CreateShmTransport(
+    const ShmOptions& options, const Incarnation& self, const ShmParts& parts);
+
+}  // namespace te
+
+#endif  // TE_TRANSPORT_SHM_SHM_TRANSPORT_H_
