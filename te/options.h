@@ -11,6 +11,7 @@
 #include "te/nic_choice.h"
 #include "te/rdma/rdma_options.h"
 #include "te/rdma/verbs/verbs.h"
+#include "te/transport/shm/shm_options.h"
 #include "te/transport/tcp/tcp_options.h"
 
 namespace te {
@@ -51,6 +52,7 @@ struct Options {
   RdmaOptions rdma;
   // In place of the system's libibverbs: emulated devices, for tests.
   std::shared_ptr<rdma::Verbs> verbs;
+  ShmOptions shm;
   // `listen_ip` is ignored: data go where control goes.
   TcpOptions tcp;
 

@@ -88,8 +88,10 @@ absl::StatusOr<std::unique_ptr<TransferEngine>> CreateTransferEngine(
   TransportOptions transports = {.protocol = options.protocol,
                                  .rdma = options.rdma,
                                  .verbs = options.verbs,
+                                 .shm = options.shm,
                                  .tcp = options.tcp,
-                                 .max_buffers = options.engine.max_buffers};
+                                 .max_buffers = options.engine.max_buffers,
+                                 .boot_id = parts.host.boot_id};
   transports.tcp.listen_ip = listen.address.ip();
   TE_ASSIGN_OR_RETURN(parts.transports, ChooseTransports(transports, nics));
   TE_ASSIGN_OR_RETURN(std::unique_ptr<TransferEngine> engine,

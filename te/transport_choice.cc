@@ -12,6 +12,7 @@
 #include "te/rdma/rdma_transport.h"
 #include "te/rdma/verbs/system_verbs.h"
 #include "te/topology/nic_lookup.h"
+#include "te/transport/shm/shm_transport.h"
 #include "te/transport/tcp/tcp_transport.h"
 
 namespace te {
@@ -84,21 +85,35 @@ absl::StatusOr<TransportFactory> ChooseRdma(const TransportOptions& options,
       });
 }
 
+TransportFactory ChooseShm(const TransportOptions& options) {
+  const ShmParts parts = {
+      .boot_id = options.boot_id,
+      .max_buffers = static_cast<uint32_t>(options.max_buffers)};
+  return [parts, shm = options.shm](const Incarnation& self,
+                                    ExposedMemory& /*memory*/) {
+    return CreateShmTransport(shm, self, parts);
+  };
+}
+
 }  // namespace
 
 absl::Status CheckProtocol(const std::string& protocol) {
-  if (protocol == "auto" || protocol == kRdmaTransportName ||
-      protocol == kTcpTransportName) {
-    return absl::OkStatus();
+  for (const absl::string_view known :
+       {"auto", kRdmaTransportName, kShmTransportName, kTcpTransportName}) {
+    if (protocol == known) return absl::OkStatus();
   }
   return absl::InvalidArgumentError(
       absl::StrCat("the protocol \"", protocol,
-                   "\" is not available; there are: auto, rdma, tcp"));
+                   "\" is not available; there are: auto, rdma, shm, tcp"));
 }
 
 absl::StatusOr<decltype(EngineParts::transports)> ChooseTransports(
     const TransportOptions& options, const NicChoice& nics) {
   decltype(EngineParts::transports) transports;
+  if (options.protocol == kShmTransportName) {
+    transports.push_back(ChooseShm(options));
+    return transports;
+  }
   if (options.protocol != kTcpTransportName) {
     absl::StatusOr<TransportFactory> rdma = ChooseRdma(options, nics);
     if (rdma.ok()) {

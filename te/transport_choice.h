@@ -11,6 +11,7 @@
 #include "te/nic_choice.h"
 #include "te/rdma/rdma_options.h"
 #include "te/rdma/verbs/verbs.h"
+#include "te/transport/shm/shm_options.h"
 #include "te/transport/tcp/tcp_options.h"
 
 namespace te {
@@ -23,8 +24,11 @@ struct TransportOptions {
   std::string protocol;
   RdmaOptions rdma;
   std::shared_ptr<rdma::Verbs> verbs;
+  ShmOptions shm;
   TcpOptions tcp;
   size_t max_buffers = 0;
+  // Of this kernel; see HostIdentity.
+  std::string boot_id;
 };
 
 // What `options.protocol` means on this machine, the best first. `nics` are

@@ -94,12 +94,12 @@ absl::Status CheckListenName(const FlagValues& flags, Mode mode) {
 }
 
 absl::Status CheckProtocol(const std::string& protocol) {
-  if (protocol == "auto" || protocol == "rdma" || protocol == "tcp") {
-    return absl::OkStatus();
+  for (const absl::string_view known : {"auto", "rdma", "shm", "tcp"}) {
+    if (protocol == known) return absl::OkStatus();
   }
   return Bad("protocol", absl::StrCat("\"", protocol,
                                       "\" is no protocol of this program; "
-                                      "there are auto, rdma, tcp"));
+                                      "there are auto, rdma, shm, tcp"));
 }
 
 absl::StatusOr<std::vector<Traffic>> ChooseTraffic(const FlagValues& flags,

@@ -55,7 +55,7 @@ INSTANTIATE_TEST_SUITE_P(
         BadFlag{"mode", [](auto& f) { f.mode = "server"; },
                 "target|initiator|loopback"},
         BadFlag{"protocol", [](auto& f) { f.protocol = "udp"; },
-                "auto, rdma, tcp"},
+                "auto, rdma, shm, tcp"},
         BadFlag{"protocol", [](auto& f) { f.protocol = ""; }, "no protocol"},
         BadFlag{"metadata_server",
                 [](auto& f) { f.metadata_server = "etcd://h"; },

@@ -163,18 +163,17 @@ absl::Status SetTransportOptions(const FlagValues& flags, Options& options) {
 
 std::vector<std::string> FlagsInVain(const FlagValues& flags) {
   std::vector<std::string> sentences;
-  if (flags.protocol == "rdma") {
-    AddInVain(flags, kTcpFlags, sentences);
-  } else if (flags.protocol == "tcp") {
-    AddInVain(flags, kRdmaFlags, sentences);
-  }
+  if (flags.protocol == "auto") return sentences;
+  if (flags.protocol != "tcp") AddInVain(flags, kTcpFlags, sentences);
+  if (flags.protocol != "rdma") AddInVain(flags, kRdmaFlags, sentences);
   return sentences;
 }
 
 std::vector<std::string> TransportArguments(const Options& options) {
   std::vector<std::string> arguments;
-  if (options.protocol != "rdma") AddTcp(options.tcp, arguments);
-  if (options.protocol != "tcp") AddRdma(options.rdma, arguments);
+  const bool all = options.protocol == "auto";
+  if (all || options.protocol == "tcp") AddTcp(options.tcp, arguments);
+  if (all || options.protocol == "rdma") AddRdma(options.rdma, arguments);
   return arguments;
 }
 
