@@ -273,8 +273,11 @@ std::string WarningFor(const std::string& name) {
 }  // namespace
 
 absl::StatusOr<EnvironmentEffect> InterpretEnvironment(
-    const std::map<std::string, std::string>& variables,
+    std::map<std::string, std::string> variables,
     const std::set<std::string>& given, const std::string& local_server_name) {
+  // That is how scripts and containers take back what was set before.
+  std::erase_if(variables,
+                [](const auto& variable) { return variable.second.empty(); });
   EnvironmentEffect effect;
   for (const auto& [name, value] : variables) {
     const auto* variable = std::find_if(

@@ -29,11 +29,12 @@ struct EnvironmentEffect {
   std::vector<std::string> warnings;
 };
 
-// What the variables mean. `given`: the names of the flags that are given, and
-// `local_server_name` the value of that one, or empty. INVALID_ARGUMENT names a
-// variable whose value is none. A pure function.
+// What the variables mean; empty ones count as not set. `given`: the names of
+// the flags that are given, and `local_server_name` the value of that one, or
+// empty. INVALID_ARGUMENT names a variable whose value is none. A pure
+// function.
 absl::StatusOr<EnvironmentEffect> InterpretEnvironment(
-    const std::map<std::string, std::string>& variables,
+    std::map<std::string, std::string> variables,
     const std::set<std::string>& given, const std::string& local_server_name);
 
 // All of this process that begin with MC_.

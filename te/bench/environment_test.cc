@@ -125,6 +125,19 @@ TEST(EnvironmentTest, BadValuesAreErrorsThatNameTheVariable) {
                HasSubstr("MC_MIN_RPC_PORT")));
 }
 
+TEST(EnvironmentTest, EmptyOnesCountAsNotSet) {
+  for (const char* name :
+       {"MC_GID_INDEX", "MC_TRANSFER_TIMEOUT", "MC_FORCE_TCP", "MC_LOG_LEVEL",
+        "MC_LOG_DIR", "MC_IB_PCI_RELAXED_ORDERING", "MC_TCP_BIND_ADDRESS",
+        "MC_MIN_RPC_PORT", "MC_MAX_RPC_PORT", "MC_FORCE_HCA", "MC_UNKNOWN"}) {
+    SCOPED_TRACE(name);
+    TE_ASSERT_OK_AND_ASSIGN(const EnvironmentEffect effect,
+                            InterpretEnvironment({{name, ""}}, {}, ""));
+    EXPECT_THAT(effect.flags, IsEmpty());
+    EXPECT_THAT(effect.warnings, IsEmpty());
+  }
+}
+
 TEST(EnvironmentTest, OthersGetAWarningEach) {
   TE_ASSERT_OK_AND_ASSIGN(const EnvironmentEffect effect,
                           InterpretEnvironment({{"MC_FORCE_HCA", "1"},
