@@ -23,9 +23,12 @@
 namespace te::bench {
 namespace {
 
+// What a flag names and the machine has not is a wrong flag too.
 absl::Status WithFlag(absl::string_view flag, const absl::Status& status) {
-  return absl::Status(status.code(),
-                      absl::StrCat("--", flag, ": ", status.message()));
+  const absl::StatusCode code = absl::IsNotFound(status)
+                                    ? absl::StatusCode::kInvalidArgument
+                                    : status.code();
+  return absl::Status(code, absl::StrCat("--", flag, ": ", status.message()));
 }
 
 // `options` if they can be followed; otherwise it is because of the flag.

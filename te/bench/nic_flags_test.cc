@@ -52,7 +52,7 @@ TEST(NicFlagsTest, DevicesThatDoNotExistAreNotReplacedByOthers) {
 TEST(NicFlagsTest, WithProtocolRdmaDevicesMustExist) {
   EXPECT_THAT(
       Matrix({.device_name = "mlx5_0,mlx5_7", .protocol = "rdma"}),
-      StatusIs(absl::StatusCode::kNotFound,
+      StatusIs(absl::StatusCode::kInvalidArgument,
                AllOf(HasSubstr("--device_name: 'mlx5_7' is neither an RDMA "
                                "device nor a netdev of one"),
                      HasSubstr("mlx5_0 (port 1 ACTIVE on netdev enp59s0np0)"),
@@ -82,12 +82,12 @@ TEST(NicFlagsTest, AMatrixIsTextOrAFile) {
 
 TEST(NicFlagsTest, ErrorsNameTheFlag) {
   EXPECT_THAT(Matrix({.nic_priority_matrix = "/nonexistent"}),
-              StatusIs(absl::StatusCode::kNotFound,
+              StatusIs(absl::StatusCode::kInvalidArgument,
                        AllOf(HasSubstr("--nic_priority_matrix: "),
                              HasSubstr("/nonexistent"))));
   EXPECT_THAT(
       Matrix({.nic_priority_matrix = R"({"cpu:0": [["mlx5_7"], []]})"}),
-      StatusIs(absl::StatusCode::kNotFound,
+      StatusIs(absl::StatusCode::kInvalidArgument,
                HasSubstr("--nic_priority_matrix: 'mlx5_7' is neither")));
   EXPECT_THAT(Matrix({.nic_priority_matrix = "/dev/null"}),
               StatusIs(absl::StatusCode::kInvalidArgument,
@@ -95,14 +95,14 @@ TEST(NicFlagsTest, ErrorsNameTheFlag) {
   // Whatever else is wrong.
   EXPECT_THAT(
       Matrix({.device_name = "erdma_0", .exclude_device_name = "mlx5_7"}),
-      StatusIs(absl::StatusCode::kNotFound,
+      StatusIs(absl::StatusCode::kInvalidArgument,
                HasSubstr("--exclude_device_name: 'mlx5_7'")));
   EXPECT_THAT(
       Matrix({.exclude_device_name = "mlx5_0", .auto_discovery = false}),
       StatusIs(absl::StatusCode::kInvalidArgument,
                HasSubstr("--exclude_device_name: goes with")));
   EXPECT_THAT(Matrix({.exclude_device_name = "mlx5_7"}),
-              StatusIs(absl::StatusCode::kNotFound,
+              StatusIs(absl::StatusCode::kInvalidArgument,
                        HasSubstr("--exclude_device_name: 'mlx5_7'")));
 }
 

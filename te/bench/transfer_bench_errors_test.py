@@ -134,7 +134,7 @@ class TransferBenchErrorsTest(BenchTestCase):
         for mode in [["--mode=loopback"], ["--mode=target"], ["--segment_id=h:1"]]:
             with self.subTest(mode=mode):
                 result = run(*mode, "--protocol=rdma", "--device_name=no_such_nic")
-                self.assertEqual(result.returncode, 1, result.stderr)
+                self.assertEqual(result.returncode, 2, result.stderr)
                 self.assertEqual(result.stdout, "")
                 self.assertRegex(
                     result.stderr,
