@@ -46,12 +46,28 @@ absl::StatusOr<std::string> MatrixText(const std::string& flag) {
   return program::ReadTextFile(flag, PriorityMatrix::kMaxJsonBytes);
 }
 
+// Mostly of a script whose variables are empty.
+absl::Status OnlyEmptyNames(absl::string_view device_names) {
+  return absl::InvalidArgumentError(absl::StrCat(
+      "--device_name: '", device_names,
+      "' has an empty name in it, and no other; write the devices with commas "
+      "between them, or leave the flag out"));
+}
+
 // Those of --device_name that exist, by the devices' own names. With protocol
 // rdma they all must.
 absl::StatusOr<std::vector<std::string>> KnownDevices(const FlagValues& flags,
                                                       const Machine& machine) {
+  const std::vector<std::string> names =
+      program::ParseNameList(flags.device_name);
+  if (names.empty() && !flags.device_name.empty()) {
+    const absl::Status status = OnlyEmptyNames(flags.device_name);
+    if (flags.protocol == "rdma") return status;
+    LOG(WARNING) << status.message() << ". Protocol " << flags.protocol
+                 << " goes on without any";
+  }
   std::vector<std::string> known;
-  for (const std::string& name : program::ParseNameList(flags.device_name)) {
+  for (const std::string& name : names) {
     const absl::StatusOr<const Nic*> nic = FindNic(machine, name);
     if (!nic.ok() && flags.protocol == "rdma") {
       return WithFlag("device_name", nic.status());

@@ -64,6 +64,18 @@ TEST(NicFlagsTest, WithProtocolRdmaDevicesMustExist) {
               IsOkAndHolds(HasSubstr(R"("*":[["mlx5_0"],[]])")));
 }
 
+TEST(NicFlagsTest, EmptyNamesAloneAreToldApartFromNoFlag) {
+  for (const char* names : {",,", " ", " , "}) {
+    EXPECT_THAT(Matrix({.device_name = names, .protocol = "rdma"}),
+                StatusIs(absl::StatusCode::kInvalidArgument,
+                         AllOf(HasSubstr("--device_name: '"),
+                               HasSubstr("has an empty name in it"))));
+    EXPECT_THAT(Matrix({.device_name = names}), IsOkAndHolds("{}"));
+  }
+  EXPECT_THAT(Matrix({.device_name = ",mlx5_0,", .protocol = "rdma"}),
+              IsOkAndHolds(HasSubstr(R"("*":[["mlx5_0"],[]])")));
+}
+
 TEST(NicFlagsTest, ADeviceNamedTwiceIsOne) {
   EXPECT_THAT(Matrix({.device_name = "mlx5_1, enp216s0np0,mlx5_1",
                       .auto_discovery = false}),

@@ -80,6 +80,7 @@ class TransferBenchErrorsTest(BenchTestCase):
             (["--mode=target", "--metadata_server=etcd://h"], "--metadata_server: "),
             (["--protocol=udp"], "auto, rdma, shm, tcp"),
             (["--protocol=rdma", "--mtu=9000"], "--mtu: 9000 is no MTU of RDMA"),
+            (["--protocol=rdma", "--device_name=,,"], "has an empty name in it"),
             (["--num_qp=0"], "--num_qp: "),
             (["--operation=delete"], "read|write|mix"),
             (["--block_size=2G"], "buffer"),
