@@ -20,6 +20,21 @@ namespace {
 
 constexpr size_t kMaxMessageBytes = 2048;
 
+// Statuses with these codes come of gRPC itself too, where nobody has answered
+// or something else than te has.
+bool IsAmbiguous(absl::StatusCode code) {
+  return code == absl::StatusCode::kUnavailable ||
+         code == absl::StatusCode::kUnimplemented;
+}
+
+// Whether te has made the status, at the other end. gRPC sends no details.
+bool IsOfThePeer(const grpc::Status& status) {
+  proto::ErrorDetails details;
+  return !status.error_details().empty() &&
+         details.ParseFromString(status.error_details()) &&
+         details.code() == status.error_code();
+}
+
 bool CarriesStalePeerMark(const std::string& details_bytes) {
   proto::ErrorDetails details;
   if (!details.ParseFromString(details_bytes)) return false;
@@ -74,11 +89,12 @@ grpc::Status ToGrpcStatus(const absl::Status& status) {
   // The codes are the same numbers in both.
   const auto code = static_cast<grpc::StatusCode>(status.code());
   const std::string message(status.message().substr(0, kMaxMessageBytes));
-  if (!IsStalePeer(status)) return grpc::Status(code, message);
+  const bool stale = IsStalePeer(status);
+  if (!stale && !IsAmbiguous(status.code())) return grpc::Status(code, message);
   proto::ErrorDetails details;
   details.set_code(static_cast<int>(status.code()));
   details.set_message(message);
-  details.add_details()->set_type_url(kStalePeerTypeUrl);
+  if (stale) details.add_details()->set_type_url(kStalePeerTypeUrl);
   return grpc::Status(code, message, details.SerializeAsString());
 }
 
@@ -98,9 +114,13 @@ absl::Status FromGrpcStatus(const grpc::Status& status,
     code = absl::StatusCode::kUnknown;
   }
   std::string message = Printable(status.error_message());
-  // Only then gRPC speaks of addresses, and not the peer.
-  if (code == absl::StatusCode::kUnavailable) {
-    message = WithOurAddresses(message);
+  if (IsAmbiguous(code) && !IsOfThePeer(status)) {
+    // gRPC speaks of addresses, and the peer does not.
+    if (code == absl::StatusCode::kUnavailable) {
+      message = WithOurAddresses(message);
+    }
+    return absl::Status(code,
+                        absl::StrCat(server, ": ", message, RemedyFor(code)));
   }
   if (code == absl::StatusCode::kFailedPrecondition &&
       CarriesStalePeerMark(status.error_details())) {
@@ -108,8 +128,7 @@ absl::Status FromGrpcStatus(const grpc::Status& status,
     return StalePeerError(
         absl::StrCat(server, ": ", absl::StripPrefix(message, "stale peer: ")));
   }
-  return absl::Status(code,
-                      absl::StrCat(server, ": ", message, RemedyFor(code)));
+  return absl::Status(code, absl::StrCat(server, ": ", message));
 }
 
 }  // namespace te

@@ -8,8 +8,8 @@
 namespace te {
 
 // The status as it goes over the network: code, message (its first 2 KiB: gRPC
-// puts it into a header of bounded size) and the mark of a stale peer. Other
-// payloads stay here.
+// puts it into a header of bounded size) and the mark of a stale peer, or one
+// that it is te that says so where gRPC itself might. Other payloads stay here.
 grpc::Status ToGrpcStatus(const absl::Status& status);
 
 // The code of this number, such as a message may carry; UNKNOWN if there is

@@ -57,6 +57,22 @@ TEST(StatusConversionTest, SaysWhatToCheckWhenNobodyAnswers) {
                AllOf(HasSubstr("refused"), HasSubstr("check that"))));
 }
 
+// Then somebody is there, and it is te.
+TEST(StatusConversionTest, WhatThePeerSaysIsNotExplained) {
+  for (const auto code :
+       {absl::StatusCode::kUnavailable, absl::StatusCode::kUnimplemented}) {
+    EXPECT_THAT(
+        FromGrpcStatus(ToGrpcStatus(absl::Status(code, "port 1 is DOWN")),
+                       "peer a:1"),
+        StatusIs(code, "peer a:1: port 1 is DOWN"));
+    const auto grpc_code = static_cast<grpc::StatusCode>(code);
+    for (const char* details : {"", "\xff garbage"}) {
+      EXPECT_THAT(FromGrpcStatus(grpc::Status(grpc_code, "why", details), "a"),
+                  StatusIs(code, StartsWith("a: why; check that ")));
+    }
+  }
+}
+
 TEST(StatusConversionTest, AddressesHaveOurForm) {
   const std::string theirs =
       "ipv6:%5B::ffff:10.0.0.1%5D:80: refused; ipv6:%5B::1%5D:5: refused; "

@@ -12,6 +12,7 @@
 
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
+#include "absl/strings/str_cat.h"
 #include "gtest/gtest.h"
 #include "te/base/clock.h"
 #include "te/base/host_port.h"
@@ -189,6 +190,19 @@ TEST_F(ControlClientTest, TheHandlersErrorsArrive) {
               StatusIs(absl::StatusCode::kNotFound,
                        AllOf(HasSubstr(client_->peer()),
                              HasSubstr("no transport 'tcp' here"))));
+}
+
+// Such as that its port is down: then there is nothing wrong with the way to
+// it.
+TEST_F(ControlClientTest, TheHandlersErrorsAreNotTakenForSilence) {
+  handler_.on_handshake = [](const ControlHandshake&, MonotonicTime) {
+    return absl::UnavailableError("rxe0 port 1 is DOWN");
+  };
+  Start();
+  EXPECT_THAT(client_->Handshake(target(), Hello(), Soon()),
+              StatusIs(absl::StatusCode::kUnavailable,
+                       absl::StrCat("peer ", client_->peer(),
+                                    ": rxe0 port 1 is DOWN")));
 }
 
 TEST_F(ControlClientTest, NobodyThereIsUnavailable) {
