@@ -323,15 +323,27 @@ TEST_F(RdmaEngineTest, AutoUsesTcpWhereTheRdmaNetworkLeadsNowhere) {
   cluster_->fabric().SetFaultScript(nullptr);
 }
 
-TEST_F(RdmaEngineTest, RdmaAloneDoesNotReachAPeerWithTcpAlone) {
-  cluster_ = std::make_unique<RdmaCluster>();
-  cluster_->AddHost("client", 1);
-  cluster_->AddHost("server", 1);
-  StartClient(cluster_->OptionsOf("client"));
-  Options options = cluster_->OptionsOf("server");
-  options.protocol = "tcp";
-  StartServer(options);
-  EXPECT_FALSE(client_->OpenSegment("server", seconds(5)).ok());
+TEST_F(RdmaEngineTest, OneProtocolDoesNotReachAPeerWithAnotherOne) {
+  for (const std::string here : {"rdma", "tcp"}) {
+    const std::string there = here == "rdma" ? "tcp" : "rdma";
+    client_.reset();
+    server_.reset();
+    cluster_ = std::make_unique<RdmaCluster>();
+    cluster_->AddHost("client", 1);
+    cluster_->AddHost("server", 1);
+    Options options = cluster_->OptionsOf("client");
+    options.protocol = here;
+    StartClient(options);
+    options = cluster_->OptionsOf("server");
+    options.protocol = there;
+    StartServer(options);
+    EXPECT_THAT(
+        client_->OpenSegment("server", seconds(5)).status(),
+        StatusIs(absl::StatusCode::kUnimplemented,
+                 AllOf(HasSubstr("segment server can be reached over " + there),
+                       HasSubstr("this engine has " + here),
+                       testing::Not(HasSubstr("version")))));
+  }
 }
 
 }  // namespace

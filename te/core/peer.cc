@@ -7,6 +7,7 @@
 #include "absl/cleanup/cleanup.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
+#include "absl/strings/string_view.h"
 #include "glog/logging.h"
 #include "te/base/stale_peer.h"
 #include "te/base/status_macros.h"
@@ -29,6 +30,29 @@ Duration PauseAfter(int failures) {
 bool IsNewer(const SegmentView& view, const SegmentView& than) {
   return view.descriptor()->incarnation == than.descriptor()->incarnation &&
          view.descriptor()->version >= than.descriptor()->version;
+}
+
+// What stands in the way where the two engines have no transport in common; OK
+// where they have.
+absl::Status CheckCommonTransport(
+    const std::string& name, const SegmentDescriptor& descriptor,
+    absl::Span<const std::unique_ptr<Transport>> transports) {
+  std::vector<absl::string_view> here;
+  for (const auto& transport : transports) {
+    if (descriptor.transports.contains(std::string(transport->name()))) {
+      return absl::OkStatus();
+    }
+    here.push_back(transport->name());
+  }
+  std::vector<absl::string_view> there;
+  for (const auto& [transport, unused] : descriptor.transports) {
+    there.push_back(transport);
+  }
+  return absl::UnimplementedError(
+      absl::StrCat("segment ", name, " can be reached over ",
+                   there.empty() ? "no transport" : absl::StrJoin(there, ", "),
+                   ", and this engine has ", absl::StrJoin(here, ", "),
+                   "; start both with a protocol that the other has too"));
 }
 
 // The sink must not send it here again.
@@ -189,6 +213,9 @@ absl::Status Peer::Connect(std::shared_ptr<const SegmentDescriptor> descriptor,
     failures.push_back(
         absl::StrCat(transport->name(), ": ", failure.message()));
   }
+  // Only now: the descriptor may have been an old one.
+  TE_RETURN_IF_ERROR(
+      CheckCommonTransport(name_, *descriptor, services_.transports));
   return absl::Status(failure.code(),
                       absl::StrCat("cannot connect to segment ", name_, ": ",
                                    absl::StrJoin(failures, "; ")));
