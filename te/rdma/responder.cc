@@ -23,9 +23,12 @@ absl::StatusOr<std::optional<GidPair>> ChoosePair(const NicUnit& nic,
                                                   const EndpointOffer& remote) {
   GidEnd local = {.device = nic.device->name(), .port = port};
   local.forced_index = options.gid_index;
-  TE_ASSIGN_OR_RETURN(
-      GidChoice choice,
-      ChooseGids(local, {.device = remote.device, .port = remote.port}));
+  // The initiator gets to see the errors, and its user would take "the peer"
+  // for the target.
+  local.owner = "the target";
+  GidEnd there = {.device = remote.device, .port = remote.port};
+  there.owner = "the initiator";
+  TE_ASSIGN_OR_RETURN(GidChoice choice, ChooseGids(local, there));
   if (choice.by_lid) return std::optional<GidPair>();
   return std::optional<GidPair>(std::move(choice.pairs.front()));
 }

@@ -43,7 +43,9 @@ MonotonicTime Soon() {
 }
 
 using absl::StatusCode;
+using testing::AllOf;
 using testing::HasSubstr;
+using testing::Not;
 
 // The table of host "b", asked by clients of host "a".
 class ResponderTableTest : public NicFixture {
@@ -102,6 +104,25 @@ TEST_F(ResponderTableTest, AnswersWithQueuePairsOfItsOwn) {
             "::ffff:10.0.0.2");
   EXPECT_EQ(table_->size(), 1);
   EXPECT_EQ(LiveQps(), 2);
+}
+
+// The initiator reads them.
+TEST_F(ResponderTableTest, ErrorsAboutGidsSayWhoseTheyAre) {
+  HandshakeRequest request = Request(7, 1, 1);
+  std::vector<GidEntry>& gids = *request.offer->port.gids;
+  // As if gid_index 0, which is link-local, were forced here, and 3 there.
+  gids.erase(gids.begin() + 1, gids.end());
+  options_.gid_index = 3;
+  EXPECT_THAT(Ask(request),
+              StatusIs(StatusCode::kFailedPrecondition,
+                       AllOf(HasSubstr("no GID of mlx5_0 port 1 of the target "
+                                       "can talk to one of mlx5_0 port 1 of "
+                                       "the initiator"),
+                             Not(HasSubstr("the peer")))));
+  options_.gid_index = 77;
+  EXPECT_THAT(Ask(Request(7, 1, 2)),
+              StatusIs(StatusCode::kNotFound,
+                       HasSubstr("table of mlx5_0 port 1 of the target")));
 }
 
 TEST_F(ResponderTableTest, ANewerConnectionTakesThePlaceOfTheOlder) {

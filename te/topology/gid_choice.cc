@@ -27,16 +27,19 @@ enum class Obstacle : uint8_t { kType, kScope, kFamily, kSubnet, kNone };
 
 struct Side {
   const GidEnd& end;
-  std::string name;  // "mlx5_0 port 1"
+  std::string name;  // "mlx5_0 port 1 of the peer"
   GidCandidates found = {};
 };
 
 absl::StatusOr<Side> SideOf(const GidEnd& end, LinkLayer layer,
-                            absl::string_view whose) {
+                            absl::string_view default_owner) {
   const NicPort& port = end.port;
-  Side side = {.end = end,
-               .name = absl::StrCat(EscapedName(end.device), " port ",
-                                    port.number, whose)};
+  const absl::string_view owner =
+      end.owner.empty() ? default_owner : absl::string_view(end.owner);
+  Side side = {
+      .end = end,
+      .name = absl::StrCat(EscapedName(end.device), " port ", port.number,
+                           owner.empty() ? "" : " of ", owner)};
   const auto is_forced = [&](const GidEntry& entry) {
     return entry.index == *end.forced_index;
   };
@@ -360,7 +363,7 @@ absl::StatusOr<GidChoice> ChooseGids(const GidEnd& local, const GidEnd& remote,
   const LinkLayer layer =
       here_layer == LinkLayer::kUnknown ? there_layer : here_layer;
   TE_ASSIGN_OR_RETURN(const Side here, SideOf(local, layer, ""));
-  TE_ASSIGN_OR_RETURN(const Side there, SideOf(remote, layer, " of the peer"));
+  TE_ASSIGN_OR_RETURN(const Side there, SideOf(remote, layer, "the peer"));
   if (there_layer != LinkLayer::kUnknown && there_layer != layer) {
     return NothingFits(
         here, there,

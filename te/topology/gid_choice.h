@@ -22,6 +22,9 @@ struct GidEnd {
   std::optional<SocketAddress> source;
   // The user's word: this entry of the table and no other.
   std::optional<int> forced_index;
+  // Whose port it is, for errors that are read at both ends: "the target". By
+  // default nobody's if it is the local one, and "the peer" if not.
+  std::string owner;
 };
 
 struct GidChoiceOptions {

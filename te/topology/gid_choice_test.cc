@@ -317,6 +317,11 @@ TEST(GidChoiceTest, AForcedIndexWins) {
   EXPECT_THAT(ChooseGids(local, Forced(remote, 7)),
               StatusIs(absl::StatusCode::kNotFound,
                        HasSubstr("mlx5_0 port 1 of the peer")));
+  GidEnd target = Forced(local, 7);
+  target.owner = "the target";
+  EXPECT_THAT(ChooseGids(target, remote),
+              StatusIs(absl::StatusCode::kNotFound,
+                       HasSubstr("mlx5_0 port 1 of the target")));
   EXPECT_THAT(
       ChooseGids(Forced(Ethernet({Entry(0, "127.0.0.1")}), 0), remote),
       StatusIs(absl::StatusCode::kFailedPrecondition,
