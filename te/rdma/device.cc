@@ -216,6 +216,7 @@ absl::StatusOr<Port> Device::QueryPort() const {
   Port port;
   port.mtu = 128 << attr.active_mtu;
   port.max_message_bytes = attr.max_msg_sz;
+  port.pkeys = attr.pkey_tbl_len;
   port.nic.number = port_number_;
   port.nic.state = StateOf(attr.state);
   port.nic.link_layer = LayerOf(attr.link_layer);

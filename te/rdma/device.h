@@ -28,6 +28,8 @@ struct Port {
   int mtu = 0;
   // Bytes of the longest message, which one work request may move.
   uint32_t max_message_bytes = 0;
+  // The length of its table of P_Keys.
+  int pkeys = 0;
 };
 
 // An RDMA device that is open, with a protection domain for everything that te

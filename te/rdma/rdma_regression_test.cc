@@ -14,6 +14,7 @@
 
 #include "absl/status/status.h"
 #include "absl/strings/string_view.h"
+#include "gmock/gmock.h"
 #include "gtest/gtest.h"
 #include "te/base/clock.h"
 #include "te/base/status_matchers.h"
@@ -32,6 +33,8 @@ using emulated::Hang;
 using emulated::WorkRequestInfo;
 using std::chrono::milliseconds;
 using std::chrono::seconds;
+using testing::AllOf;
+using testing::HasSubstr;
 
 class RdmaRegressionTest : public RailFixture {
  protected:
@@ -40,6 +43,17 @@ class RdmaRegressionTest : public RailFixture {
     rail.Post({&posted, 1});
   }
 };
+
+TEST_F(RdmaRegressionTest, AWrongPkeyIndexWasNoticedByEachConnectionAlone) {
+  MakeHosts();
+  RdmaOptions options = Quick();
+  options.pkey_index = 7;
+  EXPECT_THAT(StartServer(options),
+              StatusIs(absl::StatusCode::kNotFound,
+                       AllOf(HasSubstr("P_Key index 7 (pkey_index)"),
+                             HasSubstr("mlx5_0 port 1, whose length is 1"),
+                             HasSubstr("from 0 to 0"))));
+}
 
 // It armed the queue, and took no more than came before that at once.
 TEST_F(RdmaRegressionTest, TheLastPollerLeftCompletionsBehind) {

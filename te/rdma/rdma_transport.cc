@@ -199,6 +199,7 @@ class RdmaTransport final : public Transport {
     TE_ASSIGN_OR_RETURN(nic->device,
                         Device::Open(parts_.verbs, name, options_.port));
     TE_RETURN_IF_ERROR(CheckGidIndex(*nic->device));
+    TE_RETURN_IF_ERROR(CheckPkeyIndex(*nic->device));
     LogDevice(*nic->device, options_);
     TE_ASSIGN_OR_RETURN(
         nic->worker,
@@ -224,6 +225,21 @@ class RdmaTransport final : public Transport {
                           .forced_index = options_.gid_index};
     const absl::Status status = ChooseGids(local, {}).status();
     return absl::IsNotFound(status) ? status : absl::OkStatus();
+  }
+
+  // Else each attempt to connect would fail, with no more than EINVAL. Every
+  // port has the first entry, whatever it says of its table.
+  absl::Status CheckPkeyIndex(const Device& device) const {
+    const int pkeys = device.port().pkeys;
+    if (options_.pkey_index == 0 || options_.pkey_index < pkeys) {
+      return absl::OkStatus();
+    }
+    return absl::NotFoundError(absl::StrCat(
+        "the P_Key index ", options_.pkey_index,
+        " (pkey_index) is not in the "
+        "table of ",
+        device.name(), " port ", device.port_number(), ", whose length is ",
+        pkeys, "; give one from 0 to ", std::max(pkeys, 1) - 1));
   }
 
   std::vector<std::shared_ptr<RdmaRail>> Rails() {
