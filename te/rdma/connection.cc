@@ -23,6 +23,14 @@ const GidEntry* FindGid(const NicPort& port, int index) {
 
 }  // namespace
 
+int MaxWr(const Device& device, const RdmaOptions& options) {
+  const ibv_device_attr& limits = device.limits();
+  // A receive more for each pair, which is flushed too.
+  const int completions = limits.max_cqe / options.num_qp - 1;
+  return std::max(std::min({options.max_wr, limits.max_qp_wr, completions}),
+                  static_cast<int>(SendQueue::kMinDepth));
+}
+
 absl::StatusOr<std::unique_ptr<Connection>> MakeConnection(
     NicUnit& nic, const RdmaOptions& options, EndpointStore::Place place,
     DeviceWorker::Client& client) {
@@ -33,8 +41,7 @@ absl::StatusOr<std::unique_ptr<Connection>> MakeConnection(
   auto connection = std::make_unique<Connection>();
   connection->place = std::move(place);
   connection->limits = {
-      .max_wr =
-          std::max(Cap(options.max_wr, limits.max_qp_wr), SendQueue::kMinDepth),
+      .max_wr = static_cast<uint32_t>(MaxWr(device, options)),
       .max_sge = Cap(options.max_sge, limits.max_sge),
       .max_inline = static_cast<uint32_t>(options.max_inline)};
   connection->max_message_bytes = device.port().max_message_bytes;
@@ -45,13 +52,12 @@ absl::StatusOr<std::unique_ptr<Connection>> MakeConnection(
                      " bytes at once, too few for te"));
   }
   const auto pairs = static_cast<uint32_t>(options.num_qp);
-  // A receive more for each, which is flushed too.
   const uint32_t entries = pairs * (connection->limits.max_wr + 1);
   if (entries > static_cast<uint32_t>(limits.max_cqe)) {
     return absl::InvalidArgumentError(absl::StrCat(
         device.name(), " has completion queues of ", limits.max_cqe,
-        " entries at most; num_qp (", pairs, ") times max_wr (",
-        connection->limits.max_wr, ") must not exceed that"));
+        " entries at most, too few for num_qp ", pairs,
+        ", which needs at least ", entries, ": lower num_qp"));
   }
   TE_ASSIGN_OR_RETURN(connection->completions,
                       nic.worker->MakeQueue(static_cast<int>(entries), client));

@@ -7,6 +7,7 @@
 
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
+#include "te/rdma/device.h"
 #include "te/rdma/endpoint_store.h"
 #include "te/rdma/handshake.h"
 #include "te/rdma/nic_unit.h"
@@ -32,6 +33,10 @@ struct Connection {
   // Both ends, for people.
   std::string description;
 };
+
+// Work requests of each queue pair: `options.max_wr`, or what the device can
+// do, which must have a completion for each of all `options.num_qp` pairs.
+int MaxWr(const Device& device, const RdmaOptions& options);
 
 // Queue pairs in the state INIT, `options.num_qp` of them, and a completion
 // queue for as many completions as they can have; the queue wakes `client`.

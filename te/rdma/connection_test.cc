@@ -170,18 +170,30 @@ TEST_F(ConnectionTest, ADeviceThatDoesTooLittleIsToldApart) {
                                  AllOf(HasSubstr("roce_0"),
                                        HasSubstr("1048576 bytes at once"))));
   spec = RoceDevice("roce_1", {10, 0, 0, 4});
-  spec.max_cqe = 500;
+  spec.max_cqe = 100;
   RemoveNic();
   AddNic(spec);
   RdmaOptions options;
-  options.num_qp = 2;
-  options.max_wr = 250;
+  options.num_qp = 6;
   EXPECT_THAT(Make(options),
               StatusIs(StatusCode::kInvalidArgument,
-                       AllOf(HasSubstr("500"), HasSubstr("num_qp (2)"),
-                             HasSubstr("max_wr (250)"))));
-  options.max_wr = 249;
+                       AllOf(HasSubstr("100 entries"), HasSubstr("num_qp 6"),
+                             HasSubstr("lower num_qp"))));
+  options.num_qp = 5;
   TE_EXPECT_OK(Make(options));
+}
+
+// Soft-RoCE has 32767 completions, and queue pairs of 16384 work requests.
+TEST_F(ConnectionTest, IsCappedToTheCompletionsThatTheDeviceHas) {
+  EmulatedDeviceSpec spec = RoceSpec();
+  spec.max_cqe = 500;
+  AddNic(spec);
+  RdmaOptions options;
+  options.num_qp = 2;
+  options.max_wr = 16384;
+  TE_ASSERT_OK(Make(options));
+  EXPECT_EQ(made().limits.max_wr, 249u);
+  EXPECT_EQ(MaxWr(*nic_.device, options), 249);
 }
 
 TEST_F(ConnectionTest, LeavesNothingBehindIfItCannotBeMade) {

@@ -18,8 +18,12 @@ constexpr uint8_t kHopLimit = 64;
 // 0.64 ms (man 3 ibv_modify_qp); nothing of te's needs a receive.
 constexpr uint8_t kMinRnrTimer = 12;
 constexpr uint8_t kRnrRetry = 7;
+// So many every device can do.
+constexpr uint32_t kFewWorkRequests = 16;
 
-absl::Status Explain(int error, absl::string_view what, const Device& device) {
+// `hint`: what is known of the cause.
+absl::Status Explain(int error, absl::string_view what, const Device& device,
+                     absl::string_view hint = "") {
   absl::string_view remedy;
   if (error == ENOMEM) {
     remedy =
@@ -28,8 +32,8 @@ absl::Status Explain(int error, absl::string_view what, const Device& device) {
   } else if (error == ETIMEDOUT || error == EHOSTUNREACH) {
     remedy = ": the address of the peer's GID cannot be resolved";
   }
-  const absl::Status status =
-      ErrnoToStatus(error, absl::StrCat(what, " on ", device.name(), remedy));
+  const absl::Status status = ErrnoToStatus(
+      error, absl::StrCat(what, " on ", device.name(), hint, remedy));
   // Of the network, where another attempt may do better: not of the caller's
   // deadline.
   return error == ETIMEDOUT ? absl::UnavailableError(status.message()) : status;
@@ -41,6 +45,33 @@ ibv_mtu MtuOf(int bytes) {
          : bytes >= 1024 ? IBV_MTU_1024
          : bytes >= 512  ? IBV_MTU_512
                          : IBV_MTU_256;
+}
+
+bool CanCreate(const Device& device, ibv_qp_init_attr attr) {
+  const QueuePairObject object(device.verbs(),
+                               device.verbs().CreateQp(device.pd(), &attr));
+  return static_cast<bool>(object);
+}
+
+// Which option asks for more than the device can do, if it is one: the limits
+// that devices tell do not hold together, as a work request with many pieces
+// takes more of the queue. Never max_inline, of which `attr` has nothing.
+std::string WhatToLower(const Device& device, const ibv_qp_init_attr& attr) {
+  ibv_qp_init_attr shorter = attr;
+  shorter.cap.max_send_wr = std::min(attr.cap.max_send_wr, kFewWorkRequests);
+  ibv_qp_init_attr narrower = attr;
+  narrower.cap.max_send_sge = 1;
+  absl::string_view option;
+  if (shorter.cap.max_send_wr < attr.cap.max_send_wr &&
+      CanCreate(device, shorter)) {
+    option = "max_wr";
+  } else if (attr.cap.max_send_sge > 1 && CanCreate(device, narrower)) {
+    option = "max_sge";
+  } else {
+    return "";
+  }
+  return absl::StrCat(", with max_wr ", attr.cap.max_send_wr, " and max_sge ",
+                      attr.cap.max_send_sge, "; lower ", option);
 }
 
 absl::Status ToInit(const Device& device, ibv_qp* qp, int pkey_index) {
@@ -96,7 +127,10 @@ absl::StatusOr<QueuePair> QueuePair::Create(const Device& device, ibv_cq* queue,
     object = QueuePairObject(device.verbs(),
                              device.verbs().CreateQp(device.pd(), &attr));
   }
-  if (!object) return Explain(errno, "ibv_create_qp", device);
+  if (!object) {
+    const int error = errno;
+    return Explain(error, "ibv_create_qp", device, WhatToLower(device, attr));
+  }
   limits.max_inline = std::min(limits.max_inline, attr.cap.max_inline_data);
   TE_RETURN_IF_ERROR(ToInit(device, object.get(), pkey_index));
   std::random_device random;

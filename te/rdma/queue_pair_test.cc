@@ -31,6 +31,7 @@ using absl::StatusCode;
 using emulated::InfiniBandDevice;
 using testing::AllOf;
 using testing::HasSubstr;
+using testing::Not;
 
 // Queue pairs may have so many bytes inline, whatever was asked for.
 class InlineVerbs final : public ForwardingVerbs {
@@ -46,6 +47,21 @@ class InlineVerbs final : public ForwardingVerbs {
 
  private:
   const uint32_t granted_;
+};
+
+// Send queues have room for so many pieces, of all work requests together.
+class ShortVerbs final : public ForwardingVerbs {
+ public:
+  using ForwardingVerbs::ForwardingVerbs;
+
+  ibv_qp* CreateQp(ibv_pd* pd, ibv_qp_init_attr* attr) override {
+    constexpr uint32_t kPieces = 16384;
+    if (attr->cap.max_send_wr * attr->cap.max_send_sge > kPieces) {
+      errno = ENOMEM;
+      return nullptr;
+    }
+    return ForwardingVerbs::CreateQp(pd, attr);
+  }
 };
 
 class QueuePairTest : public NicFixture {
@@ -129,7 +145,16 @@ TEST_F(QueuePairTest, SendsNoMoreInlineThanWasAskedForOrGranted) {
 TEST_F(QueuePairTest, WhatTheDeviceCannotDoAtAllIsAnError) {
   QueuePairLimits limits = {.max_wr = 1 << 20, .max_inline = 64};
   EXPECT_THAT(Make(limits), StatusIs(StatusCode::kInvalidArgument,
-                                     HasSubstr("ibv_create_qp on mlx5_0")));
+                                     AllOf(HasSubstr("ibv_create_qp on mlx5_0"),
+                                           HasSubstr("max_wr 1048576"),
+                                           HasSubstr("; lower max_wr: "))));
+  limits = {.max_wr = 40, .max_sge = 1000};
+  EXPECT_THAT(Make(limits), StatusIs(StatusCode::kInvalidArgument,
+                                     HasSubstr("; lower max_sge: ")));
+  // Then none of them is to blame alone.
+  limits = {.max_wr = 1 << 20, .max_sge = 1000};
+  EXPECT_THAT(Make(limits),
+              StatusIs(StatusCode::kInvalidArgument, Not(HasSubstr("lower"))));
   limits = {};
   EXPECT_THAT(Make(limits, /*pkey_index=*/1),
               StatusIs(StatusCode::kInvalidArgument,
@@ -143,6 +168,24 @@ TEST_F(QueuePairTest, AShortageSaysWhatNeedsLess) {
               StatusIs(StatusCode::kResourceExhausted,
                        AllOf(HasSubstr("ulimit -l"), HasSubstr("max_endpoints"),
                              HasSubstr("max_wr"))));
+}
+
+// Mellanox devices say so where work requests are too long for so many.
+TEST_F(QueuePairTest, AShortageSaysWhichOptionItIsAbout) {
+  queue_.Reset();
+  TE_ASSERT_OK_AND_ASSIGN(
+      a_, Device::Open(std::make_shared<ShortVerbs>(fabric_.VerbsOf("a")),
+                       "mlx5_0", std::nullopt));
+  QueuePairLimits limits = {.max_wr = 8192, .max_sge = 4, .max_inline = 64};
+  MakeQueue();
+  EXPECT_THAT(Make(limits),
+              StatusIs(StatusCode::kResourceExhausted,
+                       AllOf(HasSubstr("with max_wr 8192 and max_sge 4; lower "
+                                       "max_wr"),
+                             HasSubstr("ulimit -l"))));
+  EXPECT_EQ(emulated_a_.live_objects().qps, 0);
+  limits.max_wr = 4096;
+  TE_EXPECT_OK(Make(limits));
 }
 
 TEST_F(QueuePairTest, ConnectsWithWhatThePathSays) {

@@ -14,6 +14,7 @@
 #include "te/base/stale_peer.h"
 #include "te/base/status_macros.h"
 #include "te/base/task_queue.h"
+#include "te/rdma/connection.h"
 #include "te/rdma/endpoint_store.h"
 #include "te/rdma/handshake.h"
 #include "te/rdma/memory_regions.h"
@@ -40,7 +41,7 @@ void LogCap(const Device& device, absl::string_view option, int wanted,
             int limit) {
   LOG_IF(WARNING, wanted > limit)
       << device.name() << ": " << option << " is " << limit << " instead of "
-      << wanted << ", which is more than the device has";
+      << wanted << ", which is more than the device can do";
 }
 
 // How the GID is chosen, or which one it is.
@@ -60,7 +61,7 @@ void LogDevice(const Device& device, const RdmaOptions& options) {
   LOG(INFO) << "RDMA device " << device.Describe() << ": "
             << DescribeGid(device.port(), options);
   const ibv_device_attr& limits = device.limits();
-  LogCap(device, "max_wr", options.max_wr, limits.max_qp_wr);
+  LogCap(device, "max_wr", options.max_wr, MaxWr(device, options));
   LogCap(device, "max_sge", options.max_sge, limits.max_sge);
   LogCap(device, "max_read_depth", options.max_read_depth,
          limits.max_qp_init_rd_atom);
