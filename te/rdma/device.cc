@@ -39,6 +39,20 @@ absl::StatusOr<DeviceList> GetDevices(Verbs& verbs, int& count) {
                     [&verbs](ibv_device** l) { verbs.FreeDeviceList(l); });
 }
 
+absl::Status CannotOpen(int error, const std::string& name) {
+  const absl::string_view remedy =
+      error == EACCES || error == EPERM
+          ? "this process may not; check the permissions of "
+            "/dev/infiniband/uverbs*, and in a container that it is given "
+            "/dev/infiniband"
+      : error == ENOENT
+          ? "it has no file there; is /dev/infiniband/uverbs* given to this "
+            "container?"
+          : "may this process use /dev/infiniband/uverbs*?";
+  return ErrnoToStatus(
+      error, absl::StrCat("cannot open the RDMA device ", name, ": ", remedy));
+}
+
 PortState StateOf(ibv_port_state state) {
   switch (state) {
     case IBV_PORT_DOWN:
@@ -148,11 +162,7 @@ absl::StatusOr<std::unique_ptr<Device>> Device::Open(
     names.emplace_back(verbs->GetDeviceName(list.get()[i]));
     if (names.back() != name) continue;
     context = OpenContext(*verbs, verbs->OpenDevice(list.get()[i]));
-    if (!context) {
-      return ErrnoToStatus(
-          errno, absl::StrCat("cannot open the RDMA device ", name,
-                              "; may this process use /dev/infiniband?"));
-    }
+    if (!context) return CannotOpen(errno, name);
   }
   if (!context) {
     return absl::NotFoundError(absl::StrCat(

@@ -75,6 +75,22 @@ TEST_F(DeviceTest, AWrongNameIsToldWhichThereAre) {
   EXPECT_EQ(second.live_objects(), LiveObjects());
 }
 
+TEST_F(DeviceTest, SaysWhyADeviceCannotBeOpened) {
+  Add(RoceDevice("mlx5_0", {10, 0, 0, 1}));
+  for (const int error : {EACCES, EPERM}) {
+    fabric_.FailControlVerb("a", 2, error);
+    EXPECT_THAT(
+        Open("mlx5_0"),
+        StatusIs(absl::StatusCode::kPermissionDenied,
+                 AllOf(HasSubstr("mlx5_0"), HasSubstr("check the permissions "
+                                                      "of /dev/infiniband/"
+                                                      "uverbs*"))));
+  }
+  fabric_.FailControlVerb("a", 2, ENOENT);
+  EXPECT_THAT(Open("mlx5_0"), StatusIs(absl::StatusCode::kNotFound,
+                                       HasSubstr("it has no file there")));
+}
+
 TEST_F(DeviceTest, TakesTheFirstActivePort) {
   Add(ThreePorts({false, true, true}));
   TE_ASSERT_OK_AND_ASSIGN(const auto device, Open("mlx5_0"));

@@ -9,6 +9,7 @@
 #include "absl/strings/str_cat.h"
 #include "te/base/errno_status.h"
 #include "te/base/status_macros.h"
+#include "te/rdma/verbs/device_file.h"
 
 // The header makes macros of these names, for callers that link the library.
 #undef ibv_get_device_list
@@ -103,7 +104,15 @@ class SystemVerbs final : public Verbs {
     return f_.ibv_get_device_name(device);
   }
   ibv_context* OpenDevice(ibv_device* device) override {
-    return f_.ibv_open_device(device);
+    const int error =
+        OpenError(absl::StrCat("/dev/infiniband/", device->dev_name));
+    ibv_context* context = nullptr;
+    // Which would take seconds to fail, and not say why.
+    if (error != EACCES && error != EPERM) {
+      context = f_.ibv_open_device(device);
+    }
+    if (context == nullptr && error != 0) errno = error;
+    return context;
   }
   int CloseDevice(ibv_context* context) override {
     return f_.ibv_close_device(context);

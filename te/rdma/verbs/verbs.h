@@ -8,7 +8,8 @@
 namespace te::rdma {
 
 // The control verbs that te uses: each does what the function of libibverbs of
-// that name does (man 3 ibv_…), with the same results, errno included. Its
+// that name does (man 3 ibv_…), with the same results, errno included, but for
+// OpenDevice, whose errno says why the device's file cannot be opened. Its
 // implementations are the library of the system, loaded at run time
 // (system_verbs.h), and emulated devices (te/rdma/emulated).
 //
