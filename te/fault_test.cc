@@ -43,11 +43,13 @@ std::unique_ptr<TargetProcess> StartTarget(
   return target.ok() ? *std::move(target) : nullptr;
 }
 
-class FaultTest : public testing::Test {
+// The parameter is the protocol.
+class FaultTest : public testing::TestWithParam<std::string> {
  protected:
   void SetUp() override {
     Options options;
     options.local_server_name = "127.0.0.1";
+    options.protocol = GetParam();
     TE_ASSERT_OK_AND_ASSIGN(engine_, CreateTransferEngine(options));
     TE_ASSERT_OK_AND_ASSIGN(buffer_, engine_->RegisterMemory(MemoryRegion{
                                          .address = local_.data(),
@@ -95,7 +97,16 @@ class FaultTest : public testing::Test {
   BufferId buffer_;
 };
 
-TEST_F(FaultTest, AKilledPeerFailsItsOwnRequestsOnly) {
+INSTANTIATE_TEST_SUITE_P(Protocols, FaultTest, testing::Values("tcp", "shm"),
+                         [](const auto& info) { return info.param; });
+
+// Where the peer's process takes part in each transfer.
+class StoppedPeerTest : public FaultTest {};
+
+INSTANTIATE_TEST_SUITE_P(Protocols, StoppedPeerTest, testing::Values("tcp"),
+                         [](const auto& info) { return info.param; });
+
+TEST_P(FaultTest, AKilledPeerFailsItsOwnRequestsOnly) {
   for (const Operation operation : {Operation::kWrite, Operation::kRead}) {
     auto victim = StartTarget();
     auto survivor = StartTarget();
@@ -120,7 +131,7 @@ TEST_F(FaultTest, AKilledPeerFailsItsOwnRequestsOnly) {
   }
 }
 
-TEST_F(FaultTest, AStoppedPeerEndsByTheDeadlineAndRecovers) {
+TEST_P(StoppedPeerTest, AStoppedPeerEndsByTheDeadlineAndRecovers) {
   for (const Operation operation : {Operation::kWrite, Operation::kRead}) {
     auto target = StartTarget();
     const SegmentId segment = Open(*target);
@@ -149,7 +160,7 @@ TEST_F(FaultTest, AStoppedPeerEndsByTheDeadlineAndRecovers) {
 
 // After a WRITE has timed out, what was still in the sockets must not overwrite
 // what is written next.
-TEST_F(FaultTest, LateBytesNeverOvertakeLaterOnes) {
+TEST_P(StoppedPeerTest, LateBytesNeverOvertakeLaterOnes) {
   auto target = StartTarget();
   const SegmentId segment = Open(*target);
   const auto requests = Everything(Operation::kWrite, segment, *target);
@@ -169,7 +180,7 @@ TEST_F(FaultTest, LateBytesNeverOvertakeLaterOnes) {
 }
 
 // The same when the segment was closed and opened again in between.
-TEST_F(FaultTest, BytesOfAClosedSegmentNeverOvertakeLaterOnes) {
+TEST_P(StoppedPeerTest, BytesOfAClosedSegmentNeverOvertakeLaterOnes) {
   auto target = StartTarget();
   for (int round = 0; round < 5; ++round) {
     const SegmentId segment = Open(*target);
@@ -191,7 +202,7 @@ TEST_F(FaultTest, BytesOfAClosedSegmentNeverOvertakeLaterOnes) {
   }
 }
 
-TEST_F(FaultTest, ARestartedPeerIsStaleAndOneReopenHeals) {
+TEST_P(FaultTest, ARestartedPeerIsStaleAndOneReopenHeals) {
   auto target = StartTarget();
   const std::string name = target->segment();
   const SegmentId segment = Open(*target);
@@ -214,7 +225,7 @@ TEST_F(FaultTest, ARestartedPeerIsStaleAndOneReopenHeals) {
                   absl::StrCat(ExtendCrc32c(0, local_.data(), local_.size()))));
 }
 
-TEST_F(FaultTest, WhatThePeerUnregisteredIsRefused) {
+TEST_P(FaultTest, WhatThePeerUnregisteredIsRefused) {
   auto target = StartTarget();
   const SegmentId segment = Open(*target);
   const auto requests = Everything(Operation::kWrite, segment, *target);
@@ -228,7 +239,7 @@ TEST_F(FaultTest, WhatThePeerUnregisteredIsRefused) {
               IsOkAndHolds(before));
 }
 
-TEST_F(FaultTest, UnregisteringUnderLoadLetsNothingThroughAfterwards) {
+TEST_P(FaultTest, UnregisteringUnderLoadLetsNothingThroughAfterwards) {
   auto target = StartTarget();
   const SegmentId segment = Open(*target);
   const auto requests = Everything(Operation::kWrite, segment, *target);
@@ -244,7 +255,7 @@ TEST_F(FaultTest, UnregisteringUnderLoadLetsNothingThroughAfterwards) {
   EXPECT_THAT(target->Ask(absl::StrCat("crc 0 ", kBytes)), IsOkAndHolds(after));
 }
 
-TEST_F(FaultTest, ReadOnlyMemoryIsNotWritten) {
+TEST_P(FaultTest, ReadOnlyMemoryIsNotWritten) {
   auto target = StartTarget("127.0.0.1", "read_only");
   const SegmentId segment = Open(*target);
   const std::string before = *target->Ask(absl::StrCat("crc 0 ", kBytes));
@@ -255,7 +266,7 @@ TEST_F(FaultTest, ReadOnlyMemoryIsNotWritten) {
   TE_EXPECT_OK(Transfer(Everything(Operation::kRead, segment, *target)));
 }
 
-TEST_F(FaultTest, CancelEndsWhatHasNotBeenSent) {
+TEST_P(FaultTest, CancelEndsWhatHasNotBeenSent) {
   auto target = StartTarget();
   const SegmentId segment = Open(*target);
   auto requests = Everything(Operation::kWrite, segment, *target);
@@ -274,7 +285,7 @@ TEST_F(FaultTest, CancelEndsWhatHasNotBeenSent) {
   TE_EXPECT_OK(Transfer(Everything(Operation::kRead, segment, *target)));
 }
 
-TEST_F(FaultTest, UnregisteringAgainstAStoppedPeerIsBounded) {
+TEST_P(StoppedPeerTest, UnregisteringAgainstAStoppedPeerIsBounded) {
   auto target = StartTarget();
   const SegmentId segment = Open(*target);
   target->Stop();
@@ -285,7 +296,7 @@ TEST_F(FaultTest, UnregisteringAgainstAStoppedPeerIsBounded) {
   EXPECT_THAT(batch.status(), StatusIs(absl::StatusCode::kCancelled));
 }
 
-TEST_F(FaultTest, DestroyingTheEngineEndsWhatIsUnderWay) {
+TEST_P(StoppedPeerTest, DestroyingTheEngineEndsWhatIsUnderWay) {
   auto target = StartTarget();
   const SegmentId segment = Open(*target);
   target->Stop();
@@ -295,7 +306,20 @@ TEST_F(FaultTest, DestroyingTheEngineEndsWhatIsUnderWay) {
   EXPECT_THAT(batch.status(), StatusIs(absl::StatusCode::kCancelled));
 }
 
-TEST_F(FaultTest, ANotificationArrivesOnceAfterTheData) {
+// Nobody needs it to read and write its memory.
+TEST_P(FaultTest, SharedMemoryIsReachedWhileItsOwnerIsStopped) {
+  if (GetParam() != "shm") GTEST_SKIP() << "the peer has to take part";
+  auto target = StartTarget();
+  const SegmentId segment = Open(*target);
+  target->Stop();
+  TE_EXPECT_OK(Transfer(Everything(Operation::kWrite, segment, *target)));
+  target->Continue();
+  EXPECT_THAT(target->Ask(absl::StrCat("crc 0 ", kBytes)),
+              IsOkAndHolds(
+                  absl::StrCat(ExtendCrc32c(0, local_.data(), local_.size()))));
+}
+
+TEST_P(FaultTest, ANotificationArrivesOnceAfterTheData) {
   auto target = StartTarget();
   const SegmentId segment = Open(*target);
   for (int i = 0; i < 20; ++i) {

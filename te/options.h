@@ -4,6 +4,7 @@
 #include <chrono>
 #include <memory>
 #include <string>
+#include <vector>
 
 #include "te/base/clock.h"
 #include "te/core/engine_options.h"
@@ -45,9 +46,14 @@ struct Options {
   // Which NICs serve which memory. Peers are told, and te_segment shows it.
   NicOptions nics;
 
-  // Which transports to use: "rdma", "tcp", or "auto": RDMA where this machine
-  // and the peer can, and otherwise TCP, the log saying why.
+  // Which transports to use: "shm", "rdma" or "tcp", and no other one, or
+  // "auto": for each peer the first of these three that leads there, the log
+  // saying why if RDMA or, to a process of this host, shared memory does not.
   std::string protocol = "auto";
+  // Which of them "auto" leaves out.
+  std::vector<std::string> forbidden_protocols;
+  // Which of them "auto" tries first, in this order, whatever is faster.
+  std::vector<std::string> preferred_protocols;
   // The NICs are those of `nics`.
   RdmaOptions rdma;
   // In place of the system's libibverbs: emulated devices, for tests.

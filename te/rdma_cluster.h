@@ -60,6 +60,8 @@ class RdmaCluster {
     options.nics.spread = 0;
     options.nics.machine = hosts_.at(host).machine;
     options.protocol = "rdma";
+    // They stand for hosts of their own.
+    options.forbidden_protocols = {"shm"};
     options.verbs = fabric_.VerbsOf(host);
     options.rdma.ack_timeout = 8;
     return options;

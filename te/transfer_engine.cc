@@ -69,7 +69,16 @@ std::vector<HostPort> ServersOf(const Options& options) {
 
 absl::StatusOr<std::unique_ptr<TransferEngine>> CreateTransferEngine(
     const Options& options) {
-  TE_RETURN_IF_ERROR(CheckProtocol(options.protocol));
+  TransportOptions transports = {.protocol = options.protocol,
+                                 .forbidden = options.forbidden_protocols,
+                                 .preferred = options.preferred_protocols,
+                                 .rdma = options.rdma,
+                                 .verbs = options.verbs,
+                                 .shm = options.shm,
+                                 .tcp = options.tcp,
+                                 .max_buffers = options.engine.max_buffers};
+  // Before anything that takes time.
+  TE_RETURN_IF_ERROR(OrderProtocols(transports).status());
   TE_ASSIGN_OR_RETURN(
       const ListenAddress listen,
       ChooseListenAddress(options.local_server_name, ServersOf(options),
@@ -85,13 +94,7 @@ absl::StatusOr<std::unique_ptr<TransferEngine>> CreateTransferEngine(
   for (const auto& [location, preference] : nics.matrix.preferences()) {
     parts.topology[location.ToString()] = preference;
   }
-  TransportOptions transports = {.protocol = options.protocol,
-                                 .rdma = options.rdma,
-                                 .verbs = options.verbs,
-                                 .shm = options.shm,
-                                 .tcp = options.tcp,
-                                 .max_buffers = options.engine.max_buffers,
-                                 .boot_id = parts.host.boot_id};
+  transports.boot_id = parts.host.boot_id;
   transports.tcp.listen_ip = listen.address.ip();
   TE_ASSIGN_OR_RETURN(parts.transports, ChooseTransports(transports, nics));
   TE_ASSIGN_OR_RETURN(std::unique_ptr<TransferEngine> engine,

@@ -1,5 +1,6 @@
 #include "te/transport_choice.h"
 
+#include <algorithm>
 #include <map>
 #include <string>
 #include <utility>
@@ -85,6 +86,16 @@ absl::StatusOr<TransportFactory> ChooseRdma(const TransportOptions& options,
       });
 }
 
+TransportFactory ChooseTcp(const TransportOptions& options) {
+  return [tcp = options.tcp](const Incarnation& self, ExposedMemory& memory) {
+    return CreateTcpTransport(tcp, self, memory);
+  };
+}
+
+bool Contains(const std::vector<std::string>& names, const std::string& name) {
+  return std::find(names.begin(), names.end(), name) != names.end();
+}
+
 TransportFactory ChooseShm(const TransportOptions& options) {
   const ShmParts parts = {
       .boot_id = options.boot_id,
@@ -97,38 +108,57 @@ TransportFactory ChooseShm(const TransportOptions& options) {
 
 }  // namespace
 
-absl::Status CheckProtocol(const std::string& protocol) {
-  for (const absl::string_view known :
-       {"auto", kRdmaTransportName, kShmTransportName, kTcpTransportName}) {
-    if (protocol == known) return absl::OkStatus();
+absl::StatusOr<std::vector<std::string>> OrderProtocols(
+    const TransportOptions& options) {
+  // Fast ones first.
+  const std::vector<std::string> all = {kShmTransportName, kRdmaTransportName,
+                                        kTcpTransportName};
+  const auto check = [&](const std::string& name) {
+    if (Contains(all, name)) return absl::OkStatus();
+    return absl::InvalidArgumentError(absl::StrCat(
+        "the protocol \"", name,
+        "\" is not available; there are: ", "auto, rdma, shm, tcp"));
+  };
+  for (const auto* names : {&options.forbidden, &options.preferred}) {
+    for (const std::string& name : *names) TE_RETURN_IF_ERROR(check(name));
   }
+  if (options.protocol != "auto") {
+    TE_RETURN_IF_ERROR(check(options.protocol));
+    return std::vector<std::string>{options.protocol};
+  }
+  std::vector<std::string> ordered;
+  for (const auto* names : {&options.preferred, &all}) {
+    for (const std::string& name : *names) {
+      if (!Contains(options.forbidden, name) && !Contains(ordered, name)) {
+        ordered.push_back(name);
+      }
+    }
+  }
+  if (!ordered.empty()) return ordered;
   return absl::InvalidArgumentError(
-      absl::StrCat("the protocol \"", protocol,
-                   "\" is not available; there are: auto, rdma, shm, tcp"));
+      "all protocols are forbidden; leave one of rdma, shm, tcp");
 }
 
 absl::StatusOr<decltype(EngineParts::transports)> ChooseTransports(
     const TransportOptions& options, const NicChoice& nics) {
+  TE_ASSIGN_OR_RETURN(const std::vector<std::string> names,
+                      OrderProtocols(options));
   decltype(EngineParts::transports) transports;
-  if (options.protocol == kShmTransportName) {
-    transports.push_back(ChooseShm(options));
-    return transports;
-  }
-  if (options.protocol != kTcpTransportName) {
-    absl::StatusOr<TransportFactory> rdma = ChooseRdma(options, nics);
-    if (rdma.ok()) {
-      transports.push_back(*std::move(rdma));
-    } else if (options.protocol == kRdmaTransportName) {
-      return About(options.protocol, rdma.status());
+  for (const std::string& name : names) {
+    if (name == kShmTransportName) {
+      transports.push_back(ChooseShm(options));
+    } else if (name == kTcpTransportName) {
+      transports.push_back(ChooseTcp(options));
     } else {
-      LOG(INFO) << "protocol auto goes on without rdma: " << rdma.status();
+      absl::StatusOr<TransportFactory> rdma = ChooseRdma(options, nics);
+      if (rdma.ok()) {
+        transports.push_back(*std::move(rdma));
+      } else if (names.size() == 1) {
+        return About(name, rdma.status());
+      } else {
+        LOG(INFO) << "protocol auto goes on without rdma: " << rdma.status();
+      }
     }
-  }
-  if (options.protocol != kRdmaTransportName) {
-    transports.push_back(
-        [tcp = options.tcp](const Incarnation& self, ExposedMemory& memory) {
-          return CreateTcpTransport(tcp, self, memory);
-        });
   }
   return transports;
 }

@@ -4,6 +4,7 @@
 #include <cstddef>
 #include <memory>
 #include <string>
+#include <vector>
 
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
@@ -16,12 +17,11 @@
 
 namespace te {
 
-// INVALID_ARGUMENT if the protocol is none that there is.
-absl::Status CheckProtocol(const std::string& protocol);
-
 // See Options.
 struct TransportOptions {
   std::string protocol;
+  std::vector<std::string> forbidden;
+  std::vector<std::string> preferred;
   RdmaOptions rdma;
   std::shared_ptr<rdma::Verbs> verbs;
   ShmOptions shm;
@@ -31,11 +31,16 @@ struct TransportOptions {
   std::string boot_id;
 };
 
-// What `options.protocol` means on this machine, the best first. `nics` are
-// those to use.
+// The names of the transports that the options allow, in the order in which
+// they are to be tried. INVALID_ARGUMENT: a name is none, or none is left.
+absl::StatusOr<std::vector<std::string>> OrderProtocols(
+    const TransportOptions& options);
+
+// What the options mean on this machine, the best first. `nics` are those to
+// use.
 //
 // "rdma" without a NIC that can be used is NOT_FOUND and says which there are,
-// and what is wrong with them; "auto" then goes on with TCP, and logs why.
+// and what is wrong with them; "auto" then goes on without, and logs why.
 // Errors of a transport begin with "protocol rdma: ".
 absl::StatusOr<decltype(EngineParts::transports)> ChooseTransports(
     const TransportOptions& options, const NicChoice& nics);

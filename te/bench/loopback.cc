@@ -90,17 +90,17 @@ void Announce(const BenchOptions& options, const Setup& setup,
       << std::endl;
 }
 
-// A line that says why rdma is not measured.
-std::string LeftOut(const absl::Status& status) {
+// A line that says why a protocol is not measured.
+std::string LeftOut(const std::string& protocol, const absl::Status& status) {
   absl::string_view why = status.message();
-  absl::ConsumePrefix(&why, "protocol rdma: ");
-  return absl::StrCat("Not over rdma: ", why, "\n");
+  absl::ConsumePrefix(&why, absl::StrCat("protocol ", protocol, ": "));
+  return absl::StrCat("Not over ", protocol, ": ", why, "\n");
 }
 
 }  // namespace
 
 std::vector<std::string> ProtocolsToMeasure(const std::string& protocol) {
-  if (protocol == "auto") return {"rdma", "tcp"};
+  if (protocol == "auto") return {"rdma", "shm", "tcp"};
   return {protocol};
 }
 
@@ -140,17 +140,22 @@ absl::Status RunLoopback(const BenchOptions& options, Report& report,
     if (!setup.ok()) {
       // Of several, what this machine cannot do is left out. TCP it always can.
       const bool optional =
-          options.engine.protocol == "auto" && each.engine.protocol == "rdma";
+          options.engine.protocol == "auto" && each.engine.protocol != "tcp";
       if (!optional) return setup.status();
-      left_out = LeftOut(setup.status());
-      if (options.json && each.engine.nics.machine->nics.empty()) {
-        LOG(INFO) << left_out;
-      } else if (options.json) {
-        LOG(WARNING) << left_out;
+      const std::string line = LeftOut(each.engine.protocol, setup.status());
+      if (!options.json) {
+        left_out += line;
+      } else if (each.engine.protocol == "rdma" &&
+                 each.engine.nics.machine->nics.empty()) {
+        LOG(INFO) << line;
+      } else {
+        LOG(WARNING) << line;
       }
       continue;
     }
-    if (!options.json) Announce(each, *setup, left_out, out);
+    if (!options.json) {
+      Announce(each, *setup, std::exchange(left_out, {}), out);
+    }
     TE_RETURN_IF_ERROR(program::AtRunTime(setup->initiator->Run(report)));
   }
   return absl::OkStatus();

@@ -45,7 +45,7 @@ TEST(LoopbackTest, TheTargetGetsTheFlagsOfItsTransportAlone) {
 }
 
 TEST(LoopbackTest, AutoIsEachTransport) {
-  EXPECT_THAT(ProtocolsToMeasure("auto"), ElementsAre("rdma", "tcp"));
+  EXPECT_THAT(ProtocolsToMeasure("auto"), ElementsAre("rdma", "shm", "tcp"));
   EXPECT_THAT(ProtocolsToMeasure("rdma"), ElementsAre("rdma"));
   EXPECT_THAT(ProtocolsToMeasure("tcp"), ElementsAre("tcp"));
 }

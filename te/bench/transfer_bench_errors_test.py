@@ -38,7 +38,9 @@ class TransferBenchErrorsTest(BenchTestCase):
 
     def test_a_stopped_target_is_found_by_the_deadline(self):
         with Target("127.0.0.1") as target:
-            with RunningInitiator(target, "--request_timeout=1") as initiator:
+            # One that takes part in transfers.
+            flags = ["--request_timeout=1", "--protocol=tcp"]
+            with RunningInitiator(target, *flags) as initiator:
                 target.process.send_signal(signal.SIGSTOP)
                 status, _, err = initiator.finish()
         self.assertEqual(status, 1)

@@ -59,11 +59,11 @@ class TransferBenchTest(BenchTestCase):
         result = run("--duration=0.02")
         self.assertEqual(result.returncode, 0, result.stderr)
         self.assertEqual(result.stderr, "")
-        rows = re.findall(r"(?m)^tcp +(\w+) +(\d+ \w+) ", result.stdout)
         sizes = ["4 KiB", "16 KiB", "64 KiB", "256 KiB", "1 MiB", "4 MiB", "16 MiB"]
-        self.assertEqual(
-            rows, [("read", size) for size in sizes] + [("write", s) for s in sizes]
-        )
+        both = [("read", size) for size in sizes] + [("write", s) for s in sizes]
+        for protocol in ["shm", "tcp"]:
+            rows = re.findall(rf"(?m)^{protocol} +(\w+) +(\d+ \w+) ", result.stdout)
+            self.assertEqual(rows, both)
         self.assertIn("every byte is where it belongs", result.stdout)
         self.check_completed(result.stdout)
 
@@ -73,7 +73,7 @@ class TransferBenchTest(BenchTestCase):
         self.assertEqual(result.stderr, "")
         self.assertRegex(
             result.stdout,
-            r"\ALoopback over tcp: .*\n"
+            r"\ALoopback over shm: .*\n"
             r"Not over rdma: there is no RDMA device that can be used: none is named, .*\n",
         )
 
@@ -91,7 +91,7 @@ class TransferBenchTest(BenchTestCase):
             while engines < 2:
                 line = process.stderr.readline()
                 self.assertTrue(line, "it ended before its target was up")
-                engines += b"served over tcp" in line
+                engines += b"served over shm" in line
             process.kill()
             read = select.select([process.stderr], [], [], PATIENCE)[0]
             while read and process.stderr.read1(65536):
@@ -108,8 +108,9 @@ class TransferBenchTest(BenchTestCase):
         )
         self.assertEqual(result.returncode, 0, result.stderr)
         rows = [self.check_row(line) for line in result.stdout.splitlines()]
-        self.assertEqual(len(rows), 16)
-        self.assertEqual(rows[0]["transport"], "tcp")
+        self.assertEqual(
+            [row["transport"] for row in rows], ["shm"] * 16 + ["tcp"] * 16
+        )
         self.assertEqual({row["errors"] for row in rows}, {0})
         self.assertNotIn(0, [row["verified_bytes"] for row in rows])
 

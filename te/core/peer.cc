@@ -190,19 +190,21 @@ absl::Status Peer::Connect(std::shared_ptr<const SegmentDescriptor> descriptor,
                                  .incarnation = descriptor->incarnation,
                                  .boot_id = descriptor->host.boot_id};
   std::vector<std::string> failures;
+  std::vector<std::string> worries;
   absl::Status failure;
   for (const auto& transport : services_.transports) {
+    const std::string name(transport->name());
+    if (!descriptor->transports.contains(name)) continue;
     absl::StatusOr<std::shared_ptr<Rail>> rail =
         transport->Connect(identity, rail_id_, link, deadline);
     if (rail.ok()) {
-      LOG_IF(WARNING, !failures.empty())
-          << "segment " << name_ << " is reached over " << transport->name()
-          << ", because " << absl::StrJoin(failures, "; ");
       auto route = std::make_shared<Route>();
       route->view = std::make_shared<SegmentView>(std::move(descriptor));
       route->link = std::move(link);
       route->rail = *std::move(rail);
-      route->transport = std::string(transport->name());
+      route->transport = name;
+      route->passed_over = std::move(failures);
+      TellWorries(name, absl::StrJoin(worries, "; "));
       return Install(std::move(route));
     }
     // The latter: something of an earlier rail may still arrive.
@@ -210,8 +212,8 @@ absl::Status Peer::Connect(std::shared_ptr<const SegmentDescriptor> descriptor,
       return rail.status();
     }
     failure = rail.status();
-    failures.push_back(
-        absl::StrCat(transport->name(), ": ", failure.message()));
+    failures.push_back(absl::StrCat(name, ": ", failure.message()));
+    if (!absl::IsNotFound(failure)) worries.push_back(failures.back());
   }
   // Only now: the descriptor may have been an old one.
   TE_RETURN_IF_ERROR(
@@ -219,6 +221,18 @@ absl::Status Peer::Connect(std::shared_ptr<const SegmentDescriptor> descriptor,
   return absl::Status(failure.code(),
                       absl::StrCat("cannot connect to segment ", name_, ": ",
                                    absl::StrJoin(failures, "; ")));
+}
+
+// Once for each peer, unless there are others.
+void Peer::TellWorries(absl::string_view transport,
+                       const std::string& worries) {
+  {
+    MutexLock lock(mutex_);
+    if (std::exchange(worries_, worries) == worries) return;
+  }
+  LOG_IF(WARNING, !worries.empty())
+      << "segment " << name_ << " is reached over " << transport << ", because "
+      << worries;
 }
 
 // What was parked for another incarnation must not reach this one, whose memory

@@ -46,6 +46,8 @@ struct Route {
   std::shared_ptr<Rail> rail;
   // Name of the rail's transport.
   std::string transport;
+  // Those that would have been tried first, each with the reason why not.
+  std::vector<std::string> passed_over;
 
   // What that transport needs to reach the buffer, of this view or another one
   // of the same incarnation: Slice::remote_key.
@@ -129,6 +131,7 @@ class Peer : public std::enable_shared_from_this<Peer> {
   void Update(std::shared_ptr<const SegmentDescriptor> descriptor);
   void FollowChanges();
   void ScheduleRefresh(Duration pause) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  void TellWorries(absl::string_view transport, const std::string& worries);
   absl::Status Connect(std::shared_ptr<const SegmentDescriptor> descriptor,
                        MonotonicTime deadline);
   std::shared_ptr<const Route> current() const;
@@ -164,6 +167,8 @@ class Peer : public std::enable_shared_from_this<Peer> {
   // Of look-ups in a row, since there was news.
   int failed_refreshes_ ABSL_GUARDED_BY(mutex_) = 0;
   absl::Status last_error_ ABSL_GUARDED_BY(mutex_);
+  // Why transports were passed over, as the log has it.
+  std::string worries_ ABSL_GUARDED_BY(mutex_);
 };
 
 }  // namespace te

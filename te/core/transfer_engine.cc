@@ -426,10 +426,12 @@ EngineStatus TransferEngine::Status() const {
   }
   for (const std::shared_ptr<Peer>& peer : segments_.All()) {
     const auto route = peer->route();
-    status.segments.push_back(
-        {.name = peer->name(),
-         .rail = route.ok() ? (*route)->rail->name() : std::string(),
-         .health = peer->health()});
+    EngineStatus::Segment& segment = status.segments.emplace_back();
+    segment.name = peer->name();
+    segment.health = peer->health();
+    if (!route.ok()) continue;
+    segment.rail = (*route)->rail->name();
+    segment.passed_over = (*route)->passed_over;
   }
   status.buffers = buffers_.size();
   status.batches_in_use = batches_->batches_in_use();

@@ -76,6 +76,8 @@ struct EngineStatus {
     std::string name;
     // The rail in use; empty if there is none.
     std::string rail;
+    // The transports that would have come first, each with why it did not.
+    std::vector<std::string> passed_over;
     absl::Status health;
   };
   std::string segment_name;

@@ -88,6 +88,8 @@ class Transport {
   //
   // That holds also if it fails, so that another transport may take over, but
   // for kAborted: then nothing may be sent to that peer in another way.
+  // kNotFound: it never leads to such a peer, which is no fault, as shared
+  // memory does not to other hosts.
   virtual absl::StatusOr<std::shared_ptr<Rail>> Connect(
       const PeerIdentity& peer, uint64_t rail_id,
       std::shared_ptr<PeerChannel> channel, MonotonicTime deadline) = 0;

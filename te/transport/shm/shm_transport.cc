@@ -154,7 +154,7 @@ class ShmTransport final : public Transport {
           "the kernel of this host does not tell its boot id");
     }
     if (boot_id == boot_id_) return absl::OkStatus();
-    return absl::UnavailableError(
+    return absl::NotFoundError(
         absl::StrCat("segment ", peer.name, " is on another host"));
   }
 
