@@ -4,16 +4,20 @@
 #include <chrono>
 #include <memory>
 #include <optional>
+#include <string>
 #include <thread>
 #include <utility>
 #include <vector>
 
+#include "gmock/gmock.h"
 #include "gtest/gtest.h"
+#include "te/base/fake_clock.h"
 #include "te/base/status_matchers.h"
 
 namespace te::rdma {
 namespace {
 
+using Need = EndpointStore::Need;
 using Place = EndpointStore::Place;
 using Use = EndpointStore::Use;
 
@@ -61,7 +65,15 @@ class EndpointStoreTest : public testing::Test {
     return gone;
   }
 
-  EndpointStore store_{4};
+  // What Take logs, of one that is full.
+  std::string LogOfFill(size_t count) {
+    testing::internal::CaptureStderr();
+    Fill(count);
+    return testing::internal::GetCapturedStderr();
+  }
+
+  FakeClock clock_;
+  EndpointStore store_{4, clock_};
   std::vector<std::shared_ptr<Entry>> entries_;
 };
 
@@ -109,6 +121,55 @@ TEST_F(EndpointStoreTest, PeersAndPinnedOnesStay) {
   TE_ASSERT_OK_AND_ASSIGN(Place last, store_.Take({}, Soon()));
   EXPECT_THAT(store_.Take({}, Soon()),
               StatusIs(absl::StatusCode::kResourceExhausted));
+}
+
+TEST_F(EndpointStoreTest, WarnsOnceThatOneInUseIsEvicted) {
+  Fill(4);
+  clock_.Advance(std::chrono::seconds(1));
+  EXPECT_EQ(LogOfFill(1), "") << "nobody needs the first one";
+  std::vector<Place> peers;
+  entries_[1]->place.reset();
+  TE_ASSERT_OK_AND_ASSIGN(Place peer, store_.Take({}, Soon()));
+  // Of those that are left 4 is new, and nobody knows when the others were
+  // used.
+  entries_[2]->used = entries_[3]->used = true;
+  entries_[4]->used = true;
+  EXPECT_EQ(LogOfFill(1), "");
+  // By now it is known: since a moment ago.
+  for (const auto& entry : entries_) entry->used = true;
+  EXPECT_THAT(
+      LogOfFill(1),
+      testing::AllOf(testing::HasSubstr("max_endpoints is too small: all 4"),
+                     testing::HasSubstr("1 of them by peers")));
+  for (const auto& entry : entries_) entry->used = true;
+  EXPECT_EQ(LogOfFill(1), "") << "it was said";
+}
+
+TEST_F(EndpointStoreTest, WhoCanDoWithoutGetsThePlaceOfAnIdleOneAlone) {
+  const auto take_spare = [&] {
+    auto place = store_.Take(std::make_shared<Entry>(), Soon(), Need::kSpare);
+    if (!place.ok()) {
+      EXPECT_THAT(place, StatusIs(absl::StatusCode::kResourceExhausted));
+    }
+    return place.ok();
+  };
+  Fill(3);
+  EXPECT_TRUE(take_spare()) << "one was free";
+  Fill(1);
+  EXPECT_FALSE(take_spare()) << "all are new";
+  entries_[1]->used = true;
+  entries_[2]->pinned = true;
+  clock_.Advance(std::chrono::seconds(1));
+  EXPECT_TRUE(take_spare());
+  EXPECT_EQ(Gone(), (std::vector<size_t>{0}));
+  Fill(1);
+  // That they have been used is found now, and nobody knows since when.
+  entries_[3]->used = true;
+  EXPECT_FALSE(take_spare());
+  clock_.Advance(std::chrono::seconds(1));
+  entries_[3]->used = entries_[4]->used = true;
+  EXPECT_TRUE(take_spare());
+  EXPECT_EQ(Gone(), (std::vector<size_t>{0, 1}));
 }
 
 TEST_F(EndpointStoreTest, WaitsUntilTheDeadlineForTheEvicted) {

@@ -1,11 +1,15 @@
 // Which NICs a rail goes between, and what a way that leads nowhere costs.
 
+#include <atomic>
 #include <chrono>
 #include <cstdint>
+#include <memory>
 #include <string>
 #include <utility>
 #include <vector>
 
+#include "absl/status/status.h"
+#include "absl/strings/string_view.h"
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
 #include "te/base/clock.h"
@@ -111,6 +115,42 @@ TEST_F(RdmaLanesTest, AFurtherLaneThatLeadsNowhereHoldsNothingUp) {
   }
   // It was opened.
   EXPECT_THAT(rail_->name(), HasSubstr("mlx5_1"));
+  NoFaults();
+}
+
+// A lane that works is not given up for another one of the same rail, which
+// would then be missed in turn.
+TEST_F(RdmaLanesTest, LanesOfARailDoNotTakeEachOthersPlace) {
+  MakeHosts({2, 2}, {}, [](EmulatedDeviceSpec& spec) {
+    spec.bytes_per_second = 200'000'000;
+  });
+  auto handshakes = std::make_shared<std::atomic<int>>(0);
+  channel_->SetScript(
+      [handshakes](absl::string_view, MonotonicTime, const auto& go) {
+        ++*handshakes;
+        return go();
+      });
+  TE_ASSERT_OK(StartServer(Quick()));
+  RdmaOptions options = Quick();
+  options.max_endpoints = 1;
+  TE_ASSERT_OK(StartClient(options));
+  TE_ASSERT_OK(Connect());
+  constexpr uint32_t kCount = 16;
+  for (int round = 0; round < 20; ++round) {
+    for (const absl::Status& status :
+         TransferMany(Operation::kWrite, kCount, kBytes / kCount)) {
+      TE_ASSERT_OK(status);
+    }
+  }
+  EXPECT_EQ(*handshakes, 1);
+  EXPECT_THAT(rail_->name(), HasSubstr("to mlx5_0"));
+  // It gives way where that does not work.
+  LoseData("mlx5_0");
+  const MonotonicTime deadline = Soon();
+  while (!Transfer().ok() && RealClock().Now() < deadline) {
+  }
+  EXPECT_THAT(rail_->name(), HasSubstr("to mlx5_1"));
+  TE_EXPECT_OK(rail_->health());
   NoFaults();
 }
 

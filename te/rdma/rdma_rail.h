@@ -112,6 +112,8 @@ class RdmaRail final : public te::Rail,
     bool probed = false;
     // The peer may have something of it.
     bool known_to_peer = false;
+    // While it is being opened: what for.
+    EndpointStore::Need need = EndpointStore::Need::kRequired;
   };
   // Slices that the same NICs are near to, in order.
   struct Class {
@@ -209,6 +211,9 @@ class RdmaRail final : public te::Rail,
   // Their endpoints are fixed; the rest is guarded by driving_.
   std::vector<Lane> lanes_;
   std::vector<Class> classes_ ABSL_GUARDED_BY(driving_);
+  // Not before then a lane is opened beside one that serves: there was no place
+  // for it.
+  MonotonicTime next_spare_ ABSL_GUARDED_BY(driving_);
 
   std::atomic<bool> failed_{false};
   std::atomic<bool> closed_{false};

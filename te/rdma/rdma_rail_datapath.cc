@@ -201,6 +201,9 @@ void RdmaRail::WantLane(const Class& of, MonotonicTime now) {
   if (candidate == lanes_.size()) return;
   // Distant NICs are for when nothing else works.
   if (!of.preferred[candidate] && any_open) return;
+  if (any_open && now < next_spare_) return;
+  lanes_[candidate].need =
+      any_open ? EndpointStore::Need::kSpare : EndpointStore::Need::kRequired;
   lanes_[candidate].state = State::kOpening;
   Schedule(services_.handshakes, {}, &RdmaRail::Open, candidate);
 }

@@ -14,6 +14,10 @@
 namespace te::rdma {
 namespace {
 
+// Between two attempts to open a further lane where all endpoints are in use:
+// after that an idle one would give way (EndpointStore::Need).
+constexpr Duration kSparePause = std::chrono::seconds(1);
+
 // A lost packet must have been sent again by then, a few times.
 Duration ProofTime(const RdmaOptions& options) {
   const Duration ack_timeout =
@@ -186,7 +190,7 @@ absl::StatusOr<std::unique_ptr<Connection>> RdmaRail::Handshake(
       EndpointStore::Place place,
       services_.endpoints.Take(std::shared_ptr<EndpointStore::Evictable>(
                                    shared_from_this(), &endpoint),
-                               deadline));
+                               deadline, lanes_[lane].need));
   TE_ASSIGN_OR_RETURN(std::unique_ptr<Connection> connection,
                       endpoint.MakeConnection(std::move(place)));
   absl::StatusOr<HandshakeResponse> response = Exchange(
@@ -214,6 +218,11 @@ void RdmaRail::Open(size_t index) {
   lane.known_to_peer = true;
   if (status.ok() && !failed_) {
     Install(lane, std::move(connection));
+  } else if (lane.need == EndpointStore::Need::kSpare &&
+             absl::IsResourceExhausted(status)) {
+    // Here or at the peer. That is no fault of the lane's, which may yet be
+    // needed.
+    next_spare_ = In(kSparePause);
   } else if (!status.ok()) {
     // The next attempt would fail likewise.
     lane.failures = std::max(lane.failures, 1);
