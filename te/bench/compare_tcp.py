@@ -14,11 +14,20 @@ import datetime
 import itertools
 import json
 import os
-import platform
 import socket
 import statistics
 import subprocess
 import sys
+
+from te.bench.comparison import (
+    Failure,
+    Results,
+    machine,
+    print_series,
+    print_verdicts,
+    report,
+    run,
+)
 
 # Of the pump: the best of all pairs is what te is compared with.
 WRITE_SIZES = ["64K", "128K", "256K", "1M"]
@@ -32,44 +41,6 @@ SMALL_BLOCK = 4096
 # Of te's frames: a header and one entry (te/transport/tcp/frame.h).
 FRAME_START = 64
 BUFFER = "256M"
-
-
-class Failure(Exception):
-    """Something that was to be measured did not work."""
-
-
-class Results:
-    """The figures of each series, in the order of the rounds."""
-
-    def __init__(self):
-        self.series = {}
-
-    def add(self, name, value):
-        self.series.setdefault(name, []).append(value)
-
-    def median(self, name):
-        return statistics.median(self.series[name])
-
-
-def run(command, timeout):
-    """What the command prints. It is killed if it takes too long."""
-    try:
-        done = subprocess.run(
-            command,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            text=True,
-            timeout=timeout,
-            check=False,
-        )
-    except (OSError, subprocess.TimeoutExpired) as error:
-        raise Failure(f"{command[0]}: {error}") from error
-    if done.returncode != 0:
-        raise Failure(
-            f"{' '.join(command)}: exit status {done.returncode}: "
-            f"{done.stderr.strip() or done.stdout.strip()}"
-        )
-    return done.stdout
 
 
 class Programs:
@@ -253,40 +224,13 @@ def judge(results):
     return verdicts
 
 
-def machine():
-    model = platform.machine()
-    with open("/proc/cpuinfo", encoding="utf-8") as file:
-        for line in file:
-            if line.startswith("model name"):
-                model = line.split(":", 1)[1].strip()
-                break
-    load = os.getloadavg()[0]
-    return (
-        f"{os.cpu_count()} CPUs, {model}, Linux {platform.release()}, "
-        f"load average {load:.1f} at the start"
-    )
-
-
-def print_text(report):
-    print(f"{report['date']}  {report['machine']}")
-    print(f"{report['rounds']} rounds, {report['seconds']} s each")
-    for name, (write, read) in report["pump_sizes"].items():
+def print_text(compared):
+    print(f"{compared['date']}  {compared['machine']}")
+    print(f"{compared['rounds']} rounds, {compared['seconds']} s each")
+    for name, (write, read) in compared["pump_sizes"].items():
         print(f"{name} writes {write} and reads {read} at a time")
-    print(f"\n{'':26}{'median':>9}{'min':>9}{'max':>9}")
-    for name, figures in report["series"].items():
-        print(
-            f"{name:26}{figures['median']:9.2f}{figures['min']:9.2f}"
-            f"{figures['max']:9.2f}  {figures['unit']}"
-        )
-    print(f"\n{'':26}{'over':20}{'ratio':>7}  target")
-    for verdict in report["targets"]:
-        print(
-            f"{verdict['series']:26}{verdict['compared_with']:20}"
-            f"{verdict['ratio']:7.2f}  {verdict['bound']:8}"
-            f"{'met' if verdict['met'] else 'MISSED'}"
-        )
-    missed = sum(not verdict["met"] for verdict in report["targets"])
-    print(f"\n{len(report['targets']) - missed} targets met, {missed} missed")
+    print_series(compared["series"], 26)
+    print_verdicts(compared["targets"], 26)
 
 
 def parse_options():
@@ -327,32 +271,14 @@ def compare(options):
         "rounds": options.rounds,
         "seconds": options.seconds,
         "pump_sizes": pump_sizes,
-        "series": {
-            name: {
-                "median": statistics.median(values),
-                "min": min(values),
-                "max": max(values),
-                "unit": unit_of(name),
-                "values": values,
-            }
-            for name, values in results.series.items()
-        },
+        "series": results.summary(unit_of),
         "targets": judge(results),
     }
 
 
 def main():
     options = parse_options()
-    try:
-        report = compare(options)
-    except Failure as failure:
-        print(f"compare_tcp: {failure}", file=sys.stderr)
-        return 1
-    if options.json:
-        print(json.dumps(report, indent=2))
-    else:
-        print_text(report)
-    return 0
+    return report("compare_tcp", lambda: compare(options), print_text, options.json)
 
 
 if __name__ == "__main__":

@@ -130,7 +130,7 @@ class CompareTcpTest(unittest.TestCase):
 
     def test_the_text_says_what_is_missed(self):
         results = results_with({"te read 4K batch 1": [16]})
-        report = {
+        compared = {
             "date": "2020-01-01",
             "machine": "two CPUs",
             "rounds": 1,
@@ -144,7 +144,7 @@ class CompareTcpTest(unittest.TestCase):
         }
         out = io.StringIO()
         with contextlib.redirect_stdout(out):
-            compare_tcp.print_text(report)
+            compare_tcp.print_text(compared)
         text = out.getvalue()
         self.assertIn("pump 1M x2 writes 128K and reads 256K at a time", text)
         self.assertRegex(text, r"te read 4K batch 1 .* 1\.60 .*MISSED")

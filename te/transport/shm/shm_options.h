@@ -14,7 +14,7 @@ struct ShmOptions {
   int workers = 1;
   // Slices of a Post are copied within it if they have no more bytes together;
   // others are left to those who wait, and to the workers. 0 to 64 MiB.
-  uint64_t inline_bytes = 256 << 10;
+  uint64_t inline_bytes = 1 << 20;
   // How many rails peers may have to this process at most. 1 to 65,536.
   int max_peers = 4096;
   // How long a connection may stay without saying whose it is, and a peer that
