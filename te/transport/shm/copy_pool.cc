@@ -24,12 +24,13 @@ CopyPool::~CopyPool() {
     offered_.NotifyAll();
   }
   threads_.clear();
-  // The last use of a client may be this one: not under the lock.
-  std::shared_ptr<Client> client;
-  do {
+  for (;;) {
+    // The last use of a client may be this one: it goes after the lock.
+    std::shared_ptr<Client> client;
     MutexLock lock(mutex_);
-    client = head_ == nullptr ? nullptr : PopFront();
-  } while (client != nullptr);
+    if (head_ == nullptr) return;
+    client = PopFront();
+  }
 }
 
 void CopyPool::Offer(std::shared_ptr<Client> client) {
