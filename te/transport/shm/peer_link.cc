@@ -1,6 +1,7 @@
 #include "te/transport/shm/peer_link.h"
 
 #include <poll.h>
+#include <sys/socket.h>
 #include <unistd.h>
 
 #include <cstdint>
@@ -89,6 +90,9 @@ absl::StatusOr<std::unique_ptr<PeerLink>> PeerLink::Connect(
       GrantedMemory(std::move(grants), std::move(pins), welcome.slots),
       owner.pid, std::move(process)));
 }
+
+// A child of a fork may have a copy of the socket.
+PeerLink::~PeerLink() { shutdown(socket_.get(), SHUT_RDWR); }
 
 bool PeerLink::IsGone() const {
   pollfd polled = {.fd = socket_.get(), .events = POLLIN | POLLRDHUP};

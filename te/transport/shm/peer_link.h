@@ -24,6 +24,7 @@ class PeerLink {
   static absl::StatusOr<std::unique_ptr<PeerLink>> Connect(
       const ShmOptions& options, const std::string& socket_name,
       const Token& token, MonotonicTime deadline);
+  ~PeerLink();
 
   const GrantedMemory& memory() const { return memory_; }
   // How to reach the owner's memory; null: it is this process, whose addresses

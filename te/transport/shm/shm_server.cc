@@ -83,7 +83,11 @@ ShmServer::~ShmServer() {
     PCHECK(write(wake_.get(), &one, sizeof(one)) == sizeof(one));
   }
   thread_.Join();
+  // As in Dismiss: that it is closed may not be enough.
+  if (listener_.valid()) shutdown(listener_.get(), SHUT_RDWR);
   DisconnectPeers();
+  MutexLock lock(mutex_);
+  EraseIf([](const Visitor&) { return true; });
 }
 
 bool ShmServer::Watch(int fd, uint64_t id) {
@@ -145,6 +149,7 @@ void ShmServer::OnEvent(uint64_t id) {
   bool drop = found->second.pins != nullptr;
   if (!drop) Receive(found->second, id, drop);
   if (!drop) return;
+  Dismiss(found->second);
   visitors_.erase(found);
   changed_.NotifyAll();
 }
@@ -213,10 +218,28 @@ void ShmServer::Sweep() {
   const MonotonicTime now = RealClock().Now();
   MutexLock lock(mutex_);
   promised_.remove_if([now](const Promised& p) { return now >= p.until; });
-  std::erase_if(visitors_, [&](const auto& entry) {
-    const Visitor& visitor = entry.second;
+  EraseIf([&](const Visitor& visitor) {
     return visitor.pins == nullptr &&
            now - visitor.arrived >= options_.hello_timeout;
+  });
+}
+
+// Where this process has forked, the child has copies of its descriptors, and
+// what is closed here goes on: the other end would not hear of it, and epoll
+// would go on to report it.
+void ShmServer::Dismiss(const Visitor& visitor) const {
+  shutdown(visitor.socket.get(), SHUT_RDWR);
+  for (const UniqueFd* fd : {&visitor.socket, &visitor.process}) {
+    if (fd->valid()) epoll_ctl(epoll_.get(), EPOLL_CTL_DEL, fd->get(), nullptr);
+  }
+}
+
+template <typename Predicate>
+void ShmServer::EraseIf(Predicate matches) {
+  std::erase_if(visitors_, [&](const auto& entry) {
+    if (!matches(entry.second)) return false;
+    Dismiss(entry.second);
+    return true;
   });
 }
 
@@ -249,8 +272,8 @@ bool ShmServer::CutOff(Predicate matches, MonotonicTime deadline) {
   }
   for (;;) {
     // Its socket tells the peer.
-    std::erase_if(visitors_, [&](const auto& entry) {
-      return entry.second.cut && !entry.second.pins->IsInUse();
+    EraseIf([](const Visitor& visitor) {
+      return visitor.cut && !visitor.pins->IsInUse();
     });
     const bool left =
         std::any_of(visitors_.begin(), visitors_.end(), [&](const auto& entry) {

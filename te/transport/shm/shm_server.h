@@ -93,6 +93,10 @@ class ShmServer {
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   bool Watch(int fd, uint64_t id);
   void Sweep();
+  template <typename Predicate>
+  void EraseIf(Predicate matches) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  // To be called before a visitor is erased.
+  void Dismiss(const Visitor& visitor) const;
   // Cuts those that `matches` accepts, and waits until nothing is under way
   // there, which it returns.
   template <typename Predicate>
