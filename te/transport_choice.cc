@@ -27,6 +27,20 @@ absl::Status About(const std::string& protocol, const absl::Status& status) {
                                                   status.message()));
 }
 
+// What cannot be used here is left out, unless it was asked for by name, or the
+// options are wrong.
+absl::StatusOr<std::unique_ptr<Transport>> OrGoOn(
+    const std::string& protocol, bool required,
+    absl::StatusOr<std::unique_ptr<Transport>> transport) {
+  if (transport.ok()) return transport;
+  if (required || absl::IsInvalidArgument(transport.status())) {
+    return About(protocol, transport.status());
+  }
+  LOG(WARNING) << "protocol auto goes on without " << protocol << ": "
+               << transport.status();
+  return std::unique_ptr<Transport>();
+}
+
 absl::Status NoNic(const NicChoice& nics) {
   if (nics.machine == nullptr) {
     return absl::NotFoundError(
@@ -75,14 +89,8 @@ absl::StatusOr<TransportFactory> ChooseRdma(const TransportOptions& options,
       [parts, required, rdma = options.rdma](const Incarnation& self,
                                              ExposedMemory& /*memory*/)
           -> absl::StatusOr<std::unique_ptr<Transport>> {
-        auto transport = CreateRdmaTransport(rdma, self, parts);
-        if (transport.ok()) return transport;
-        if (required || absl::IsInvalidArgument(transport.status())) {
-          return About(kRdmaTransportName, transport.status());
-        }
-        LOG(WARNING) << "protocol auto goes on without rdma: "
-                     << transport.status();
-        return std::unique_ptr<Transport>();
+        return OrGoOn(kRdmaTransportName, required,
+                      CreateRdmaTransport(rdma, self, parts));
       });
 }
 
@@ -100,9 +108,12 @@ TransportFactory ChooseShm(const TransportOptions& options) {
   const ShmParts parts = {
       .boot_id = options.boot_id,
       .max_buffers = static_cast<uint32_t>(options.max_buffers)};
-  return [parts, shm = options.shm](const Incarnation& self,
-                                    ExposedMemory& /*memory*/) {
-    return CreateShmTransport(shm, self, parts);
+  const bool required = options.protocol == kShmTransportName;
+  return [parts, required, shm = options.shm](const Incarnation& self,
+                                              ExposedMemory& /*memory*/)
+             -> absl::StatusOr<std::unique_ptr<Transport>> {
+    return OrGoOn(kShmTransportName, required,
+                  CreateShmTransport(shm, self, parts));
   };
 }
 
@@ -121,6 +132,12 @@ absl::StatusOr<std::vector<std::string>> OrderProtocols(
   };
   for (const auto* names : {&options.forbidden, &options.preferred}) {
     for (const std::string& name : *names) TE_RETURN_IF_ERROR(check(name));
+  }
+  for (const std::string& name : options.forbidden) {
+    if (name == options.protocol || Contains(options.preferred, name)) {
+      return absl::InvalidArgumentError(absl::StrCat(
+          "the protocol ", name, " is both asked for and forbidden"));
+    }
   }
   if (options.protocol != "auto") {
     TE_RETURN_IF_ERROR(check(options.protocol));

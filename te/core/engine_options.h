@@ -23,7 +23,8 @@ struct EngineOptions {
   // How often a slice is sent at most.
   uint32_t max_slice_attempts = 4;
   // How long Wait polls before it sleeps, and how long at most if it sees that
-  // a peer's answers take longer than that. Zero, of `spin`: it never polls.
+  // a peer's answers take longer than that; a max_spin below it changes nothing
+  // of that. Zero, of `spin`: it never polls.
   Duration spin = std::chrono::microseconds(50);
   Duration max_spin = std::chrono::milliseconds(1);
 

@@ -21,6 +21,8 @@ namespace {
 constexpr Duration kFarewell = std::chrono::seconds(2);
 // Within which connections that have been cut let go of memory.
 constexpr Duration kReleaseTime = std::chrono::seconds(10);
+// Of waiting for peers that copy by themselves.
+constexpr Duration kReleaseStep = std::chrono::milliseconds(20);
 // What peers get to end their use of a buffer that could not be published.
 constexpr Duration kUndoTime = std::chrono::seconds(1);
 // Within which a batch that was aborted lets go of its local memory.
@@ -289,14 +291,28 @@ absl::Status TransferEngine::Release(BufferId id, Duration timeout) {
   return status;
 }
 
+// In steps, because others who ask for the same have deadlines of their own.
 absl::Status TransferEngine::ReleaseBy(MonotonicTime deadline, BufferId id) {
-  return buffers_.Unregister(id, deadline, [&](uint32_t slot) -> absl::Status {
-    for (const auto& transport : transports_) {
-      TE_RETURN_IF_ERROR(transport->RevokeAccess(slot, deadline));
+  for (;;) {
+    const MonotonicTime step = std::min(deadline, In(kReleaseStep));
+    const absl::Status status = buffers_.Unregister(
+        id, deadline,
+        [&](uint32_t slot) { return ReleaseFromTransports(slot, step); });
+    if (!absl::IsDeadlineExceeded(status) || RealClock().Now() >= deadline) {
+      return status;
     }
-    UnregisterFromTransports(slot, transports_.size());
-    return absl::OkStatus();
-  });
+  }
+}
+
+absl::Status TransferEngine::ReleaseFromTransports(uint32_t slot,
+                                                   MonotonicTime deadline) {
+  absl::Status result;
+  // From all of them, although one may have to wait.
+  for (const auto& transport : transports_) {
+    result.Update(transport->RevokeAccess(slot, deadline));
+  }
+  if (result.ok()) UnregisterFromTransports(slot, transports_.size());
+  return result;
 }
 
 void TransferEngine::AbortUsers(BufferId id) {

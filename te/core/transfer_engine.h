@@ -173,6 +173,7 @@ class TransferEngine final : private ControlHandler {
   void UnregisterFromTransports(uint32_t slot, size_t count);
   absl::Status Release(BufferId id, Duration timeout);
   absl::Status ReleaseBy(MonotonicTime deadline, BufferId id);
+  absl::Status ReleaseFromTransports(uint32_t slot, MonotonicTime deadline);
   absl::Status UndoRegistration(absl::Span<const BufferId> ids,
                                 const absl::Status& why);
   void AbortUsers(BufferId id);

@@ -35,7 +35,8 @@ class MemoryRegions {
   // says which device refused, which limit was hit, and what to do; then no
   // device has it.
   absl::StatusOr<std::string> Register(const LocalMemory& memory);
-  // Returns when no device touches the memory any more.
+  // Returns when no device touches the memory any more. Does nothing the second
+  // time.
   void Unregister(uint32_t slot);
 
   // Of a registered slot, for work requests of device number `device`.

@@ -147,6 +147,12 @@ class RdmaTransport final : public Transport {
       const LocalMemory& memory) override {
     return memory_->Register(memory);
   }
+  // At once, although other transports may have to wait for their peers.
+  absl::Status RevokeAccess(uint32_t slot,
+                            MonotonicTime /*deadline*/) override {
+    memory_->Unregister(slot);
+    return absl::OkStatus();
+  }
   void UnregisterMemory(uint32_t slot) override { memory_->Unregister(slot); }
 
  private:

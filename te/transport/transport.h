@@ -114,17 +114,18 @@ class Transport {
       const LocalMemory& /*memory*/) {
     return std::string();
   }
-  // From now on no peer begins to use that memory, and when this returns OK
-  // none is using it any more. kDeadlineExceeded says who is; call again to go
-  // on waiting. Where peers reach memory through this process, or through a
-  // device, there is nothing to wait for: UnregisterMemory ends their use.
+  // No slice of this engine uses the memory any more, and none will. From now
+  // on no peer begins to use it, and when this returns OK none is using it any
+  // more. kDeadlineExceeded says who is; call again to go on waiting. By
+  // default there is nothing to do: UnregisterMemory ends the peers' use.
   virtual absl::Status RevokeAccess(uint32_t /*slot*/,
                                     MonotonicTime /*deadline*/) {
     return absl::OkStatus();
   }
-  // No slice uses the memory any more, and none will. When this returns, no
-  // peer can reach it either. Called once for each RegisterMemory that
-  // succeeded, after RevokeAccess, before the transport is destroyed.
+  // The same; when this returns, no peer can reach it either. Called once for
+  // each RegisterMemory that succeeded, before the transport is destroyed:
+  // after RevokeAccess, unless no peer has been told of the memory, or the
+  // transport is about to be destroyed.
   virtual void UnregisterMemory(uint32_t /*slot*/) {}
 };
 

@@ -90,6 +90,8 @@ class PinTable {
   void Unpin(uint32_t slot) const;
 
   const SharedRegion& region() const { return region_; }
+  // Once it has been sent.
+  void CloseFd() { region_.CloseFd(); }
 
  private:
   PinTable(SharedRegion region, uint32_t slots)

@@ -4,7 +4,9 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include <cerrno>
 #include <cstdint>
+#include <iterator>
 
 #include "absl/strings/str_cat.h"
 #include "te/base/status_macros.h"
@@ -58,7 +60,8 @@ absl::StatusOr<std::unique_ptr<PeerLink>> PeerLink::Connect(
     return CheckVerdict(Verdict::kOtherUser);
   }
   const Hello hello = {.token = token};
-  TE_RETURN_IF_ERROR(SendMessage(socket->get(), BytesOf(hello)));
+  // If it is not heard, the owner may already have said why.
+  SendMessage(socket->get(), BytesOf(hello)).IgnoreError();
   Welcome welcome;
   TE_ASSIGN_OR_RETURN(
       Message answer,
@@ -95,8 +98,15 @@ absl::StatusOr<std::unique_ptr<PeerLink>> PeerLink::Connect(
 PeerLink::~PeerLink() { shutdown(socket_.get(), SHUT_RDWR); }
 
 bool PeerLink::IsGone() const {
-  pollfd polled = {.fd = socket_.get(), .events = POLLIN | POLLRDHUP};
-  return poll(&polled, 1, 0) != 0 || (process_ && process_->IsGone());
+  // A negative descriptor is passed over.
+  pollfd polled[] = {
+      {.fd = socket_.get(), .events = POLLIN | POLLRDHUP},
+      {.fd = process_ ? process_->pidfd() : -1, .events = POLLIN}};
+  int count = 0;
+  do {
+    count = poll(polled, std::size(polled), 0);
+  } while (count < 0 && errno == EINTR);
+  return count != 0;
 }
 
 std::string PeerLink::Describe() const {

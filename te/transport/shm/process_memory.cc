@@ -5,14 +5,15 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cerrno>
 #include <cstdint>
-#include <cstring>
-#include <vector>
+#include <string>
 
 #include "absl/strings/str_cat.h"
 #include "glog/logging.h"
 #include "te/base/errno_status.h"
+#include "te/base/status_macros.h"
 
 namespace te::shm {
 namespace {
@@ -46,71 +47,90 @@ absl::Status NotAllowed(pid_t pid) {
       "the kernel forbids process_vm_readv of process ", pid, ": ", why));
 }
 
-absl::Status CopyError(int error, pid_t pid) {
-  if (error == EPERM || error == EACCES) return NotAllowed(pid);
-  if (error == ESRCH) {
-    return absl::UnavailableError(absl::StrCat("process ", pid, " has ended"));
-  }
-  if (error == EFAULT) {
-    return absl::InvalidArgumentError(absl::StrCat(
-        "memory is not mapped, here or in process ", pid,
-        ": was it freed before it was unregistered, or is it of a GPU?"));
-  }
-  return absl::UnavailableError(
-      ErrnoToStatus(error, absl::StrCat("process_vm_readv or process_vm_writev "
-                                        "with process ",
-                                        pid))
-          .message());
-}
-
 }  // namespace
 
 absl::StatusOr<ProcessMemory> ProcessMemory::Open(
     pid_t pid, uint64_t address, absl::Span<const std::byte> proof) {
+  CHECK_EQ(proof.size(), kProofBytes);
   UniqueFd process = OpenProcess(pid);
   if (!process.valid()) {
-    return ErrnoToStatus(errno, absl::StrCat("pidfd_open of process ", pid));
+    return absl::UnavailableError(
+        ErrnoToStatus(errno, absl::StrCat("pidfd_open of process ", pid))
+            .message());
   }
-  ProcessMemory memory(pid, std::move(process));
-  std::vector<std::byte> found(proof.size());
-  const iovec local = {.iov_base = found.data(), .iov_len = found.size()};
-  const iovec remote = {.iov_base = reinterpret_cast<void*>(address),
-                        .iov_len = proof.size()};
+  Proof copy;
+  std::copy(proof.begin(), proof.end(), copy.begin());
+  ProcessMemory memory(pid, std::move(process), address, copy);
   absl::Status why;
-  if (memory.Copy(Operation::kRead, {&local, 1}, {&remote, 1}, why) != 1) {
-    return why;
-  }
-  if (memcmp(found.data(), proof.data(), proof.size()) != 0) {
-    return absl::UnavailableError(absl::StrCat(
-        "process ", pid, " is not the one that the handshake was with"));
-  }
+  memory.Copy(Operation::kRead, {}, {}, why);
+  TE_RETURN_IF_ERROR(why);
   return memory;
 }
 
 bool ProcessMemory::IsGone() const {
   pollfd polled = {.fd = process_.get(), .events = POLLIN};
-  return poll(&polled, 1, 0) != 0;
+  int count = 0;
+  do {
+    count = poll(&polled, 1, 0);
+  } while (count < 0 && errno == EINTR);
+  return count != 0;
+}
+
+absl::Status ProcessMemory::CopyError(int error) const {
+  if (error == EPERM || error == EACCES) return NotAllowed(pid_);
+  // The kernel says EFAULT as well of one that is just ending.
+  if (error == ESRCH || (error == EFAULT && IsGone())) {
+    return absl::UnavailableError(absl::StrCat("process ", pid_, " has ended"));
+  }
+  if (error == EFAULT) {
+    return absl::InvalidArgumentError(absl::StrCat(
+        "memory is not mapped, here or in process ", pid_,
+        ": was it freed before it was unregistered, or is it of a GPU?"));
+  }
+  return absl::UnavailableError(
+      ErrnoToStatus(error, absl::StrCat("process_vm_readv or process_vm_writev "
+                                        "with process ",
+                                        pid_))
+          .message());
 }
 
 size_t ProcessMemory::Copy(Operation operation, absl::Span<const iovec> local,
                            absl::Span<const iovec> remote,
                            absl::Status& why) const {
   CHECK_LE(local.size(), kMaxPieces);
-  const auto copy =
-      operation == Operation::kRead ? process_vm_readv : process_vm_writev;
+  Proof found = {};
+  std::array<iovec, kMaxPieces + 1> here;
+  std::array<iovec, kMaxPieces + 1> there;
+  here[0] = {.iov_base = found.data(), .iov_len = found.size()};
+  there[0] = {.iov_base = reinterpret_cast<void*>(address_),
+              .iov_len = found.size()};
+  std::copy(local.begin(), local.end(), here.begin() + 1);
+  std::copy(remote.begin(), remote.end(), there.begin() + 1);
+  const bool read = operation == Operation::kRead;
+  const auto copy = read ? process_vm_readv : process_vm_writev;
+  const size_t first = read ? 0 : 1;
+  const size_t count = local.size() + 1 - first;
   const ssize_t copied =
-      copy(pid_, local.data(), local.size(), remote.data(), remote.size(), 0);
+      copy(pid_, here.data() + first, count, there.data() + first, count, 0);
   if (copied < 0) {
-    why = CopyError(errno, pid_);
+    why = CopyError(errno);
     return 0;
   }
-  // It ends at the first page that it cannot reach.
   size_t left = static_cast<size_t>(copied);
+  if (read) {
+    if (left < found.size() || found != proof_) {
+      why = absl::UnavailableError(absl::StrCat(
+          "process ", pid_, " is not the one that the handshake was with"));
+      return 0;
+    }
+    left -= found.size();
+  }
+  // It ends at the first page that it cannot reach.
   size_t done = 0;
   while (done < remote.size() && left >= remote[done].iov_len) {
     left -= remote[done++].iov_len;
   }
-  if (done < remote.size()) why = CopyError(EFAULT, pid_);
+  if (done < remote.size()) why = CopyError(EFAULT);
   return done;
 }
 

@@ -4,7 +4,10 @@
 #include <sys/types.h>
 #include <sys/uio.h>
 
+#include <array>
 #include <cstddef>
+#include <cstdint>
+#include <utility>
 
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
@@ -18,32 +21,48 @@ namespace te::shm {
 // copy once, in the kernel. Thread-safe.
 class ProcessMemory {
  public:
-  // What one call takes (UIO_MAXIOV).
-  static constexpr size_t kMaxPieces = 1024;
+  // Of one call; more gains nothing any more.
+  static constexpr size_t kMaxPieces = 64;
+  static constexpr size_t kProofBytes = 16;
 
-  // Of a process as this PID namespace numbers it. `proof` is what it has at
-  // `address`, as it says by another way: to read the same there shows that it
-  // is this one, and that the kernel allows it. PERMISSION_DENIED says which
-  // rule of the kernel's forbids it and who can change that.
+  // Of a process as this PID namespace numbers it. `proof`, of kProofBytes, is
+  // what it has at `address`, as it says by another way: to read the same there
+  // shows that it is this one, and that the kernel allows it. PERMISSION_DENIED
+  // says which rule of the kernel's forbids it and who can change that.
   static absl::StatusOr<ProcessMemory> Open(pid_t pid, uint64_t address,
                                             absl::Span<const std::byte> proof);
 
-  // Whether the process has ended. Its number may then be another's at any
-  // time, so ask before each call.
+  // pidfd_open(2): can be read once the process has ended.
+  int pidfd() const { return process_.get(); }
   bool IsGone() const;
 
   // Copies pieces in order, local[i] being as long as remote[i]. Returns how
   // many are done; `why` says what has happened to the next one, of which a
   // part may have been copied.
+  //
+  // What is read comes with the proof, in one call, so it is the memory of that
+  // process, as it was before any execve(2), and not of one that has got its
+  // number. The kernel cannot do that for what is written: look at pidfd, and
+  // at what else shows the end of the process, before each call.
   size_t Copy(Operation operation, absl::Span<const iovec> local,
               absl::Span<const iovec> remote, absl::Status& why) const;
 
  private:
-  ProcessMemory(pid_t pid, UniqueFd process)
-      : pid_(pid), process_(std::move(process)) {}
+  using Proof = std::array<std::byte, kProofBytes>;
+
+  ProcessMemory(pid_t pid, UniqueFd process, uint64_t address,
+                const Proof& proof)
+      : pid_(pid),
+        process_(std::move(process)),
+        address_(address),
+        proof_(proof) {}
+
+  absl::Status CopyError(int error) const;
 
   pid_t pid_;
-  UniqueFd process_;  // pidfd_open(2)
+  UniqueFd process_;
+  uint64_t address_;
+  Proof proof_;
 };
 
 }  // namespace te::shm

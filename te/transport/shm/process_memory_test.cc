@@ -78,7 +78,10 @@ class ProcessMemoryTest : public testing::Test {
   uint64_t address() const { return reinterpret_cast<uint64_t>(pages_); }
 
   absl::StatusOr<ProcessMemory> Open(const Copy& process) const {
-    return ProcessMemory::Open(process.pid(), address(), {pages_, 16});
+    // Where nothing is written.
+    const size_t proof = kPages * kPage - ProcessMemory::kProofBytes;
+    return ProcessMemory::Open(process.pid(), address() + proof,
+                               {pages_ + proof, ProcessMemory::kProofBytes});
   }
 
   // Pieces of the other process, one for each page.

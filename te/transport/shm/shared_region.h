@@ -42,8 +42,9 @@ class SharedRegion {
   // From now on others can map it to read it only.
   absl::Status SealAgainstOthersWrites();
 
-  // To be sent. Invalid in a region that Map has made.
+  // To be sent. Invalid in a region that Map has made, or after CloseFd.
   int fd() const { return fd_.get(); }
+  void CloseFd() { fd_.reset(); }
   std::byte* data() const { return data_; }
   size_t size() const { return size_; }
 

@@ -4,25 +4,17 @@
 #include <sys/uio.h>
 
 #include <array>
-#include <chrono>
 #include <cstddef>
 #include <cstring>
-
-#include "te/base/clock.h"
 
 namespace te::shm {
 namespace {
 
 // What a thread takes at once: as much as others should wait for.
 constexpr uint64_t kShareBytes = 256 << 10;
-// Of one system call; more gains nothing any more.
-constexpr size_t kGroupSlices = 64;
+// Of one system call.
+constexpr size_t kGroupSlices = ProcessMemory::kMaxPieces;
 constexpr uint64_t kGroupBytes = 64 << 20;
-// A process that was there so recently still has its number: the kernel gives a
-// number again only after all others, of which there are 32,768 or more, and no
-// machine makes as many processes in that time. To ask costs a tenth of what
-// copying 4 KiB does.
-constexpr Duration kTrust = std::chrono::milliseconds(1);
 
 }  // namespace
 
@@ -92,6 +84,8 @@ void ShmRail::Post(absl::Span<Slice* const> slices) {
     const Copying copying(*this);
     return Carry(std::move(posted));
   }
+  // Close waits until the pool knows of it.
+  const Copying copying(*this);
   {
     MutexLock lock(mutex_);
     waiting_.Append(std::move(posted));
@@ -155,11 +149,12 @@ absl::Status ShmRail::Admit(const Slice& slice, uint32_t& slot) {
 }
 
 void ShmRail::CopyWithin(Slice& slice, uint32_t slot) {
+  // They may overlap.
   auto* const remote = reinterpret_cast<std::byte*>(slice.remote_address);
   if (slice.operation == Operation::kRead) {
-    memcpy(slice.local, remote, slice.length);
+    memmove(slice.local, remote, slice.length);
   } else {
-    memcpy(remote, slice.local, slice.length);
+    memmove(remote, slice.local, slice.length);
   }
   Finish(slice, slot, absl::OkStatus());
 }
@@ -171,7 +166,8 @@ void ShmRail::CopyGroup(Group& group) {
   while (next < group.size()) {
     absl::Status why;
     size_t done = 0;
-    if (PeerIsGone()) {
+    // What is read proves itself.
+    if (operation == Operation::kWrite && link_->IsGone()) {
       why = absl::UnavailableError("the peer's process has ended");
     } else {
       done =
@@ -192,14 +188,6 @@ void ShmRail::CopyGroup(Group& group) {
     }
   }
   group.Clear();
-}
-
-bool ShmRail::PeerIsGone() {
-  const MonotonicTime now = RealClock().Now();
-  if (now - seen_alive_.load(std::memory_order_relaxed) < kTrust) return false;
-  if (link_->process()->IsGone()) return true;
-  seen_alive_.store(now, std::memory_order_relaxed);
-  return false;
 }
 
 void ShmRail::Finish(Slice& slice, uint32_t slot, absl::Status status) {

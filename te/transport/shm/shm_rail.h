@@ -11,7 +11,6 @@
 #include "absl/functional/function_ref.h"
 #include "absl/status/status.h"
 #include "absl/types/span.h"
-#include "te/base/clock.h"
 #include "te/base/mutex.h"
 #include "te/transport/shm/copy_pool.h"
 #include "te/transport/shm/peer_link.h"
@@ -64,7 +63,6 @@ class ShmRail final : public Rail,
   void CopyWithin(Slice& slice, uint32_t slot);
   // Of another process; empties the group.
   void CopyGroup(Group& group);
-  bool PeerIsGone();
   void Finish(Slice& slice, uint32_t slot, absl::Status status);
   // What has happened to a slice concerns all of them.
   void Fail(const absl::Status& why);
@@ -78,8 +76,6 @@ class ShmRail final : public Rail,
   std::atomic<uint32_t> copying_{0};
   std::atomic<bool> failed_{false};
   std::atomic<bool> has_work_{false};
-  // When the peer was last seen alive.
-  std::atomic<MonotonicTime> seen_alive_{MonotonicTime()};
   mutable Mutex mutex_;
   absl::Status health_ ABSL_GUARDED_BY(mutex_);
   SliceList waiting_ ABSL_GUARDED_BY(mutex_);

@@ -23,10 +23,14 @@
 namespace te::shm {
 namespace {
 
-// Of epoll events; visitors have those after them.
+// Of epoll events. Those of a visitor are twice its number for its socket, and
+// one more for its process.
 constexpr uint64_t kListener = 0;
 constexpr uint64_t kWake = 1;
-constexpr uint64_t kFirstVisitor = 2;
+constexpr uint64_t kFirstVisitor = 1;
+
+// Those who have come do not keep the thread from others.
+constexpr int kAcceptedAtOnce = 64;
 
 // Who has not said whose it is yet does not take the places of peers.
 constexpr size_t kMaxStrangers = 256;
@@ -36,6 +40,21 @@ constexpr int kSweepMilliseconds = 1000;
 constexpr Duration kLookPause = std::chrono::microseconds(200);
 // What copying takes at most, with some patience for a busy machine.
 constexpr Duration kCutTime = std::chrono::seconds(2);
+
+// Everybody may knock.
+Verdict JudgeUser(int socket) {
+  const absl::StatusOr<PeerCredentials> credentials = CredentialsOf(socket);
+  if (!credentials.ok()) return Verdict::kStranger;
+  return credentials->uid == geteuid() || credentials->uid == 0
+             ? Verdict::kWelcome
+             : Verdict::kOtherUser;
+}
+
+// Who does not hear it finds the socket closed.
+void Refuse(int socket, Verdict verdict) {
+  const Welcome welcome = {.verdict = verdict};
+  SendMessage(socket, BytesOf(welcome)).IgnoreError();
+}
 
 Token NewToken() {
   const auto random = Incarnation::Random();
@@ -57,8 +76,7 @@ absl::StatusOr<std::unique_ptr<ShmServer>> ShmServer::Create(
 }
 
 absl::Status ShmServer::Start() {
-  TE_ASSIGN_OR_RETURN(const Incarnation name, Incarnation::Random());
-  socket_name_ = absl::StrCat("te-shm-", name.ToString());
+  TE_ASSIGN_OR_RETURN(socket_name_, NewSocketName());
   TE_ASSIGN_OR_RETURN(listener_, ListenOnName(socket_name_));
   epoll_ = UniqueFd(epoll_create1(EPOLL_CLOEXEC));
   if (!epoll_.valid()) return ErrnoToStatus(errno, "epoll_create1");
@@ -77,6 +95,12 @@ absl::Status ShmServer::Start() {
 }
 
 ShmServer::~ShmServer() {
+  {
+    MutexLock lock(mutex_);
+    closing_ = true;
+  }
+  // While the thread still sees who ends.
+  DisconnectPeers();
   stopping_ = true;
   if (wake_.valid()) {
     const uint64_t one = 1;
@@ -85,14 +109,14 @@ ShmServer::~ShmServer() {
   thread_.Join();
   // As in Dismiss: that it is closed may not be enough.
   if (listener_.valid()) shutdown(listener_.get(), SHUT_RDWR);
-  DisconnectPeers();
   MutexLock lock(mutex_);
   EraseIf([](const Visitor&) { return true; });
 }
 
-bool ShmServer::Watch(int fd, uint64_t id) {
-  epoll_event event = {.events = EPOLLIN | EPOLLRDHUP, .data = {.u64 = id}};
-  return epoll_ctl(epoll_.get(), EPOLL_CTL_ADD, fd, &event) == 0;
+bool ShmServer::Watch(int fd, uint64_t event) {
+  epoll_event watched = {.events = EPOLLIN | EPOLLRDHUP,
+                         .data = {.u64 = event}};
+  return epoll_ctl(epoll_.get(), EPOLL_CTL_ADD, fd, &watched) == 0;
 }
 
 void ShmServer::Run() {
@@ -103,19 +127,19 @@ void ShmServer::Run() {
                    kSweepMilliseconds);
     PCHECK(count >= 0 || errno == EINTR) << "epoll_wait";
     for (int i = 0; i < count; ++i) {
-      const uint64_t id = events[static_cast<size_t>(i)].data.u64;
-      if (id == kListener) {
-        AcceptAll();
-      } else if (id != kWake) {
-        OnEvent(id);
+      const uint64_t event = events[static_cast<size_t>(i)].data.u64;
+      if (event == kListener) {
+        AcceptSome();
+      } else if (event != kWake) {
+        OnEvent(event / 2, /*process_ended=*/event % 2 == 1);
       }
     }
     Sweep();
   }
 }
 
-void ShmServer::AcceptAll() {
-  for (;;) {
+void ShmServer::AcceptSome() {
+  for (int i = 0; i < kAcceptedAtOnce; ++i) {
     UniqueFd socket(accept4(listener_.get(), nullptr, nullptr,
                             SOCK_NONBLOCK | SOCK_CLOEXEC));
     if (!socket.valid()) {
@@ -130,27 +154,43 @@ void ShmServer::AcceptAll() {
       door_shut_ = true;
       return;
     }
+    const Verdict verdict = JudgeUser(socket.get());
+    if (verdict != Verdict::kWelcome) {
+      Refuse(socket.get(), verdict);
+      continue;
+    }
     MutexLock lock(mutex_);
     const auto strangers = std::count_if(
         visitors_.begin(), visitors_.end(),
         [](const auto& visitor) { return visitor.second.pins == nullptr; });
     if (static_cast<size_t>(strangers) >= kMaxStrangers) continue;
     const uint64_t id = next_id_++;
-    if (!Watch(socket.get(), id)) continue;
+    if (!Watch(socket.get(), 2 * id)) continue;
     visitors_[id] = {.socket = std::move(socket), .arrived = RealClock().Now()};
   }
 }
 
-void ShmServer::OnEvent(uint64_t id) {
+void ShmServer::OnEvent(uint64_t id, bool process_ended) {
   MutexLock lock(mutex_);
   const auto found = visitors_.find(id);
   if (found == visitors_.end()) return;
-  // Peers have nothing more to say: they have ended, or gone astray.
-  bool drop = found->second.pins != nullptr;
-  if (!drop) Receive(found->second, id, drop);
-  if (!drop) return;
-  Dismiss(found->second);
-  visitors_.erase(found);
+  Visitor& visitor = found->second;
+  bool drop = process_ended;
+  if (!drop && visitor.pins == nullptr) {
+    Receive(visitor, id, drop);
+  } else if (!drop) {
+    // Peers have nothing more to say: they have ended, or gone astray, and may
+    // still be copying, unless the socket is all that shows their end.
+    visitor.pins->Cut();
+    visitor.cut = true;
+    drop = !visitor.pins->IsInUse() || !visitor.process.valid();
+  }
+  if (drop) {
+    Dismiss(visitor);
+    visitors_.erase(found);
+  } else if (visitor.cut) {
+    Hush(visitor.socket.get());
+  }
   changed_.NotifyAll();
 }
 
@@ -160,25 +200,17 @@ void ShmServer::Receive(Visitor& visitor, uint64_t id, bool& drop) {
       ReceiveMessage(visitor.socket.get(), BytesOf(hello), MonotonicTime());
   drop = !absl::IsDeadlineExceeded(message.status());
   if (!message.ok() || message->bytes != sizeof(hello)) return;
-  const Verdict verdict = Judge(visitor, hello);
-  if (verdict == Verdict::kWelcome) return Admit(visitor, id, drop);
-  // Who does not hear it finds the socket closed.
-  const Welcome welcome = {.verdict = verdict};
-  SendMessage(visitor.socket.get(), BytesOf(welcome)).IgnoreError();
+  Verdict verdict = Judge(visitor, hello);
+  if (verdict == Verdict::kWelcome) verdict = Admit(visitor, id);
+  drop = verdict != Verdict::kWelcome;
+  if (drop) Refuse(visitor.socket.get(), verdict);
 }
 
 Verdict ShmServer::Judge(Visitor& visitor, const Hello& hello) {
-  const absl::StatusOr<PeerCredentials> credentials =
-      CredentialsOf(visitor.socket.get());
-  if (!credentials.ok()) return Verdict::kStranger;
-  if (credentials->uid != geteuid() && credentials->uid != 0) {
-    return Verdict::kOtherUser;
-  }
-  visitor.pid = credentials->pid;
   const auto promised =
       std::find_if(promised_.begin(), promised_.end(),
                    [&](const Promised& p) { return p.token == hello.token; });
-  if (promised == promised_.end()) return Verdict::kStranger;
+  if (closing_ || promised == promised_.end()) return Verdict::kStranger;
   visitor.client = promised->client;
   visitor.token = promised->token;
   promised_.erase(promised);
@@ -188,28 +220,37 @@ Verdict ShmServer::Judge(Visitor& visitor, const Hello& hello) {
   return peers < options_.max_peers ? Verdict::kWelcome : Verdict::kNoRoom;
 }
 
-void ShmServer::Admit(Visitor& visitor, uint64_t id, bool& drop) {
-  Welcome welcome = {
-      .verdict = Verdict::kWelcome,
-      .slots = slots_,
-      .token_address = reinterpret_cast<uint64_t>(visitor.token.data())};
+Verdict ShmServer::Admit(Visitor& visitor, uint64_t id) {
+  const absl::StatusOr<PeerCredentials> credentials =
+      CredentialsOf(visitor.socket.get());
+  if (!credentials.ok()) return Verdict::kStranger;
+  visitor.pid = credentials->pid;
   // One that this PID namespace does not show has to be trusted to close its
   // socket when it ends.
   if (visitor.pid != 0) {
     visitor.process = UniqueFd(
         static_cast<int>(syscall(SYS_pidfd_open, visitor.pid, /*flags=*/0)));
+    if (!visitor.process.valid() || !Watch(visitor.process.get(), 2 * id + 1)) {
+      PLOG(ERROR) << "a peer cannot be admitted: pidfd_open or epoll_ctl";
+      return Verdict::kNoRoom;
+    }
   }
   absl::StatusOr<PinTable> pins = PinTable::Create(slots_);
-  if (!pins.ok() ||
-      (visitor.process.valid() && !Watch(visitor.process.get(), id))) {
-    LOG(ERROR) << "a peer finds no room: " << pins.status();
-    welcome.verdict = Verdict::kNoRoom;
-    SendMessage(visitor.socket.get(), BytesOf(welcome)).IgnoreError();
-    return;
+  if (!pins.ok()) {
+    LOG(ERROR) << "a peer cannot be admitted: " << pins.status();
+    return Verdict::kNoRoom;
   }
+  const Welcome welcome = {
+      .verdict = Verdict::kWelcome,
+      .slots = slots_,
+      .token_address = reinterpret_cast<uint64_t>(visitor.token.data())};
   const int fds[] = {grants_.region().fd(), pins->region().fd()};
+  if (!SendMessage(visitor.socket.get(), BytesOf(welcome), fds).ok()) {
+    return Verdict::kStranger;
+  }
+  pins->CloseFd();
   visitor.pins = std::make_unique<PinTable>(*std::move(pins));
-  drop = !SendMessage(visitor.socket.get(), BytesOf(welcome), fds).ok();
+  return Verdict::kWelcome;
 }
 
 // Of those who have had their time; and the door, if it is shut.
@@ -219,8 +260,9 @@ void ShmServer::Sweep() {
   MutexLock lock(mutex_);
   promised_.remove_if([now](const Promised& p) { return now >= p.until; });
   EraseIf([&](const Visitor& visitor) {
-    return visitor.pins == nullptr &&
-           now - visitor.arrived >= options_.hello_timeout;
+    return visitor.pins == nullptr
+               ? now - visitor.arrived >= options_.hello_timeout
+               : visitor.cut && !visitor.pins->IsInUse();
   });
 }
 
@@ -228,10 +270,15 @@ void ShmServer::Sweep() {
 // what is closed here goes on: the other end would not hear of it, and epoll
 // would go on to report it.
 void ShmServer::Dismiss(const Visitor& visitor) const {
-  shutdown(visitor.socket.get(), SHUT_RDWR);
-  for (const UniqueFd* fd : {&visitor.socket, &visitor.process}) {
-    if (fd->valid()) epoll_ctl(epoll_.get(), EPOLL_CTL_DEL, fd->get(), nullptr);
+  Hush(visitor.socket.get());
+  if (visitor.process.valid()) {
+    epoll_ctl(epoll_.get(), EPOLL_CTL_DEL, visitor.process.get(), nullptr);
   }
+}
+
+void ShmServer::Hush(int socket) const {
+  shutdown(socket, SHUT_RDWR);
+  epoll_ctl(epoll_.get(), EPOLL_CTL_DEL, socket, nullptr);
 }
 
 template <typename Predicate>
@@ -245,7 +292,12 @@ void ShmServer::EraseIf(Predicate matches) {
 
 absl::StatusOr<Token> ShmServer::Promise(const Client& client,
                                          MonotonicTime deadline) {
-  const auto is_earlier = [&](const Visitor& v) { return v.client == client; };
+  const auto is_earlier = [&](const auto& v) { return v.client == client; };
+  {
+    // First, or one who comes with an earlier promise is admitted afterwards.
+    MutexLock lock(mutex_);
+    promised_.remove_if(is_earlier);
+  }
   if (!CutOff(is_earlier, deadline)) {
     return absl::AbortedError(
         "something is still under way on an earlier connection of the same "
@@ -253,7 +305,6 @@ absl::StatusOr<Token> ShmServer::Promise(const Client& client,
   }
   const Token token = NewToken();
   MutexLock lock(mutex_);
-  promised_.remove_if([&](const Promised& p) { return p.client == client; });
   if (promised_.size() >= kMaxPromised) promised_.pop_front();
   promised_.push_back(
       {.client = client,

@@ -34,7 +34,8 @@ class ShmServer {
   // Cuts everybody off, as DisconnectPeers.
   ~ShmServer();
 
-  // The name of its unix socket, which only those know who were told.
+  // The name of its unix socket. Everybody in this network namespace can find
+  // it; the token is what makes a peer.
   const std::string& socket_name() const { return socket_name_; }
 
   // Whose connection it is.
@@ -83,20 +84,22 @@ class ShmServer {
 
   absl::Status Start();
   void Run();
-  void OnEvent(uint64_t id);
-  void AcceptAll();
+  void OnEvent(uint64_t id, bool process_ended);
+  void AcceptSome();
   void Receive(Visitor& visitor, uint64_t id, bool& drop)
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   Verdict Judge(Visitor& visitor, const Hello& hello)
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
-  void Admit(Visitor& visitor, uint64_t id, bool& drop)
+  Verdict Admit(Visitor& visitor, uint64_t id)
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
-  bool Watch(int fd, uint64_t id);
+  bool Watch(int fd, uint64_t event);
   void Sweep();
   template <typename Predicate>
   void EraseIf(Predicate matches) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   // To be called before a visitor is erased.
   void Dismiss(const Visitor& visitor) const;
+  // The part of that which concerns its socket.
+  void Hush(int socket) const;
   // Cuts those that `matches` accepts, and waits until nothing is under way
   // there, which it returns.
   template <typename Predicate>
@@ -119,6 +122,8 @@ class ShmServer {
   mutable Mutex mutex_;
   // Told when visitors go.
   CondVar changed_;
+  // Nobody is admitted any more.
+  bool closing_ ABSL_GUARDED_BY(mutex_) = false;
   Visitors visitors_ ABSL_GUARDED_BY(mutex_);
   uint64_t next_id_ ABSL_GUARDED_BY(mutex_);
   std::list<Promised> promised_ ABSL_GUARDED_BY(mutex_);

@@ -214,9 +214,8 @@ TEST_F(ShmServerTest, DescriptorsOfStrangersAreClosed) {
   TE_ASSERT_OK(
       SendMessage(polite.get(), BytesOf(Hello{.token = Promise(1)}), fds));
   EXPECT_THAT(ReceiveVerdict(polite), IsOkAndHolds(Verdict::kWelcome));
-  // Ours: two sockets, and /dev/null. Of the peer: its socket, its pidfd and
-  // its pins.
-  EXPECT_EQ(AwaitOpenDescriptors(baseline_ + 6, Soon()), baseline_ + 6);
+  // Ours: two sockets, and /dev/null. Of the peer: its socket and its pidfd.
+  EXPECT_EQ(AwaitOpenDescriptors(baseline_ + 5, Soon()), baseline_ + 5);
 }
 
 TEST_F(ShmServerTest, WhoSaysNothingIsClosedInTime) {

@@ -8,7 +8,6 @@
 
 #include "absl/status/status.h"
 #include "absl/strings/str_cat.h"
-#include "glog/logging.h"
 #include "te/base/clock.h"
 #include "te/base/stale_peer.h"
 #include "te/base/status_macros.h"
@@ -20,12 +19,14 @@
 #include "te/transport/shm/peer_link.h"
 #include "te/transport/shm/shm_rail.h"
 #include "te/transport/shm/shm_server.h"
+#include "te/transport/shm/unix_socket.h"
 
 namespace te {
 namespace shm {
 namespace {
 
-constexpr size_t kMaxSocketName = 100;
+// Of the deadline, so that there is time for another transport.
+constexpr int kShareOfTime = 2;
 
 absl::Status CheckRange(absl::string_view name, int64_t value, int64_t low,
                         int64_t high) {
@@ -55,6 +56,11 @@ class ShmTransport final : public Transport {
       const ShmOptions& options, const Incarnation& self,
       const ShmParts& parts) {
     TE_RETURN_IF_ERROR(Validate(options));
+    if (parts.boot_id.empty()) {
+      return absl::UnavailableError(
+          "the kernel does not tell its boot id (/proc/sys/kernel/random), so "
+          "no peer can be shown to be of this host");
+    }
     std::unique_ptr<ShmTransport> transport(
         new ShmTransport(options, self, parts.boot_id));
     TE_ASSIGN_OR_RETURN(transport->pool_, CopyPool::Create(options.workers));
@@ -75,13 +81,13 @@ class ShmTransport final : public Transport {
     request.set_version(kShmVersion);
     request.set_rail_id(rail_id);
     request.set_server(BytesOf(peer.incarnation));
+    request.set_boot_id(boot_id_);
     TE_ASSIGN_OR_RETURN(
         const std::string answer,
         channel->Exchange(name(), request.SerializeAsString(), deadline));
     HandshakeResponse response;
     Token token;
-    if (!response.ParseFromString(answer) || response.socket().empty() ||
-        response.socket().size() > kMaxSocketName ||
+    if (!response.ParseFromString(answer) || !IsSocketName(response.socket()) ||
         response.token().size() != token.size()) {
       return absl::DataLossError(
           absl::StrCat("the shm handshake with ", peer.name,
@@ -89,9 +95,12 @@ class ShmTransport final : public Transport {
     }
     TE_RETURN_IF_ERROR(CheckHost(peer, response.boot_id()));
     memcpy(token.data(), response.token().data(), token.size());
+    const MonotonicTime now = RealClock().Now();
     TE_ASSIGN_OR_RETURN(
         std::unique_ptr<PeerLink> link,
-        PeerLink::Connect(options_, response.socket(), token, deadline));
+        PeerLink::Connect(
+            options_, response.socket(), token,
+            DeadlineAfter(now, TimeUntil(deadline, now) / kShareOfTime)));
     const std::string rail =
         absl::StrCat("shm to ", peer.name, ": ", link->Describe());
     return std::make_shared<ShmRail>(rail, std::move(link),
@@ -115,6 +124,9 @@ class ShmTransport final : public Transport {
       return StalePeerError(
           absl::StrCat("this is engine ", self_.ToString(),
                        ", and not the one that shm was to connect to"));
+    }
+    if (request.boot_id() != boot_id_) {
+      return absl::NotFoundError("this engine is on another host");
     }
     TE_ASSIGN_OR_RETURN(
         const Token token,
@@ -149,10 +161,6 @@ class ShmTransport final : public Transport {
 
   absl::Status CheckHost(const PeerIdentity& peer,
                          absl::string_view boot_id) const {
-    if (boot_id_.empty()) {
-      return absl::UnavailableError(
-          "the kernel of this host does not tell its boot id");
-    }
     if (boot_id == boot_id_) return absl::OkStatus();
     return absl::NotFoundError(
         absl::StrCat("segment ", peer.name, " is on another host"));

@@ -16,8 +16,7 @@ inline constexpr char kShmTransportName[] = "shm";
 
 // What the transport is told of the process that it is in.
 struct ShmParts {
-  // Of the kernel (HostIdentity); empty if it is not known: then no peer can
-  // be shown to be of the same host.
+  // Of the kernel (HostIdentity).
   std::string boot_id;
   // Buffers have slots below that.
   uint32_t max_buffers = 0;
@@ -31,8 +30,8 @@ struct ShmParts {
 // same call that will move the data, what the handshake has promised. Connect
 // says which of these has failed.
 //
-// kInvalidArgument: an option is out of its range. Otherwise the error of the
-// system call that failed.
+// kInvalidArgument: an option is out of its range. kUnavailable: there is no
+// boot id. Otherwise the error of the system call that failed.
 absl::StatusOr<std::unique_ptr<Transport>> CreateShmTransport(
     const ShmOptions& options, const Incarnation& self, const ShmParts& parts);
 

@@ -10,9 +10,12 @@
 #include <chrono>
 #include <cstring>
 
+#include "absl/strings/ascii.h"
 #include "absl/strings/str_cat.h"
+#include "absl/strings/strip.h"
 #include "glog/logging.h"
 #include "te/base/errno_status.h"
+#include "te/base/incarnation.h"
 #include "te/base/status_macros.h"
 
 namespace te::shm {
@@ -20,6 +23,7 @@ namespace {
 
 constexpr int kBacklog = 128;
 constexpr size_t kMaxFds = 2;
+constexpr char kPrefix[] = "te-shm-";
 
 struct Address {
   sockaddr_un name = {};
@@ -84,6 +88,17 @@ absl::Status AwaitReadable(int socket, MonotonicTime deadline) {
 }
 
 }  // namespace
+
+absl::StatusOr<std::string> NewSocketName() {
+  TE_ASSIGN_OR_RETURN(const Incarnation random, Incarnation::Random());
+  return absl::StrCat(kPrefix, random.ToString());
+}
+
+bool IsSocketName(absl::string_view name) {
+  return absl::ConsumePrefix(&name, kPrefix) &&
+         name.size() == 2 * Incarnation::kBytes &&
+         std::all_of(name.begin(), name.end(), absl::ascii_isxdigit);
+}
 
 absl::StatusOr<UniqueFd> ListenOnName(const std::string& name) {
   TE_ASSIGN_OR_RETURN(UniqueFd socket, NewSocket());
@@ -189,7 +204,8 @@ absl::StatusOr<Message> ReceiveMessage(int socket, absl::Span<std::byte> buffer,
   }
   if ((message.msg_flags & (MSG_TRUNC | MSG_CTRUNC)) != 0) {
     return absl::InvalidArgumentError(
-        "a message on a unix socket is too long, or has too many descriptors");
+        "a message on a unix socket is too long, or has more descriptors than "
+        "it may have or this process can take (ulimit -n)");
   }
   return result;
 }

@@ -14,13 +14,18 @@
 
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
+#include "absl/strings/string_view.h"
 #include "absl/types/span.h"
 #include "te/base/clock.h"
 #include "te/base/unique_fd.h"
 
 namespace te::shm {
 
-// `name` has 1 to 100 bytes.
+// A name that nobody has yet.
+absl::StatusOr<std::string> NewSocketName();
+// Whether it may be one of those; it may come from a peer.
+bool IsSocketName(absl::string_view name);
+
 absl::StatusOr<UniqueFd> ListenOnName(const std::string& name);
 // NOT_FOUND: nobody listens there, as far as this network namespace knows.
 absl::StatusOr<UniqueFd> ConnectToName(const std::string& name,
