@@ -3,14 +3,14 @@
 
 #include <sys/types.h>
 
-#include <cstddef>
 #include <cstdint>
 #include <memory>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "absl/status/statusor.h"
-#include "te/base/unique_fd.h"
+#include "te/base/child_process.h"
 
 namespace te {
 
@@ -22,30 +22,25 @@ class TargetProcess {
   // Returns when the target can be reached. `arguments`: those of the program.
   static absl::StatusOr<std::unique_ptr<TargetProcess>> Start(
       const std::vector<std::string>& arguments);
-  ~TargetProcess();
 
   const std::string& segment() const { return segment_; }
   // Of its memory.
   uint64_t address() const { return address_; }
 
-  // Sends a line and returns the answer; an error if the process is gone.
-  absl::StatusOr<std::string> Ask(const std::string& line);
-
-  // SIGKILL, and waits until the process is gone.
-  void Kill();
-  // SIGSTOP, and waits until it has stopped; SIGCONT.
-  void Stop();
-  void Continue();
+  // See ChildProcess.
+  pid_t pid() const { return child_->pid(); }
+  absl::StatusOr<std::string> Ask(const std::string& line) {
+    return child_->Ask(line);
+  }
+  void Kill() { child_->Kill(); }
+  void Stop() { child_->Stop(); }
+  void Continue() { child_->Continue(); }
 
  private:
-  TargetProcess(pid_t pid, UniqueFd input, UniqueFd output)
-      : pid_(pid), input_(std::move(input)), output_(std::move(output)) {}
+  explicit TargetProcess(std::unique_ptr<ChildProcess> child)
+      : child_(std::move(child)) {}
 
-  absl::StatusOr<std::string> ReadLine();
-
-  pid_t pid_;
-  UniqueFd input_;
-  UniqueFd output_;
+  const std::unique_ptr<ChildProcess> child_;
   std::string segment_;
   uint64_t address_ = 0;
 };
