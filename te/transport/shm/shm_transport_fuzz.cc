@@ -51,7 +51,8 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
     CHECK_EQ(response.token().size(), te::Incarnation::kBytes);
   } else {
     CHECK(absl::IsInvalidArgument(answer.status()) ||
-          absl::IsFailedPrecondition(answer.status()))
+          absl::IsFailedPrecondition(answer.status()) ||
+          absl::IsNotFound(answer.status()))
         << answer.status();
   }
 
