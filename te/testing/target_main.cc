@@ -10,8 +10,11 @@
 //
 //   crc OFFSET LENGTH     the CRC32C of that part of its memory
 //   unregister            "ok", when its memory is unregistered
+//   retire                the same, and then all of it is overwritten with 0xbb
+//   resources             how many descriptors and mappings it has
 //   register BYTES        the address of so much more memory, registered now
 //   notification          "NAME MESSAGE" of the next one
+#include <algorithm>
 #include <chrono>
 #include <cstddef>
 #include <cstdint>
@@ -28,6 +31,7 @@
 #include "absl/strings/str_cat.h"
 #include "te/base/clock.h"
 #include "te/base/crc32c.h"
+#include "te/base/process_resources.h"
 #include "te/transfer_engine.h"
 
 namespace te {
@@ -46,7 +50,7 @@ std::string Register(size_t bytes, TransferEngine& engine,
 
 // `more`: what it has registered by command, freed after the engine.
 std::string Answer(const std::string& line, TransferEngine& engine,
-                   BufferId buffer, const std::vector<std::byte>& memory,
+                   BufferId buffer, std::vector<std::byte>& memory,
                    std::list<std::vector<std::byte>>& more) {
   std::istringstream words(line);
   std::string command;
@@ -57,9 +61,16 @@ std::string Answer(const std::string& line, TransferEngine& engine,
     words >> offset >> length;
     return absl::StrCat(ExtendCrc32c(0, memory.data() + offset, length));
   }
-  if (command == "unregister") {
+  if (command == "unregister" || command == "retire") {
     const absl::Status status = engine.UnregisterMemory(buffer, kPatience);
-    return status.ok() ? "ok" : status.ToString();
+    if (!status.ok()) return status.ToString();
+    if (command == "retire") {
+      std::fill(memory.begin(), memory.end(), std::byte{0xbb});
+    }
+    return "ok";
+  }
+  if (command == "resources") {
+    return absl::StrCat(CountOpenDescriptors(), " ", CountMappings());
   }
   if (command == "register") {
     size_t bytes = 0;

@@ -21,9 +21,9 @@
 #include "gtest/gtest.h"
 #include "te/base/clock.h"
 #include "te/base/incarnation.h"
+#include "te/base/process_resources.h"
 #include "te/base/status_matchers.h"
 #include "te/base/unique_fd.h"
-#include "te/transport/shm/open_descriptors.h"
 
 namespace te::shm {
 namespace {

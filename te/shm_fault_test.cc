@@ -1,0 +1,269 @@
+// What becomes of shared memory between processes when one of them goes, or
+// takes its memory back, in the middle of an access.
+#include <algorithm>
+#include <chrono>
+#include <cstddef>
+#include <cstdint>
+#include <memory>
+#include <sstream>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "absl/status/status.h"
+#include "absl/strings/str_cat.h"
+#include "absl/types/span.h"
+#include "gmock/gmock.h"
+#include "gtest/gtest.h"
+#include "te/base/clock.h"
+#include "te/base/process_resources.h"
+#include "te/base/status_matchers.h"
+#include "te/testing/target_process.h"
+#include "te/transfer_engine.h"
+
+namespace te {
+namespace {
+
+using std::chrono::seconds;
+using testing::HasSubstr;
+
+constexpr Duration kEnough = seconds(60);
+// Of the target.
+constexpr size_t kBytes = 16 << 20;
+constexpr size_t kBlock = 256 << 10;
+// Local memory has a place of its own for each time that the target's is read.
+constexpr size_t kTimes = 8;
+constexpr std::byte kTheirs{0x5a};
+constexpr std::byte kOurs{0xee};
+
+MonotonicTime Soon() { return DeadlineAfter(RealClock().Now(), kEnough); }
+
+class ShmFaultTest : public testing::Test {
+ protected:
+  void SetUp() override {
+    Options options;
+    options.local_server_name = "127.0.0.1";
+    options.protocol = "shm";
+    TE_ASSERT_OK_AND_ASSIGN(engine_, CreateTransferEngine(options));
+    TE_ASSERT_OK(engine_->RegisterMemory({.address = local_.data(),
+                                          .length = local_.size(),
+                                          .access = Access::kLocalOnly}));
+  }
+
+  void StartTarget() {
+    TE_ASSERT_OK_AND_ASSIGN(
+        target_, TargetProcess::Start({"127.0.0.1", absl::StrCat(kBytes)}));
+  }
+  void Open() {
+    TE_ASSERT_OK_AND_ASSIGN(segment_,
+                            engine_->OpenSegment(target_->segment(), kEnough));
+  }
+
+  // All of the target's memory, to or from that place.
+  std::vector<Request> Everything(Operation operation, size_t time) {
+    std::vector<Request> requests;
+    for (size_t offset = 0; offset < kBytes; offset += kBlock) {
+      requests.push_back({.operation = operation,
+                          .local = local_.data() + time * kBytes + offset,
+                          .segment = segment_,
+                          .remote_address = target_->address() + offset,
+                          .length = kBlock});
+    }
+    return requests;
+  }
+  Batch Submit(absl::Span<const Request> requests) {
+    SubmitOptions options;
+    options.timeout = kEnough;
+    auto batch = engine_->Submit(requests, options);
+    TE_EXPECT_OK(batch);
+    return batch.ok() ? *std::move(batch) : Batch();
+  }
+  absl::Status Transfer(absl::Span<const Request> requests) {
+    Batch batch = Submit(requests);
+    EXPECT_TRUE(batch.Wait(Soon()));
+    return batch.status();
+  }
+
+  // A target whose memory is known, and local memory that is otherwise.
+  void Prepare() {
+    StartTarget();
+    Open();
+    std::fill(local_.begin(), local_.end(), kTheirs);
+    TE_ASSERT_OK(Transfer(Everything(Operation::kWrite, 0)));
+    std::fill(local_.begin(), local_.end(), kOurs);
+  }
+  bool HasTheirs(size_t offset) const {
+    return std::all_of(local_.data() + offset, local_.data() + offset + kBlock,
+                       [](std::byte b) { return b == kTheirs; });
+  }
+
+  // Reads all of it many times, and does `what` when the first bytes have come.
+  // No request may hang, and those that say OK must have read what was there
+  // before. Returns whether some were done, and others failed with `code`.
+  template <typename Action>
+  bool ReadsAreTrueWhile(Action what, absl::StatusCode code) {
+    std::vector<Batch> batches;
+    for (size_t time = 0; time < kTimes; ++time) {
+      batches.push_back(Submit(Everything(Operation::kRead, time)));
+    }
+    EXPECT_TRUE(batches[0].Wait(0, Soon()));
+    what();
+    bool some_failed = false;
+    for (size_t time = 0; time < kTimes; ++time) {
+      EXPECT_TRUE(batches[time].Wait(Soon()));
+      for (size_t i = 0; i < kBytes / kBlock; ++i) {
+        const RequestResult result = batches[time].result(i);
+        EXPECT_TRUE(result.local_reusable);
+        if (result.status.ok()) {
+          EXPECT_TRUE(HasTheirs(time * kBytes + i * kBlock))
+              << "batch " << time << ", request " << i;
+        } else {
+          EXPECT_THAT(result.status, StatusIs(code));
+          some_failed = true;
+        }
+      }
+    }
+    return some_failed && batches[0].result(0).status.ok();
+  }
+
+  std::vector<std::byte> local_ = std::vector<std::byte>(kTimes * kBytes);
+  std::unique_ptr<TransferEngine> engine_;
+  std::unique_ptr<TargetProcess> target_;
+  SegmentId segment_;
+};
+
+// What is copied fast may be done before the target is gone: once in so many
+// times it is not.
+constexpr int kAttempts = 20;
+
+TEST_F(ShmFaultTest, WhatIsReadFromATargetThatIsKilledIsTrue) {
+  bool in_the_middle = false;
+  for (int i = 0; i < kAttempts && !in_the_middle; ++i) {
+    Prepare();
+    in_the_middle = ReadsAreTrueWhile([this] { target_->Kill(); },
+                                      absl::StatusCode::kUnavailable);
+    TE_EXPECT_OK(engine_->CloseSegment(segment_));
+  }
+  EXPECT_TRUE(in_the_middle);
+}
+
+TEST_F(ShmFaultTest, WhatIsReadFromMemoryThatIsUnregisteredIsTrue) {
+  bool in_the_middle = false;
+  for (int i = 0; i < kAttempts && !in_the_middle; ++i) {
+    Prepare();
+    in_the_middle = ReadsAreTrueWhile(
+        [this] { EXPECT_THAT(target_->Ask("retire"), IsOkAndHolds("ok")); },
+        absl::StatusCode::kNotFound);
+    TE_EXPECT_OK(engine_->CloseSegment(segment_));
+  }
+  EXPECT_TRUE(in_the_middle);
+}
+
+TEST_F(ShmFaultTest, WritesToATargetThatIsKilledEnd) {
+  Prepare();
+  std::vector<Batch> batches;
+  for (size_t time = 0; time < kTimes; ++time) {
+    batches.push_back(Submit(Everything(Operation::kWrite, time)));
+  }
+  ASSERT_TRUE(batches[0].Wait(0, Soon()));
+  target_->Kill();
+  for (Batch& batch : batches) {
+    EXPECT_TRUE(batch.Wait(Soon()));
+    if (!batch.status().ok()) {
+      EXPECT_THAT(batch.status(), StatusIs(absl::StatusCode::kUnavailable,
+                                           HasSubstr(target_->segment())));
+    }
+  }
+  EXPECT_THAT(Transfer(Everything(Operation::kWrite, 0)),
+              StatusIs(absl::StatusCode::kUnavailable));
+}
+
+// Descriptors and mappings.
+struct Held {
+  size_t descriptors = 0;
+  size_t mappings = 0;
+};
+
+Held HeldHere() {
+  return {.descriptors = CountOpenDescriptors(), .mappings = CountMappings()};
+}
+Held HeldBy(TargetProcess& target) {
+  auto said = target.Ask("resources");
+  TE_EXPECT_OK(said);
+  std::istringstream words(said.value_or(""));
+  Held held;
+  EXPECT_TRUE(words >> held.descriptors >> held.mappings);
+  return held;
+}
+
+// Ends let go of what they had a little later. malloc may map more, or less,
+// than before, but by far not as often as segments were opened.
+template <typename Look>
+void ExpectBack(const Held& before, Look look) {
+  constexpr size_t kMallocs = 50;
+  const MonotonicTime deadline = Soon();
+  Held now = look();
+  while ((now.descriptors > before.descriptors ||
+          now.mappings > before.mappings + kMallocs) &&
+         RealClock().Now() < deadline) {
+    now = look();
+  }
+  EXPECT_EQ(now.descriptors, before.descriptors);
+  EXPECT_LE(now.mappings, before.mappings + kMallocs);
+}
+
+TEST_F(ShmFaultTest, AThousandSegmentsOpenedAndClosedLeaveNothing) {
+  StartTarget();
+  const auto use = [this] {
+    Open();
+    const auto all = Everything(Operation::kRead, 0);
+    TE_EXPECT_OK(Transfer(absl::MakeConstSpan(all).subspan(0, 1)));
+    TE_EXPECT_OK(engine_->CloseSegment(segment_));
+  };
+  // What is made once, such as threads.
+  for (int i = 0; i < 10; ++i) use();
+  const Held here = HeldHere();
+  const Held there = HeldBy(*target_);
+  const size_t named = CountNamedSharedMemory("te-");
+  for (int i = 0; i < 1000; ++i) use();
+  ExpectBack(here, HeldHere);
+  ExpectBack(there, [this] { return HeldBy(*target_); });
+  EXPECT_EQ(CountNamedSharedMemory("te-"), named);
+}
+
+TEST_F(ShmFaultTest, TargetsThatAreKilledLeaveNothing) {
+  const auto use = [this] {
+    StartTarget();
+    Open();
+    TE_EXPECT_OK(Transfer(Everything(Operation::kWrite, 0)));
+    target_->Kill();
+    TE_EXPECT_OK(engine_->CloseSegment(segment_));
+    target_.reset();
+  };
+  for (int i = 0; i < 3; ++i) use();
+  const Held here = HeldHere();
+  const size_t named = CountNamedSharedMemory("te-");
+  for (int i = 0; i < 20; ++i) use();
+  ExpectBack(here, HeldHere);
+  EXPECT_EQ(CountNamedSharedMemory("te-"), named);
+}
+
+TEST_F(ShmFaultTest, EnginesThatGoLeaveNothingAtTheTarget) {
+  StartTarget();
+  const auto use = [this] {
+    Options options;
+    options.local_server_name = "127.0.0.1";
+    options.protocol = "shm";
+    TE_ASSERT_OK_AND_ASSIGN(const auto engine, CreateTransferEngine(options));
+    TE_EXPECT_OK(engine->OpenSegment(target_->segment(), kEnough));
+  };
+  for (int i = 0; i < 3; ++i) use();
+  const Held here = HeldHere();
+  const Held there = HeldBy(*target_);
+  for (int i = 0; i < 30; ++i) use();
+  ExpectBack(here, HeldHere);
+  ExpectBack(there, [this] { return HeldBy(*target_); });
+}
+
+}  // namespace
+}  // namespace te
