@@ -4,6 +4,7 @@
 #include <poll.h>
 #include <signal.h>
 #include <spawn.h>
+#include <sys/socket.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -25,7 +26,10 @@ absl::StatusOr<std::unique_ptr<ChildProcess>> ChildProcess::Start(
   CHECK(!argv.empty());
   int input[2];
   int output[2];
-  if (pipe2(input, O_CLOEXEC) != 0) return ErrnoToStatus(errno, "pipe2");
+  // No pipe: to write to one that nobody reads ends the process (SIGPIPE).
+  if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, input) != 0) {
+    return ErrnoToStatus(errno, "socketpair");
+  }
   const UniqueFd child_input(input[0]);
   UniqueFd our_input(input[1]);
   if (pipe2(output, O_CLOEXEC) != 0) return ErrnoToStatus(errno, "pipe2");
@@ -54,7 +58,7 @@ ChildProcess::~ChildProcess() { Kill(); }
 
 absl::StatusOr<std::string> ChildProcess::Ask(const std::string& line) {
   const std::string text = line + "\n";
-  if (write(input_.get(), text.data(), text.size()) < 0) {
+  if (send(input_.get(), text.data(), text.size(), MSG_NOSIGNAL) < 0) {
     return ErrnoToStatus(errno, "writing to a child process");
   }
   return ReadLine();
