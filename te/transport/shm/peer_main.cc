@@ -5,13 +5,17 @@
 //   connect SOCKET TOKEN     to an owner; TOKEN as hexadecimal digits
 //   pin KEY ADDRESS          of its memory; KEY as hexadecimal digits
 //   unpin
+//   become USER              for root: that user, and the group of that number
 //
 // or, as the owner of memory:
 //
 //   serve                    "SOCKET TOKEN KEY ADDRESS" of 64 KiB
+//   revoke                   the access to it; waits for a moment
 //   exec                     becomes a new process image, of the same PID
+#include <grp.h>
 #include <unistd.h>
 
+#include <cerrno>
 #include <chrono>
 #include <cstddef>
 #include <cstdint>
@@ -27,6 +31,7 @@
 #include "absl/strings/escaping.h"
 #include "absl/strings/str_cat.h"
 #include "te/base/clock.h"
+#include "te/base/errno_status.h"
 #include "te/base/incarnation.h"
 #include "te/base/status_macros.h"
 #include "te/transport/local_memory.h"
@@ -41,6 +46,7 @@ namespace {
 
 constexpr size_t kBytes = 64 << 10;
 constexpr uint32_t kSlots = 4;
+constexpr uint32_t kSlot = 1;
 
 class Program {
  public:
@@ -56,7 +62,14 @@ class Program {
       link_->memory().Unpin(slot_);
       return "ok";
     }
+    if (command == "become") return Become(first);
     if (command == "serve") return Serve();
+    if (command == "revoke") {
+      TE_RETURN_IF_ERROR(server_->Revoke(
+          kSlot,
+          DeadlineAfter(RealClock().Now(), std::chrono::milliseconds(20))));
+      return "ok";
+    }
     if (command == "exec") {
       // What it says when it begins is the answer.
       execl(path_, path_, "again", nullptr);
@@ -92,9 +105,17 @@ class Program {
     return "ok";
   }
 
+  static absl::StatusOr<std::string> Become(const std::string& user) {
+    const auto id = static_cast<uid_t>(std::stoul(user));
+    if (setgroups(0, nullptr) != 0 || setgid(id) != 0 || setuid(id) != 0) {
+      return ErrnoToStatus(errno, absl::StrCat("becoming user ", user));
+    }
+    return "ok";
+  }
+
   absl::StatusOr<std::string> Serve() {
     TE_ASSIGN_OR_RETURN(server_, ShmServer::Create({}, kSlots));
-    const GrantKey key = server_->grants().Grant({.slot = 1,
+    const GrantKey key = server_->grants().Grant({.slot = kSlot,
                                                   .address = memory_.data(),
                                                   .length = memory_.size(),
                                                   .remote_read = true,

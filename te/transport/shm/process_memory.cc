@@ -35,8 +35,9 @@ char YamaScope() {
 // ptrace(2), "Ptrace access mode checking".
 absl::Status NotAllowed(pid_t pid) {
   std::string why =
-      "both must run as the same user and group, and neither have more "
-      "capabilities than the other, or this one have CAP_SYS_PTRACE; a "
+      "both must run as the same user and group, neither have more "
+      "capabilities than the other, nor the other have changed its user since "
+      "it began (see PR_SET_DUMPABLE), or this one have CAP_SYS_PTRACE; a "
       "container's seccomp filter may forbid it as well";
   if (const char scope = YamaScope(); scope != '0') {
     why = absl::StrCat("kernel.yama.ptrace_scope is ", std::string(1, scope),

@@ -338,11 +338,11 @@ bool ShmServer::CutOff(Predicate matches, MonotonicTime deadline) {
 
 template <typename Predicate>
 std::string ShmServer::PidsOf(Predicate matches) const {
-  std::vector<pid_t> pids;
+  std::vector<std::string> pids;
   for (const auto& [id, visitor] : visitors_) {
-    if (visitor.pins != nullptr && matches(visitor)) {
-      pids.push_back(visitor.pid);
-    }
+    if (visitor.pins == nullptr || !matches(visitor)) continue;
+    pids.push_back(visitor.pid != 0 ? absl::StrCat(visitor.pid)
+                                    : "of another PID namespace");
   }
   return absl::StrJoin(pids, ", ");
 }
