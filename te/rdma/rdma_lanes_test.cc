@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "absl/status/status.h"
+#include "absl/strings/match.h"
 #include "absl/strings/string_view.h"
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
@@ -152,6 +153,32 @@ TEST_F(RdmaLanesTest, LanesOfARailDoNotTakeEachOthersPlace) {
   EXPECT_THAT(rail_->name(), HasSubstr("to mlx5_1"));
   TE_EXPECT_OK(rail_->health());
   NoFaults();
+}
+
+// A device without queue pairs is not the same as an engine without endpoints:
+// the lane is put off, and another one opened in its place.
+TEST_F(RdmaLanesTest, ALaneWhoseDeviceHasNoQueuePairsIsPutOff) {
+  int made = 0;
+  MakeHosts({3, 3}, {}, [&made](EmulatedDeviceSpec& spec) {
+    spec.bytes_per_second = 200'000'000;
+    // The client's second.
+    if (++made == 2) spec.max_qp = 1;
+  });
+  RdmaOptions options = Quick();
+  ASSERT_GT(options.num_qp, 1);
+  TE_ASSERT_OK(Start(options));
+  constexpr uint32_t kCount = 16;
+  const MonotonicTime deadline = Soon();
+  do {
+    for (const absl::Status& status :
+         TransferMany(Operation::kWrite, kCount, kBytes / kCount)) {
+      TE_ASSERT_OK(status);
+    }
+  } while (!absl::StrContains(rail_->name(), "to mlx5_2") &&
+           RealClock().Now() < deadline);
+  EXPECT_THAT(rail_->name(), HasSubstr("to mlx5_2"));
+  EXPECT_THAT(rail_->name(), Not(HasSubstr("to mlx5_1")));
+  TE_EXPECT_OK(rail_->health());
 }
 
 // Probes get through, so it serves; but it must not be tried for ever.

@@ -134,8 +134,10 @@ class RdmaRail final : public te::Rail,
   absl::Status OpenFirst(MonotonicTime deadline);
   absl::Status OpenNow(size_t lane, MonotonicTime deadline);
   void AddLane();
-  absl::StatusOr<std::unique_ptr<Connection>> Handshake(size_t lane,
-                                                        MonotonicTime deadline);
+  absl::StatusOr<EndpointStore::Place> TakePlace(size_t lane,
+                                                 MonotonicTime deadline);
+  absl::StatusOr<std::unique_ptr<Connection>> Handshake(
+      size_t lane, EndpointStore::Place place, MonotonicTime deadline);
   absl::StatusOr<HandshakeResponse> Exchange(size_t lane,
                                              std::optional<EndpointOffer> offer,
                                              MonotonicTime deadline);
@@ -146,7 +148,9 @@ class RdmaRail final : public te::Rail,
   void Open(size_t lane);
   void Install(Lane& lane, std::unique_ptr<Connection> connection)
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(driving_);
-  absl::Status Connect(size_t lane, std::unique_ptr<Connection>& connection);
+  absl::Status Connect(size_t lane, EndpointStore::Place place,
+                       MonotonicTime deadline,
+                       std::unique_ptr<Connection>& connection);
 
   // --- Their end: rdma_rail.cc. ---
   void Recover(size_t lane);

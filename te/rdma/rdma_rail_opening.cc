@@ -103,8 +103,9 @@ absl::Status RdmaRail::Fence(const absl::Status& why) {
 absl::Status RdmaRail::OpenNow(size_t lane, MonotonicTime deadline) {
   // Also if it fails, the peer may have heard of it.
   lanes_[lane].known_to_peer = true;
+  TE_ASSIGN_OR_RETURN(EndpointStore::Place place, TakePlace(lane, deadline));
   TE_ASSIGN_OR_RETURN(std::unique_ptr<Connection> connection,
-                      Handshake(lane, deadline));
+                      Handshake(lane, std::move(place), deadline));
   if (remote_nics_ == 0) {
     remote_nics_ = connection->remote_nics;
     // Before anybody may find an endpoint, and look for its lane.
@@ -183,14 +184,18 @@ absl::StatusOr<HandshakeResponse> RdmaRail::Exchange(
   return ParseResponse(answer);
 }
 
-absl::StatusOr<std::unique_ptr<Connection>> RdmaRail::Handshake(
+// Fails if there is none, and for no other reason.
+absl::StatusOr<EndpointStore::Place> RdmaRail::TakePlace(
     size_t lane, MonotonicTime deadline) {
+  return services_.endpoints.Take(
+      std::shared_ptr<EndpointStore::Evictable>(shared_from_this(),
+                                                lanes_[lane].endpoint.get()),
+      deadline, lanes_[lane].need);
+}
+
+absl::StatusOr<std::unique_ptr<Connection>> RdmaRail::Handshake(
+    size_t lane, EndpointStore::Place place, MonotonicTime deadline) {
   Endpoint& endpoint = *lanes_[lane].endpoint;
-  TE_ASSIGN_OR_RETURN(
-      EndpointStore::Place place,
-      services_.endpoints.Take(std::shared_ptr<EndpointStore::Evictable>(
-                                   shared_from_this(), &endpoint),
-                               deadline, lanes_[lane].need));
   TE_ASSIGN_OR_RETURN(std::unique_ptr<Connection> connection,
                       endpoint.MakeConnection(std::move(place)));
   absl::StatusOr<HandshakeResponse> response = Exchange(
@@ -212,16 +217,20 @@ absl::StatusOr<std::unique_ptr<Connection>> RdmaRail::Handshake(
 void RdmaRail::Open(size_t index) {
   Lane& lane = lanes_[index];
   std::unique_ptr<Connection> connection;
-  const absl::Status status = Connect(index, connection);
+  const MonotonicTime deadline = In(services_.options.handshake_timeout);
+  absl::StatusOr<EndpointStore::Place> place = TakePlace(index, deadline);
+  const bool has_place = place.ok();
+  const absl::Status status =
+      has_place ? Connect(index, *std::move(place), deadline, connection)
+                : place.status();
   driving_.Take();
   lane.state = State::kClosed;
   lane.known_to_peer = true;
   if (status.ok() && !failed_) {
     Install(lane, std::move(connection));
-  } else if (lane.need == EndpointStore::Need::kSpare &&
-             absl::IsResourceExhausted(status)) {
-    // Here or at the peer. That is no fault of the lane's, which may yet be
-    // needed.
+  } else if (lane.need == EndpointStore::Need::kSpare && !has_place) {
+    // That is no fault of the lane's, which may yet be needed. It would be if
+    // the device or the peer had no room for more: others may do better then.
     next_spare_ = In(kSparePause);
   } else if (!status.ok()) {
     // The next attempt would fail likewise.
@@ -237,11 +246,11 @@ void RdmaRail::Open(size_t index) {
   Drive();
 }
 
-absl::Status RdmaRail::Connect(size_t index,
+absl::Status RdmaRail::Connect(size_t index, EndpointStore::Place place,
+                               MonotonicTime deadline,
                                std::unique_ptr<Connection>& connection) {
   if (failed_) return health();
-  TE_ASSIGN_OR_RETURN(
-      connection, Handshake(index, In(services_.options.handshake_timeout)));
+  TE_ASSIGN_OR_RETURN(connection, Handshake(index, std::move(place), deadline));
   return CheckNics(index, connection);
 }
 
