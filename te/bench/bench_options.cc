@@ -256,7 +256,7 @@ absl::Status SetEngineOptions(const FlagValues& flags, Options& options) {
   // Nobody takes any here, so peers could fill the memory with them.
   engine.max_notifications = 1;
   TE_ASSIGN_OR_RETURN(const uint64_t slice,
-                      SizeFlag("slice_size", flags.slice_size, 4096, 64 << 20));
+                      SizeFlag("slice_size", flags.slice_size, 4096, 32 << 20));
   engine.slice_bytes = static_cast<uint32_t>(slice);
   TE_RETURN_IF_ERROR(CheckRange(
       "max_attempts", static_cast<double>(flags.max_attempts), 1, 1000));

@@ -50,8 +50,8 @@ DEFINE_string(nic_priority_matrix, Defaults().nic_priority_matrix,
               "and fallback ones");
 DEFINE_string(
     protocol, Defaults().protocol,
-    "rdma, tcp, or auto: rdma where both ends can, else tcp. Loopback: "
-    "auto measures one after the other");
+    "shm, rdma, tcp, or auto: shm on one host, rdma where both ends can, else "
+    "tcp. Loopback: auto measures one after the other");
 DEFINE_string(operation, Defaults().operation,
               "read, write, or mix, which alternates. Loopback: read, then "
               "write");

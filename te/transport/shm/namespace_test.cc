@@ -100,7 +100,7 @@ TEST(NamespaceTest, AProcessOfAnotherUserNamespaceIsForbidden) {
   const auto peer = StartProgram(Unshare({"--user", "--map-root-user"}));
   EXPECT_THAT(Connect(*peer, Serve(*owner)),
               AllOf(HasSubstr("PERMISSION_DENIED"),
-                    HasSubstr(absl::StrCat("process_vm_readv of process ",
+                    HasSubstr(absl::StrCat("process_vm_writev with process ",
                                            owner->pid())),
                     HasSubstr("CAP_SYS_PTRACE")));
 }

@@ -35,8 +35,9 @@ absl::Status CheckVerdict(Verdict verdict) {
       return Unusable("the peer did not expect this connection any more");
     case Verdict::kNoRoom:
       return Unusable(
-          "the peer takes no more connections; see its log and its option "
-          "max_peers");
+          "the peer has no room for more connections; its log says whether it "
+          "is "
+          "short of descriptors or memory, or at its option max_peers");
   }
   return absl::DataLossError("the peer's answer on the unix socket is none");
 }

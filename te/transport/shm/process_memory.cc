@@ -45,7 +45,8 @@ absl::Status NotAllowed(pid_t pid) {
                        "among processes of one user");
   }
   return absl::PermissionDeniedError(absl::StrCat(
-      "the kernel forbids process_vm_readv of process ", pid, ": ", why));
+      "the kernel forbids process_vm_readv or process_vm_writev with process ",
+      pid, ": ", why));
 }
 
 }  // namespace
@@ -64,6 +65,12 @@ absl::StatusOr<ProcessMemory> ProcessMemory::Open(
   ProcessMemory memory(pid, std::move(process), address, copy);
   absl::Status why;
   memory.Copy(Operation::kRead, {}, {}, why);
+  TE_RETURN_IF_ERROR(why);
+  // Some forbid that alone. Nothing changes: it is there already.
+  const iovec here = {.iov_base = copy.data(), .iov_len = copy.size()};
+  const iovec there = {.iov_base = reinterpret_cast<void*>(address),
+                       .iov_len = copy.size()};
+  memory.Copy(Operation::kWrite, {&here, 1}, {&there, 1}, why);
   TE_RETURN_IF_ERROR(why);
   return memory;
 }

@@ -36,6 +36,7 @@ constexpr int kAcceptedAtOnce = 64;
 constexpr size_t kMaxStrangers = 256;
 constexpr size_t kMaxPromised = 256;
 constexpr int kSweepMilliseconds = 1000;
+constexpr Duration kShutTime = std::chrono::seconds(1);
 // Between looks at the pins of peers, who tell nobody when they let go.
 constexpr Duration kLookPause = std::chrono::microseconds(200);
 // What copying takes at most, with some patience for a busy machine.
@@ -145,13 +146,7 @@ void ShmServer::AcceptSome() {
     if (!socket.valid()) {
       if (errno == EINTR || errno == ECONNABORTED) continue;
       if (errno == EAGAIN) return;
-      LOG(ERROR) << ErrnoToStatus(
-          errno,
-          "accept on the unix socket of the shm transport; if "
-          "descriptors are short, see `ulimit -n`");
-      // Not to be called again at once.
-      epoll_ctl(epoll_.get(), EPOLL_CTL_DEL, listener_.get(), nullptr);
-      door_shut_ = true;
+      ShutDoor(errno);
       return;
     }
     const Verdict verdict = JudgeUser(socket.get());
@@ -160,14 +155,37 @@ void ShmServer::AcceptSome() {
       continue;
     }
     MutexLock lock(mutex_);
-    const auto strangers = std::count_if(
-        visitors_.begin(), visitors_.end(),
-        [](const auto& visitor) { return visitor.second.pins == nullptr; });
-    if (static_cast<size_t>(strangers) >= kMaxStrangers) continue;
+    MakeRoomForStranger();
     const uint64_t id = next_id_++;
     if (!Watch(socket.get(), 2 * id)) continue;
     visitors_[id] = {.socket = std::move(socket), .arrived = RealClock().Now()};
   }
+}
+
+// Out of descriptors or memory: not to be called again at once.
+void ShmServer::ShutDoor(int error) {
+  LOG_EVERY_T(ERROR, 10) << ErrnoToStatus(
+      error,
+      "accept on the unix socket of the shm transport; if descriptors are "
+      "short, see `ulimit -n`");
+  epoll_ctl(epoll_.get(), EPOLL_CTL_DEL, listener_.get(), nullptr);
+  door_shut_until_ = DeadlineAfter(RealClock().Now(), kShutTime);
+}
+
+// The one who has said nothing for longest goes first.
+void ShmServer::MakeRoomForStranger() {
+  const auto is_stranger = [](const auto& visitor) {
+    return visitor.second.pins == nullptr;
+  };
+  const auto strangers =
+      std::count_if(visitors_.begin(), visitors_.end(), is_stranger);
+  if (static_cast<size_t>(strangers) < kMaxStrangers) return;
+  // They are in the order in which they came.
+  const auto oldest =
+      std::find_if(visitors_.begin(), visitors_.end(), is_stranger);
+  Refuse(oldest->second.socket.get(), Verdict::kNoRoom);
+  Dismiss(oldest->second);
+  visitors_.erase(oldest);
 }
 
 void ShmServer::OnEvent(uint64_t id, bool process_ended) {
@@ -255,8 +273,11 @@ Verdict ShmServer::Admit(Visitor& visitor, uint64_t id) {
 
 // Of those who have had their time; and the door, if it is shut.
 void ShmServer::Sweep() {
-  if (door_shut_) door_shut_ = !Watch(listener_.get(), kListener);
   const MonotonicTime now = RealClock().Now();
+  if (door_shut_until_ && now >= *door_shut_until_ &&
+      Watch(listener_.get(), kListener)) {
+    door_shut_until_.reset();
+  }
   MutexLock lock(mutex_);
   promised_.remove_if([now](const Promised& p) { return now >= p.until; });
   EraseIf([&](const Visitor& visitor) {

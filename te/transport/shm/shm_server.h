@@ -6,6 +6,7 @@
 #include <list>
 #include <map>
 #include <memory>
+#include <optional>
 #include <string>
 #include <utility>
 
@@ -86,6 +87,8 @@ class ShmServer {
   void Run();
   void OnEvent(uint64_t id, bool process_ended);
   void AcceptSome();
+  void ShutDoor(int error);
+  void MakeRoomForStranger() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   void Receive(Visitor& visitor, uint64_t id, bool& drop)
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   Verdict Judge(Visitor& visitor, const Hello& hello)
@@ -116,8 +119,8 @@ class ShmServer {
   UniqueFd epoll_;
   UniqueFd wake_;
   std::atomic<bool> stopping_{false};
-  // The thread's: it has run out of descriptors, and tries again later.
-  bool door_shut_ = false;
+  // The thread's: it has run out of descriptors, and tries again then.
+  std::optional<MonotonicTime> door_shut_until_;
 
   mutable Mutex mutex_;
   // Told when visitors go.

@@ -189,7 +189,9 @@ absl::StatusOr<Message> ReceiveMessage(int socket, absl::Span<std::byte> buffer,
     message.msg_controllen = control.bytes.size();
     received = recvmsg(socket, &message, MSG_CMSG_CLOEXEC);
     if (received >= 0) break;
-    if (errno == EINTR) continue;
+    // The latter is told once, and before what the peer said until then: that
+    // it has closed its end without reading what was sent to it.
+    if (errno == EINTR || errno == ECONNRESET) continue;
     if (errno != EAGAIN) {
       return absl::UnavailableError(
           ErrnoToStatus(errno, "recvmsg on a unix socket").message());
