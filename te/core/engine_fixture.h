@@ -47,6 +47,7 @@ class EngineFixture : public testing::Test {
   struct Node {
     std::vector<std::byte> memory = std::vector<std::byte>(kBytes);
     FakeTransport* transport = nullptr;
+    FakeTransport* spare = nullptr;
     std::unique_ptr<TransferEngine> engine;
     BufferId buffer;
   };
@@ -93,8 +94,10 @@ class EngineFixture : public testing::Test {
       parts.transports.push_back(
           [&](const Incarnation& self, ExposedMemory& memory)
               -> absl::StatusOr<std::unique_ptr<Transport>> {
-            return std::make_unique<FakeTransport>(spare_network_, self, memory,
-                                                   "spare");
+            auto transport = std::make_unique<FakeTransport>(
+                spare_network_, self, memory, "spare");
+            node.spare = transport.get();
+            return transport;
           });
     }
     TE_ASSERT_OK_AND_ASSIGN(node.engine,

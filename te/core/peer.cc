@@ -63,10 +63,11 @@ void GiveBackForGood(Slice& slice, const absl::Status& status) {
 
 }  // namespace
 
-Peer::Peer(std::string name, uint64_t rail_id, const PeerServices& services)
+Peer::Peer(std::string name, std::shared_ptr<RailHistory> rails,
+           const PeerServices& services)
     : name_(std::move(name)),
       services_(services),
-      rail_id_(rail_id),
+      rails_(std::move(rails)),
       spin_time_(services.options.spin, services.options.max_spin) {}
 
 absl::Status Peer::AwaitTurn(MonotonicTime deadline) {
@@ -196,8 +197,15 @@ absl::Status Peer::Connect(std::shared_ptr<const SegmentDescriptor> descriptor,
     const std::string name(transport->name());
     if (!descriptor->transports.contains(name)) continue;
     absl::StatusOr<std::shared_ptr<Rail>> rail =
-        transport->Connect(identity, rail_id_, link, deadline);
+        transport->Connect(identity, rails_->rail_id(), link, deadline);
     if (rail.ok()) {
+      if (const absl::Status fenced =
+              FenceOthers(*transport, identity, *link, deadline);
+          !fenced.ok()) {
+        (*rail)->Close(fenced);
+        return fenced;
+      }
+      rails_->Add(identity.incarnation, name);
       auto route = std::make_shared<Route>();
       route->view = std::make_shared<SegmentView>(std::move(descriptor));
       route->link = std::move(link);
@@ -221,6 +229,26 @@ absl::Status Peer::Connect(std::shared_ptr<const SegmentDescriptor> descriptor,
   return absl::Status(failure.code(),
                       absl::StrCat("cannot connect to segment ", name_, ": ",
                                    absl::StrJoin(failures, "; ")));
+}
+
+// What earlier rails have carried over other transports must not arrive after
+// what is to go over this one, whose Connect has fenced its own. Done when that
+// has led somewhere and has carried nothing yet: most transports that are tried
+// before one that serves never lead to this peer, and a fence costs a call to
+// it.
+absl::Status Peer::FenceOthers(const Transport& chosen,
+                               const PeerIdentity& identity,
+                               PeerChannel& channel, MonotonicTime deadline) {
+  const std::vector<std::string> others =
+      rails_->Others(identity.incarnation, chosen.name());
+  for (const auto& transport : services_.transports) {
+    const std::string name(transport->name());
+    if (std::find(others.begin(), others.end(), name) == others.end()) continue;
+    TE_RETURN_IF_ERROR(
+        transport->Fence(identity, rails_->rail_id(), channel, deadline));
+    rails_->Remove(identity.incarnation, name);
+  }
+  return absl::OkStatus();
 }
 
 // Once for each peer, unless there are others.

@@ -18,10 +18,12 @@
 #include "te/base/task_queue.h"
 #include "te/core/control_link.h"
 #include "te/core/engine_options.h"
+#include "te/core/rail_history.h"
 #include "te/core/segment_view.h"
 #include "te/core/spin_time.h"
 #include "te/metadata/buffer_table.h"
 #include "te/metadata/segment_directory.h"
+#include "te/transport/peer_channel.h"
 #include "te/transport/transport.h"
 
 namespace te {
@@ -68,12 +70,12 @@ class Peer : public std::enable_shared_from_this<Peer> {
   // Slice::attempts of a slice that must not be sent again.
   static constexpr uint32_t kGivenUp = UINT32_MAX;
 
-  // `rail_id`: see Transport::Connect. The same for all peers of that name that
-  // an engine ever has.
-  Peer(std::string name, uint64_t rail_id, const PeerServices& services);
+  // `rails`: the same for all peers of that name that an engine ever has.
+  Peer(std::string name, std::shared_ptr<RailHistory> rails,
+       const PeerServices& services);
 
   const std::string& name() const { return name_; }
-  uint64_t rail_id() const { return rail_id_; }
+  const std::shared_ptr<RailHistory>& rails() const { return rails_; }
 
   // Makes sure that the peer is connected, by `deadline`: looks the segment up
   // and connects, unless there is a healthy rail. Heals a stale peer. Blocks.
@@ -134,6 +136,9 @@ class Peer : public std::enable_shared_from_this<Peer> {
   void TellWorries(absl::string_view transport, const std::string& worries);
   absl::Status Connect(std::shared_ptr<const SegmentDescriptor> descriptor,
                        MonotonicTime deadline);
+  absl::Status FenceOthers(const Transport& chosen,
+                           const PeerIdentity& identity, PeerChannel& channel,
+                           MonotonicTime deadline);
   std::shared_ptr<const Route> current() const;
   void ScheduleReconnect() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   void Reconnect();
@@ -144,7 +149,7 @@ class Peer : public std::enable_shared_from_this<Peer> {
 
   const std::string name_;
   const PeerServices services_;
-  const uint64_t rail_id_;
+  const std::shared_ptr<RailHistory> rails_;
   SpinTime spin_time_;
 
   mutable Mutex mutex_;

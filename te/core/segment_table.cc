@@ -31,7 +31,7 @@ absl::StatusOr<SegmentTable::Entry> SegmentTable::Acquire(
   }
   const uint64_t id = next_id_++;
   auto peer = std::make_shared<Peer>(std::string(name),
-                                     TakeRailId(std::string(name)), services);
+                                     TakeRails(std::string(name)), services);
   segments_[id] = {.peer = peer, .users = 1};
   ids_[std::string(name)] = id;
   return Entry{.id = {id}, .peer = std::move(peer)};
@@ -47,21 +47,21 @@ absl::StatusOr<std::shared_ptr<Peer>> SegmentTable::Release(SegmentId id) {
   ids_.erase(peer->name());
   // An arbitrary one makes room; it would take as many others to be closed
   // before its bytes have arrived for that to matter.
-  if (rail_ids_.size() == max_segments_) rail_ids_.erase(rail_ids_.begin());
-  rail_ids_[peer->name()] = peer->rail_id();
+  if (rails_.size() == max_segments_) rails_.erase(rails_.begin());
+  rails_[peer->name()] = peer->rails();
   return peer;
 }
 
-uint64_t SegmentTable::TakeRailId(const std::string& name) {
-  const auto known = rail_ids_.find(name);
-  if (known == rail_ids_.end()) {
+std::shared_ptr<RailHistory> SegmentTable::TakeRails(const std::string& name) {
+  const auto known = rails_.find(name);
+  if (known == rails_.end()) {
     // Unguessable: whoever knew it could cut other engines' rails.
     std::random_device random;
-    return (uint64_t{random()} << 32) | random();
+    return std::make_shared<RailHistory>((uint64_t{random()} << 32) | random());
   }
-  const uint64_t id = known->second;
-  rail_ids_.erase(known);
-  return id;
+  std::shared_ptr<RailHistory> rails = std::move(known->second);
+  rails_.erase(known);
+  return rails;
 }
 
 absl::StatusOr<std::shared_ptr<Peer>> SegmentTable::Find(SegmentId id) const {

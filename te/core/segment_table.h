@@ -14,6 +14,7 @@
 #include "absl/strings/string_view.h"
 #include "te/base/mutex.h"
 #include "te/core/peer.h"
+#include "te/core/rail_history.h"
 #include "te/core/request.h"
 
 namespace te {
@@ -48,7 +49,7 @@ class SegmentTable {
     size_t users = 0;
   };
 
-  uint64_t TakeRailId(const std::string& name)
+  std::shared_ptr<RailHistory> TakeRails(const std::string& name)
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
 
   const size_t max_segments_;
@@ -56,9 +57,11 @@ class SegmentTable {
   uint64_t next_id_ ABSL_GUARDED_BY(mutex_) = 1;
   absl::flat_hash_map<uint64_t, Segment> segments_ ABSL_GUARDED_BY(mutex_);
   absl::flat_hash_map<std::string, uint64_t> ids_ ABSL_GUARDED_BY(mutex_);
-  // Of segments that were closed: whoever opens one again continues its rail,
-  // so that bytes of the earlier one cannot come late. Bounded by max_segments.
-  absl::flat_hash_map<std::string, uint64_t> rail_ids_ ABSL_GUARDED_BY(mutex_);
+  // Of segments that were closed: whoever opens one again continues its rails,
+  // so that bytes of the earlier ones cannot come late. Bounded by
+  // max_segments.
+  absl::flat_hash_map<std::string, std::shared_ptr<RailHistory>> rails_
+      ABSL_GUARDED_BY(mutex_);
 };
 
 }  // namespace te

@@ -64,6 +64,9 @@ class RdmaRail final : public te::Rail,
   static absl::StatusOr<std::shared_ptr<RdmaRail>> Create(
       const RailServices& services, const PeerIdentity& peer, uint64_t rail_id,
       std::shared_ptr<PeerChannel> channel, MonotonicTime deadline);
+  // See Transport::Fence.
+  static absl::Status Fence(const PeerIdentity& peer, uint64_t rail_id,
+                            PeerChannel& channel, MonotonicTime deadline);
   ~RdmaRail() override;
 
   void Post(absl::Span<Slice* const> slices) override;
@@ -141,7 +144,7 @@ class RdmaRail final : public te::Rail,
   absl::StatusOr<HandshakeResponse> Exchange(size_t lane,
                                              std::optional<EndpointOffer> offer,
                                              MonotonicTime deadline);
-  absl::Status Fence(const absl::Status& why);
+  absl::Status FenceAfter(const absl::Status& failure);
   absl::Status CheckNics(size_t lane, std::unique_ptr<Connection>& connection);
   absl::Status AwaitProof(Endpoint& endpoint, MonotonicTime deadline);
   void TellWhoAwaitsProof();

@@ -29,6 +29,15 @@ uint64_t Nanoseconds() {
   return static_cast<uint64_t>(RealClock().Now().time_since_epoch().count());
 }
 
+absl::StatusOr<HandshakeResponse> Ask(PeerChannel& channel,
+                                      const HandshakeRequest& request,
+                                      MonotonicTime deadline) {
+  TE_ASSIGN_OR_RETURN(
+      const std::string answer,
+      channel.Exchange(kRdmaTransportName, Serialize(request), deadline));
+  return ParseResponse(answer);
+}
+
 }  // namespace
 
 RdmaRail::RdmaRail(const RailServices& services, PeerIdentity peer,
@@ -45,7 +54,7 @@ absl::StatusOr<std::shared_ptr<RdmaRail>> RdmaRail::Create(
   std::shared_ptr<RdmaRail> rail(
       new RdmaRail(services, peer, rail_id, std::move(channel)));
   const absl::Status opened = rail->OpenFirst(deadline);
-  if (!opened.ok()) return rail->Fence(opened);
+  if (!opened.ok()) return rail->FenceAfter(opened);
   return rail;
 }
 
@@ -84,17 +93,30 @@ absl::Status RdmaRail::OpenFirst(MonotonicTime deadline) {
   return absl::Status(failure.code(), absl::StrJoin(failures, "; "));
 }
 
+// The peer ends what there was before with the first request of a new session,
+// whatever that asks for.
+absl::Status RdmaRail::Fence(const PeerIdentity& peer, uint64_t rail_id,
+                             PeerChannel& channel, MonotonicTime deadline) {
+  const uint64_t now = Nanoseconds();
+  return Ask(channel,
+             {.server = peer.incarnation,
+              .rail_id = rail_id,
+              .session = now,
+              .epoch = now,
+              .offer = std::nullopt},
+             deadline)
+      .status();
+}
+
 // What an earlier rail has sent may still arrive, unless the peer has ended
-// that. It does so with the first request of a new session, whatever that asks
-// for.
-absl::Status RdmaRail::Fence(const absl::Status& why) {
-  if (IsStalePeer(why) || absl::IsUnimplemented(why)) return why;
-  const absl::Status fenced =
-      Exchange(0, std::nullopt, In(services_.options.handshake_timeout))
-          .status();
-  if (fenced.ok() || IsStalePeer(fenced)) return why;
+// that: it may not have heard of this one.
+absl::Status RdmaRail::FenceAfter(const absl::Status& failure) {
+  if (IsStalePeer(failure) || absl::IsUnimplemented(failure)) return failure;
+  const absl::Status fenced = Fence(peer_, rail_id_, *channel_,
+                                    In(services_.options.handshake_timeout));
+  if (fenced.ok() || IsStalePeer(fenced)) return failure;
   return absl::AbortedError(
-      absl::StrCat(why.message(),
+      absl::StrCat(failure.message(),
                    "; besides, the peer cannot be told to end what there was "
                    "before: ",
                    fenced.message()));
@@ -178,10 +200,7 @@ absl::StatusOr<HandshakeResponse> RdmaRail::Exchange(
       .client_nic = static_cast<uint32_t>(lanes_[lane].endpoint->local()),
       .server_nic = static_cast<uint32_t>(lane),
       .offer = std::move(offer)};
-  TE_ASSIGN_OR_RETURN(
-      const std::string answer,
-      channel_->Exchange(kRdmaTransportName, Serialize(request), deadline));
-  return ParseResponse(answer);
+  return Ask(*channel_, request, deadline);
 }
 
 // Fails if there is none, and for no other reason.

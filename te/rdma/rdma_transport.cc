@@ -127,6 +127,11 @@ class RdmaTransport final : public Transport {
     return rail;
   }
 
+  absl::Status Fence(const PeerIdentity& peer, uint64_t rail_id,
+                     PeerChannel& channel, MonotonicTime deadline) override {
+    return RdmaRail::Fence(peer, rail_id, channel, deadline);
+  }
+
   absl::StatusOr<std::string> Accept(const Incarnation& client,
                                      absl::string_view bytes,
                                      MonotonicTime deadline) override {

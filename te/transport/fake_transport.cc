@@ -37,6 +37,14 @@ absl::Status FakeNetwork::NextConnect() {
   return absl::OkStatus();
 }
 
+absl::Status FakeNetwork::NextFence() {
+  MutexLock lock(mutex_);
+  ++fences_;
+  if (fences_to_fail_ == 0) return absl::OkStatus();
+  --fences_to_fail_;
+  return fence_error_;
+}
+
 absl::Status FakeNetwork::NextSlice(const Slice& slice) {
   std::shared_ptr<const Script> script;
   uint64_t index = 0;
@@ -245,6 +253,13 @@ absl::StatusOr<std::shared_ptr<Rail>> FakeTransport::Connect(
     return absl::DataLossError("a fake handshake was answered by others");
   }
   return std::make_shared<FakeRail>(network_, this, session, peer);
+}
+
+absl::Status FakeTransport::Fence(const PeerIdentity& /*peer*/,
+                                  uint64_t /*rail_id*/,
+                                  PeerChannel& /*channel*/,
+                                  MonotonicTime /*deadline*/) {
+  return network_->NextFence();
 }
 
 absl::StatusOr<std::string> FakeTransport::Accept(const Incarnation& client,

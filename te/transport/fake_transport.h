@@ -43,6 +43,12 @@ class FakeNetwork {
     connects_to_fail_ = count;
     connect_error_ = std::move(status);
   }
+  // The next `count` calls of Fence fail with `status`.
+  void FailFences(int count, absl::Status status) {
+    MutexLock lock(mutex_);
+    fences_to_fail_ = count;
+    fence_error_ = std::move(status);
+  }
   // Called within each Connect from now on, which lasts as long.
   void set_on_connect(std::function<void()> on_connect) {
     MutexLock lock(mutex_);
@@ -77,7 +83,7 @@ class FakeNetwork {
     refusals_break_ = true;
   }
 
-  // How often slices were carried and Connect was called.
+  // How often slices were carried, and Connect and Fence were called.
   uint64_t slices() const {
     MutexLock lock(mutex_);
     return slices_;
@@ -85,6 +91,10 @@ class FakeNetwork {
   int connects() const {
     MutexLock lock(mutex_);
     return connects_;
+  }
+  int fences() const {
+    MutexLock lock(mutex_);
+    return fences_;
   }
   // How many buffers are registered with the transports.
   size_t registered() const {
@@ -114,6 +124,7 @@ class FakeNetwork {
     return refusals_break_;
   }
   absl::Status NextConnect();
+  absl::Status NextFence();
   absl::Status NextSlice(const Slice& slice);
   // Whether the transports have registered what the slice says it uses.
   absl::Status CheckLocal(const FakeTransport* client, const Slice& slice) const
@@ -125,6 +136,8 @@ class FakeNetwork {
   std::shared_ptr<const Script> script_ ABSL_GUARDED_BY(mutex_);
   int connects_to_fail_ ABSL_GUARDED_BY(mutex_) = 0;
   absl::Status connect_error_ ABSL_GUARDED_BY(mutex_);
+  int fences_to_fail_ ABSL_GUARDED_BY(mutex_) = 0;
+  absl::Status fence_error_ ABSL_GUARDED_BY(mutex_);
   std::function<void()> on_connect_ ABSL_GUARDED_BY(mutex_);
   std::function<absl::Status(const LocalMemory&)> on_register_
       ABSL_GUARDED_BY(mutex_);
@@ -133,6 +146,7 @@ class FakeNetwork {
   bool holding_ ABSL_GUARDED_BY(mutex_) = false;
   uint64_t slices_ ABSL_GUARDED_BY(mutex_) = 0;
   int connects_ ABSL_GUARDED_BY(mutex_) = 0;
+  int fences_ ABSL_GUARDED_BY(mutex_) = 0;
   // The transport that accepted each session.
   std::map<uint64_t, FakeTransport*> sessions_ ABSL_GUARDED_BY(mutex_);
   uint64_t next_session_ ABSL_GUARDED_BY(mutex_) = 1;
@@ -162,6 +176,9 @@ class FakeTransport final : public Transport {
   absl::StatusOr<std::shared_ptr<Rail>> Connect(
       const PeerIdentity& peer, uint64_t rail_id,
       std::shared_ptr<PeerChannel> channel, MonotonicTime deadline) override;
+  // Counts: what a closed rail has sent has arrived.
+  absl::Status Fence(const PeerIdentity& peer, uint64_t rail_id,
+                     PeerChannel& channel, MonotonicTime deadline) override;
   absl::StatusOr<std::string> Accept(const Incarnation& client,
                                      absl::string_view request,
                                      MonotonicTime deadline) override;

@@ -72,6 +72,10 @@ class FaultInjectingTransport final : public Transport {
   absl::StatusOr<std::shared_ptr<Rail>> Connect(
       const PeerIdentity& peer, uint64_t rail_id,
       std::shared_ptr<PeerChannel> channel, MonotonicTime deadline) override;
+  absl::Status Fence(const PeerIdentity& peer, uint64_t rail_id,
+                     PeerChannel& channel, MonotonicTime deadline) override {
+    return inner_->Fence(peer, rail_id, channel, deadline);
+  }
   absl::StatusOr<std::string> Accept(const Incarnation& client,
                                      absl::string_view request,
                                      MonotonicTime deadline) override {

@@ -86,16 +86,26 @@ class Transport {
   // can reach memory any more. The earlier rail must be closed. The rail may
   // keep the channel, to set up again what is a part of it.
   //
-  // That holds also if it fails, so that another transport may take over, but
-  // for kAborted: then nothing may be sent to that peer in another way.
+  // If it fails, that need not hold: before another transport takes over, Fence
+  // is called. kAborted: nothing may be sent to that peer in another way.
   // kNotFound: it never leads to such a peer, which is no fault, as shared
   // memory does not to other hosts.
   virtual absl::StatusOr<std::shared_ptr<Rail>> Connect(
       const PeerIdentity& peer, uint64_t rail_id,
       std::shared_ptr<PeerChannel> channel, MonotonicTime deadline) = 0;
 
-  // The other end of Connect: answers a peer's handshake, whose bytes are not
-  // to be trusted.
+  // The same without a new rail: makes sure, at the peer, that nothing sent
+  // over an earlier rail of that id, which is closed, can reach memory any
+  // more. For who goes on over another transport. By default there is nothing
+  // to do: where nothing is under way any more once Rail::Close has returned.
+  virtual absl::Status Fence(const PeerIdentity& /*peer*/, uint64_t /*rail_id*/,
+                             PeerChannel& /*channel*/,
+                             MonotonicTime /*deadline*/) {
+    return absl::OkStatus();
+  }
+
+  // The other end of Connect and Fence: answers a peer's handshake, whose bytes
+  // are not to be trusted.
   virtual absl::StatusOr<std::string> Accept(const Incarnation& client,
                                              absl::string_view request,
                                              MonotonicTime deadline) = 0;

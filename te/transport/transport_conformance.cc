@@ -196,15 +196,15 @@ void TransportConformance::Fill(absl::Span<std::byte> bytes, uint32_t salt) {
   }
 }
 
-namespace {
-
-absl::Status Gone() { return absl::UnavailableError("cut by the test"); }
-
-// Whether all of them are `value`.
-bool AllAre(absl::Span<const std::byte> bytes, std::byte value) {
+bool TransportConformance::AllAre(absl::Span<const std::byte> bytes,
+                                  std::byte value) {
   return bytes.front() == value &&
          memcmp(bytes.data(), bytes.data() + 1, bytes.size() - 1) == 0;
 }
+
+namespace {
+
+absl::Status Gone() { return absl::UnavailableError("cut by the test"); }
 
 TEST_P(TransportConformance, MovesBytesOfAnySizeAndAlignment) {
   uint32_t salt = 0;
@@ -368,25 +368,6 @@ TEST_P(TransportConformance, CloseDuringPostsAndPolls) {
     closed = true;
     for (std::thread& thread : threads) thread.join();
     TE_ASSERT_OK_AND_ASSIGN(rail_, Connect(kRailId));
-  }
-}
-
-// What a closed rail had sent must not arrive after what the next one sends.
-TEST_P(TransportConformance, ReconnectingFencesTheEarlierRail) {
-  constexpr size_t kSlices = 64;
-  constexpr uint32_t kLength = 100'000;
-  for (int round = 0; round < 20; ++round) {
-    memset(local_.data(), 0x11, local_.size());
-    RecordingSink early(kSlices);
-    auto slices = MakeSlices(Operation::kWrite, kSlices, kLength, early);
-    rail_->Post(Pointers(slices));
-    early.Wait(static_cast<size_t>(round), Soon());
-    Reconnect();
-    EXPECT_EQ(server_memory_.pins(), 0);
-    memset(remote_.data(), 0x22, remote_.size());
-    TE_ASSERT_OK(Transfer(Operation::kRead, 0, kSlices * kLength));
-    ASSERT_TRUE(AllAre(absl::MakeSpan(local_).first(kSlices * kLength),
-                       std::byte{0x22}));
   }
 }
 

@@ -95,6 +95,7 @@ class TransportConformance : public testing::TestWithParam<TransportParam> {
     return DeadlineAfter(RealClock().Now(), std::chrono::seconds(60));
   }
   absl::StatusOr<std::shared_ptr<Rail>> Connect(uint64_t rail_id);
+  absl::Status Fence(uint64_t rail_id);
   // Closes the rail and sets it up anew.
   void Reconnect();
   void ReconnectIfBroken();
@@ -137,6 +138,8 @@ class TransportConformance : public testing::TestWithParam<TransportParam> {
   void PollUntilDone(RecordingSink& sink, size_t slices);
   // Bytes that tell where they are, and `salt` from each other.
   static void Fill(absl::Span<std::byte> bytes, uint32_t salt);
+  // Whether all of them are `value`.
+  static bool AllAre(absl::Span<const std::byte> bytes, std::byte value);
 
   Incarnation client_id_ = Incarnation({1});
   Incarnation server_id_ = Incarnation({2});

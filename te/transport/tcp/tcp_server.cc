@@ -227,13 +227,23 @@ TcpServer::Streams TcpServer::TakeEarlierSessions(const Incarnation& client,
   return streams;
 }
 
+void TcpServer::EndEarlierSessions(const Incarnation& client,
+                                   uint64_t rail_id) {
+  for (const auto& stream : TakeEarlierSessions(client, rail_id)) {
+    stream->Close();
+  }
+}
+
+void TcpServer::EndSessions(const Incarnation& client, uint64_t rail_id) {
+  MutexLock opening(opening_);
+  EndEarlierSessions(client, rail_id);
+}
+
 absl::StatusOr<Incarnation> TcpServer::OpenSession(const Incarnation& client,
                                                    uint64_t rail_id,
                                                    uint32_t streams) {
   MutexLock opening(opening_);
-  for (const auto& stream : TakeEarlierSessions(client, rail_id)) {
-    stream->Close();
-  }
+  EndEarlierSessions(client, rail_id);
   TE_ASSIGN_OR_RETURN(const Incarnation session, Incarnation::Random());
   MutexLock lock(mutex_);
   MakeRoomForPromise(streams);

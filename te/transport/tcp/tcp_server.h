@@ -46,6 +46,9 @@ class TcpServer final : private ServerStream::Host {
   absl::StatusOr<Incarnation> OpenSession(const Incarnation& client,
                                           uint64_t rail_id, uint32_t streams);
 
+  // The same without a new session; see Transport::Fence.
+  void EndSessions(const Incarnation& client, uint64_t rail_id);
+
   // Ends all sessions; see Transport::DisconnectPeers.
   void DisconnectPeers();
 
@@ -85,6 +88,8 @@ class TcpServer final : private ServerStream::Host {
   void Welcome(UniqueFd socket);
   void Sweep();
   Streams TakeEarlierSessions(const Incarnation& client, uint64_t rail_id);
+  void EndEarlierSessions(const Incarnation& client, uint64_t rail_id)
+      ABSL_EXCLUSIVE_LOCKS_REQUIRED(opening_);
   std::shared_ptr<ServerStream> TakeOldestStranger()
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   void MakeRoomForPromise(uint32_t streams)
@@ -109,8 +114,8 @@ class TcpServer final : private ServerStream::Host {
   IoLoop::Id listener_id_ = 0;
   IoLoop::Id timer_id_ = 0;
 
-  // Held while a session is opened, so that two handshakes for one rail do not
-  // miss each other's.
+  // Held while a session is opened and earlier ones are ended, so that two
+  // handshakes for one rail do not miss each other's.
   Mutex opening_;
 
   // Taken inside a loop's callbacks: never held while a stream is closed, which

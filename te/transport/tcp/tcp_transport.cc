@@ -80,19 +80,9 @@ class TcpTransport final : public Transport {
   absl::StatusOr<std::shared_ptr<Rail>> Connect(
       const PeerIdentity& peer, uint64_t rail_id,
       std::shared_ptr<PeerChannel> channel, MonotonicTime deadline) override {
-    HandshakeRequest request;
-    request.set_wire_version(kWireVersion);
-    request.set_rail_id(rail_id);
-    request.set_streams(static_cast<uint32_t>(options_.streams_per_peer));
-    TE_ASSIGN_OR_RETURN(
-        const std::string answer,
-        channel->Exchange(name(), request.SerializeAsString(), deadline));
-    HandshakeResponse response;
-    if (!response.ParseFromString(answer) || response.port() > UINT16_MAX) {
-      return absl::DataLossError(
-          absl::StrCat("the tcp handshake with ", peer.name,
-                       " was answered by bytes that are none"));
-    }
+    const auto streams = static_cast<uint32_t>(options_.streams_per_peer);
+    TE_ASSIGN_OR_RETURN(const HandshakeResponse response,
+                        Handshake(peer, rail_id, streams, *channel, deadline));
     TE_ASSIGN_OR_RETURN(
         const SocketAddress address,
         SocketAddress::FromIp(response.ip(),
@@ -103,7 +93,7 @@ class TcpTransport final : public Transport {
             reinterpret_cast<const uint8_t*>(response.session().data()),
             response.session().size())));
     std::vector<UniqueFd> sockets;
-    for (uint32_t i = 0; i < request.streams(); ++i) {
+    for (uint32_t i = 0; i < streams; ++i) {
       TE_ASSIGN_OR_RETURN(UniqueFd socket,
                           tcp::Connect(address, options_, deadline));
       TE_RETURN_IF_ERROR(SayHello(socket.get(), peer, session, i, deadline));
@@ -115,6 +105,11 @@ class TcpTransport final : public Transport {
                             .window_bytes = options_.window_bytes,
                             .checksum = options_.checksum},
                            std::move(sockets), loops_, next_loop_++);
+  }
+
+  absl::Status Fence(const PeerIdentity& peer, uint64_t rail_id,
+                     PeerChannel& channel, MonotonicTime deadline) override {
+    return Handshake(peer, rail_id, /*streams=*/0, channel, deadline).status();
   }
 
   absl::StatusOr<std::string> Accept(const Incarnation& client,
@@ -130,15 +125,19 @@ class TcpTransport final : public Transport {
                        " of te's tcp protocol, this engine version ",
                        kWireVersion, "; run the same release on both"));
     }
-    if (request.streams() < 1 || request.streams() > kMaxStreamsPerPeer) {
+    if (request.streams() > kMaxStreamsPerPeer) {
       return absl::InvalidArgumentError(absl::StrCat(
-          "the peer wants ", request.streams(), " tcp connections; from 1 to ",
+          "the peer wants ", request.streams(), " tcp connections; ",
           kMaxStreamsPerPeer, " are allowed"));
+    }
+    HandshakeResponse response;
+    if (request.streams() == 0) {
+      server_->EndSessions(client, request.rail_id());
+      return response.SerializeAsString();
     }
     TE_ASSIGN_OR_RETURN(
         const Incarnation session,
         server_->OpenSession(client, request.rail_id(), request.streams()));
-    HandshakeResponse response;
     response.set_ip(server_->address().ip());
     response.set_port(server_->address().port());
     response.set_session(session.bytes().data(), session.bytes().size());
@@ -150,6 +149,27 @@ class TcpTransport final : public Transport {
  private:
   TcpTransport(const TcpOptions& options, const Incarnation& self)
       : options_(options), self_(self) {}
+
+  absl::StatusOr<HandshakeResponse> Handshake(const PeerIdentity& peer,
+                                              uint64_t rail_id,
+                                              uint32_t streams,
+                                              PeerChannel& channel,
+                                              MonotonicTime deadline) const {
+    HandshakeRequest request;
+    request.set_wire_version(kWireVersion);
+    request.set_rail_id(rail_id);
+    request.set_streams(streams);
+    TE_ASSIGN_OR_RETURN(
+        const std::string answer,
+        channel.Exchange(name(), request.SerializeAsString(), deadline));
+    HandshakeResponse response;
+    if (!response.ParseFromString(answer) || response.port() > UINT16_MAX) {
+      return absl::DataLossError(
+          absl::StrCat("the tcp handshake with ", peer.name,
+                       " was answered by bytes that are none"));
+    }
+    return response;
+  }
 
   // Introduces a new connection, and makes sure that the right engine answers.
   absl::Status SayHello(int fd, const PeerIdentity& peer,

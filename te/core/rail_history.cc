@@ -1,0 +1,33 @@
+#include "te/core/rail_history.h"
+
+#include <utility>
+
+namespace te {
+
+void RailHistory::Add(const Incarnation& peer, absl::string_view transport) {
+  Past rail = {.peer = peer, .transport = std::string(transport)};
+  MutexLock lock(mutex_);
+  std::erase(rails_, rail);
+  rails_.push_back(std::move(rail));
+  if (rails_.size() > kMaxRails) rails_.pop_front();
+}
+
+void RailHistory::Remove(const Incarnation& peer, absl::string_view transport) {
+  const Past rail = {.peer = peer, .transport = std::string(transport)};
+  MutexLock lock(mutex_);
+  std::erase(rails_, rail);
+}
+
+std::vector<std::string> RailHistory::Others(
+    const Incarnation& peer, absl::string_view transport) const {
+  std::vector<std::string> others;
+  MutexLock lock(mutex_);
+  for (const Past& rail : rails_) {
+    if (rail.peer == peer && rail.transport != transport) {
+      others.push_back(rail.transport);
+    }
+  }
+  return others;
+}
+
+}  // namespace te
