@@ -1,6 +1,7 @@
 // A target for tests that kill, stop and restart one:
 //
-//   target LOCAL_SERVER_NAME BYTES [ACCESS [METADATA_SERVER SEGMENT_NAME]]
+//   target LOCAL_SERVER_NAME BYTES
+//       [ACCESS [METADATA_SERVER SEGMENT_NAME [MAX_SHM_PEERS]]]
 //
 // (ACCESS: read_only or read_write; with a metadata server the lease is a
 // second)
@@ -125,6 +126,7 @@ int main(int argc, char** argv) {
     options.segment_name = argv[5];
     options.metadata_lease = std::chrono::seconds(1);
   }
+  if (argc > 6 && !absl::SimpleAtoi(argv[6], &options.shm.max_peers)) return 2;
   return te::Run(
       options, bytes,
       read_only ? te::Access::kRemoteRead : te::Access::kRemoteReadWrite);
