@@ -151,6 +151,7 @@ absl::Status ShmRail::Admit(const Slice& slice, uint32_t& slot) {
 void ShmRail::CopyWithin(Slice& slice, uint32_t slot) {
   // They may overlap.
   auto* const remote = reinterpret_cast<std::byte*>(slice.remote_address);
+  // The two may overlap: a segment can be opened by its own engine.
   if (slice.operation == Operation::kRead) {
     memmove(slice.local, remote, slice.length);
   } else {

@@ -1,0 +1,215 @@
+#include "te/transport/shm/shm_rail.h"
+
+#include <sys/mman.h>
+
+#include <chrono>
+#include <cstddef>
+#include <cstdint>
+#include <cstring>
+#include <memory>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "absl/status/status.h"
+#include "gmock/gmock.h"
+#include "gtest/gtest.h"
+#include "te/base/clock.h"
+#include "te/base/incarnation.h"
+#include "te/base/status_matchers.h"
+#include "te/transport/local_memory.h"
+#include "te/transport/recording_sink.h"
+#include "te/transport/shm/copy_pool.h"
+#include "te/transport/shm/hello.h"
+#include "te/transport/shm/peer_link.h"
+#include "te/transport/shm/shm_options.h"
+#include "te/transport/shm/shm_server.h"
+#include "te/transport/slice.h"
+
+namespace te::shm {
+namespace {
+
+using absl::StatusCode;
+using testing::HasSubstr;
+
+constexpr size_t kPage = 4096;
+constexpr size_t kPages = 64;
+constexpr uint32_t kSlot = 1;
+constexpr uint32_t kReadOnlySlot = 2;
+
+MonotonicTime Soon() {
+  return DeadlineAfter(RealClock().Now(), std::chrono::seconds(60));
+}
+
+// Server and rail of one process, between which the kernel copies. All pages
+// are granted, as one buffer, and as another one that may only be read.
+class ShmRailTest : public testing::Test {
+ protected:
+  void SetUp() override {
+    pages_ = static_cast<std::byte*>(mmap(nullptr, kPages * kPage,
+                                          PROT_READ | PROT_WRITE,
+                                          MAP_PRIVATE | MAP_ANONYMOUS, -1, 0));
+    ASSERT_NE(pages_, MAP_FAILED);
+    Connect({.direct_within_process = false});
+  }
+  void TearDown() override {
+    rail_.reset();
+    munmap(pages_, kPages * kPage);
+  }
+
+  void Connect(const ShmOptions& options) {
+    rail_.reset();
+    TE_ASSERT_OK_AND_ASSIGN(pool_, CopyPool::Create(1));
+    TE_ASSERT_OK_AND_ASSIGN(server_, ShmServer::Create(options, /*slots=*/4));
+    LocalMemory memory = {.slot = kSlot,
+                          .address = pages_,
+                          .length = kPages * kPage,
+                          .remote_read = true,
+                          .remote_write = true};
+    key_ = server_->grants().Grant(memory).Serialize();
+    memory.slot = kReadOnlySlot;
+    memory.remote_write = false;
+    read_only_key_ = server_->grants().Grant(memory).Serialize();
+    TE_ASSERT_OK_AND_ASSIGN(
+        const Token token,
+        server_->Promise({.incarnation = Incarnation({1})}, Soon()));
+    TE_ASSERT_OK_AND_ASSIGN(
+        auto link,
+        PeerLink::Connect(options, server_->socket_name(), token, Soon()));
+    rail_ = std::make_shared<ShmRail>("rail", std::move(link),
+                                      options.inline_bytes, *pool_);
+  }
+
+  // One slice for each page.
+  std::vector<Slice> Slices(Operation operation, RecordingSink& sink) {
+    std::vector<Slice> slices(kPages);
+    for (size_t i = 0; i < kPages; ++i) {
+      slices[i].operation = operation;
+      slices[i].request = static_cast<uint32_t>(i);
+      slices[i].local = local_.data() + i * kPage;
+      slices[i].remote_address = reinterpret_cast<uint64_t>(pages_ + i * kPage);
+      slices[i].length = kPage;
+      slices[i].remote_key = key_;
+      slices[i].sink = &sink;
+    }
+    return slices;
+  }
+  void Post(std::vector<Slice>& slices) {
+    std::vector<Slice*> posted;
+    for (Slice& slice : slices) posted.push_back(&slice);
+    rail_->Post(posted);
+  }
+
+  std::byte* pages_ = nullptr;
+  std::vector<std::byte> local_ =
+      std::vector<std::byte>(kPages * kPage, std::byte{7});
+  std::string key_;
+  std::string read_only_key_;
+  std::unique_ptr<ShmServer> server_;
+  std::unique_ptr<CopyPool> pool_;
+  std::shared_ptr<ShmRail> rail_;
+};
+
+TEST_F(ShmRailTest, MemoryThatIsNotMappedFailsItsOwnSlicesOnly) {
+  const std::vector<size_t> holes = {0, 5, 6, 31, kPages - 1};
+  for (const size_t hole : holes) {
+    ASSERT_EQ(munmap(pages_ + hole * kPage, kPage), 0);
+  }
+  for (const auto operation : {Operation::kWrite, Operation::kRead}) {
+    RecordingSink sink(kPages);
+    std::vector<Slice> slices = Slices(operation, sink);
+    Post(slices);
+    ASSERT_TRUE(sink.Wait(Soon()));
+    std::vector<size_t> failed;
+    for (size_t i = 0; i < kPages; ++i) {
+      const absl::Status status = *sink.outcome(i);
+      if (status.ok()) continue;
+      failed.push_back(i);
+      EXPECT_THAT(status, StatusIs(StatusCode::kInvalidArgument,
+                                   HasSubstr("not mapped")));
+    }
+    EXPECT_EQ(failed, holes);
+    TE_EXPECT_OK(rail_->health());
+  }
+  EXPECT_EQ(memcmp(pages_ + kPage, local_.data(), 4 * kPage), 0);
+  TE_EXPECT_OK(server_->Revoke(kSlot, RealClock().Now()));
+}
+
+TEST_F(ShmRailTest, WhatIsRefusedFailsAloneAmongOthers) {
+  RecordingSink sink(kPages);
+  std::vector<Slice> slices = Slices(Operation::kWrite, sink);
+  slices[3].remote_key = read_only_key_;
+  slices[4].remote_key = "no key";
+  slices[5].remote_address += kPages * kPage;
+  // Others of another operation in between.
+  slices[7].operation = Operation::kRead;
+  slices[7].remote_key = read_only_key_;
+  Post(slices);
+  ASSERT_TRUE(sink.Wait(Soon()));
+  const std::vector<StatusCode> expected = {
+      StatusCode::kOk,       StatusCode::kOk,
+      StatusCode::kOk,       StatusCode::kPermissionDenied,
+      StatusCode::kNotFound, StatusCode::kOutOfRange,
+      StatusCode::kOk,       StatusCode::kOk,
+      StatusCode::kOk};
+  for (size_t i = 0; i < kPages; ++i) {
+    EXPECT_EQ(sink.outcome(i)->code(),
+              i < expected.size() ? expected[i] : StatusCode::kOk)
+        << "slice " << i;
+  }
+  EXPECT_EQ(pages_[2 * kPage], std::byte{7});
+  EXPECT_EQ(pages_[3 * kPage], std::byte{0});
+  TE_EXPECT_OK(rail_->health());
+}
+
+TEST_F(ShmRailTest, ACutSessionFailsTheRail) {
+  server_->DisconnectPeers();
+  RecordingSink sink(kPages);
+  std::vector<Slice> slices = Slices(Operation::kWrite, sink);
+  Post(slices);
+  ASSERT_TRUE(sink.Wait(Soon()));
+  for (size_t i = 0; i < kPages; ++i) {
+    EXPECT_THAT(*sink.outcome(i), StatusIs(StatusCode::kUnavailable));
+  }
+  EXPECT_THAT(rail_->health(), StatusIs(StatusCode::kUnavailable));
+  EXPECT_EQ(pages_[0], std::byte{0});
+}
+
+TEST_F(ShmRailTest, AClosedRailRefusesWithTheReason) {
+  rail_->Close(absl::CancelledError("as a test"));
+  RecordingSink sink(kPages);
+  std::vector<Slice> slices = Slices(Operation::kWrite, sink);
+  Post(slices);
+  ASSERT_TRUE(sink.Wait(Soon()));
+  EXPECT_THAT(sink.status(),
+              StatusIs(StatusCode::kCancelled, HasSubstr("as a test")));
+  EXPECT_EQ(pages_[0], std::byte{0});
+}
+
+// A request from a process to itself may be to memory that it also comes from.
+TEST_F(ShmRailTest, OverlappingMemoryOfOneProcessIsMoved) {
+  Connect({});
+  for (size_t i = 0; i < 4 * kPage; ++i) {
+    pages_[i] = static_cast<std::byte>(i * 7 / 3);
+  }
+  const std::vector<std::byte> before(pages_, pages_ + 4 * kPage);
+  for (const auto operation : {Operation::kRead, Operation::kWrite}) {
+    memcpy(pages_, before.data(), before.size());
+    RecordingSink sink(1);
+    std::vector<Slice> slices = Slices(operation, sink);
+    slices.resize(1);
+    const bool read = operation == Operation::kRead;
+    // From the first pages to what begins 100 bytes later.
+    slices[0].local = pages_ + (read ? 100 : 0);
+    slices[0].remote_address =
+        reinterpret_cast<uint64_t>(pages_ + (read ? 0 : 100));
+    slices[0].length = 3 * kPage;
+    Post(slices);
+    ASSERT_TRUE(sink.Wait(Soon()));
+    TE_EXPECT_OK(sink.status());
+    EXPECT_EQ(memcmp(pages_ + 100, before.data(), 3 * kPage), 0);
+  }
+}
+
+}  // namespace
+}  // namespace te::shm
