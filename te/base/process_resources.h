@@ -5,11 +5,11 @@
 
 #include <sched.h>
 
-#include <algorithm>
 #include <cstddef>
 #include <filesystem>
 #include <fstream>
 #include <iterator>
+#include <string>
 
 #include "absl/strings/match.h"
 #include "absl/strings/string_view.h"
@@ -24,11 +24,14 @@ inline size_t CountOpenDescriptors() {
       std::distance(Iterator("/proc/self/fd"), Iterator()));
 }
 
-inline size_t CountMappings() {
+// Of memory, by what /proc/self/maps says of it: "" is all of it.
+inline size_t CountMappings(absl::string_view words) {
   std::ifstream maps("/proc/self/maps");
-  return static_cast<size_t>(std::count(std::istreambuf_iterator<char>(maps),
-                                        std::istreambuf_iterator<char>(),
-                                        '\n'));
+  size_t count = 0;
+  for (std::string line; std::getline(maps, line);) {
+    if (absl::StrContains(line, words)) ++count;
+  }
+  return count;
 }
 
 // Of all processes: shm_open(3), with names that begin so.

@@ -12,7 +12,8 @@
 //   crc OFFSET LENGTH     the CRC32C of that part of its memory
 //   unregister            "ok", when its memory is unregistered
 //   retire                the same, and then all of it is overwritten with 0xbb
-//   resources             how many descriptors and mappings it has
+//   resources             how many descriptors, mappings of shared memory and
+//                         mappings at all it has
 //   register BYTES        the address of so much more memory, registered now
 //   notification          "NAME MESSAGE" of the next one
 #include <algorithm>
@@ -71,7 +72,8 @@ std::string Answer(const std::string& line, TransferEngine& engine,
     return "ok";
   }
   if (command == "resources") {
-    return absl::StrCat(CountOpenDescriptors(), " ", CountMappings());
+    return absl::StrCat(CountOpenDescriptors(), " ", CountMappings("te-shm-"),
+                        " ", CountMappings(""));
   }
   if (command == "register") {
     size_t bytes = 0;
