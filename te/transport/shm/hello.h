@@ -42,6 +42,10 @@ struct Welcome {
   uint32_t slots = 0;
   // Where the owner's memory has the token, as a proof that it is the owner's.
   uint64_t token_address = 0;
+  // Of as many bytes that mean nothing: to find out whether the peer may write.
+  // They stay where they are as long as the process does, whatever becomes of
+  // this connection meanwhile.
+  uint64_t scratch_address = 0;
 };
 
 template <typename Message>

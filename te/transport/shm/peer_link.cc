@@ -88,6 +88,7 @@ absl::StatusOr<std::unique_ptr<PeerLink>> PeerLink::Connect(
   if (owner.pid != getpid() || !options.direct_within_process) {
     TE_ASSIGN_OR_RETURN(
         process, ProcessMemory::Open(owner.pid, welcome.token_address, token));
+    TE_RETURN_IF_ERROR(process->TryToWrite(welcome.scratch_address));
   }
   return std::unique_ptr<PeerLink>(new PeerLink(
       *std::move(socket),

@@ -56,7 +56,8 @@ class PeerLinkTest : public testing::Test {
     pins_.emplace(std::move(pins));
     good_ = {.verdict = Verdict::kWelcome,
              .slots = kSlots,
-             .token_address = reinterpret_cast<uint64_t>(token_.data())};
+             .token_address = reinterpret_cast<uint64_t>(token_.data()),
+             .scratch_address = reinterpret_cast<uint64_t>(scratch_.data())};
   }
 
   // What comes of it, with the kernel's proof though it is one process.
@@ -91,6 +92,7 @@ class PeerLinkTest : public testing::Test {
   }
 
   Token token_ = {std::byte{1}, std::byte{2}};
+  Token scratch_ = {};
   std::optional<GrantTable> grants_;
   std::optional<PinTable> pins_;
   Welcome good_;

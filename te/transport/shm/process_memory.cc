@@ -66,13 +66,17 @@ absl::StatusOr<ProcessMemory> ProcessMemory::Open(
   absl::Status why;
   memory.Copy(Operation::kRead, {}, {}, why);
   TE_RETURN_IF_ERROR(why);
-  // Some forbid that alone. Nothing changes: it is there already.
-  const iovec here = {.iov_base = copy.data(), .iov_len = copy.size()};
-  const iovec there = {.iov_base = reinterpret_cast<void*>(address),
-                       .iov_len = copy.size()};
-  memory.Copy(Operation::kWrite, {&here, 1}, {&there, 1}, why);
-  TE_RETURN_IF_ERROR(why);
   return memory;
+}
+
+absl::Status ProcessMemory::TryToWrite(uint64_t scratch) const {
+  Proof bytes = proof_;
+  const iovec here = {.iov_base = bytes.data(), .iov_len = bytes.size()};
+  const iovec there = {.iov_base = reinterpret_cast<void*>(scratch),
+                       .iov_len = bytes.size()};
+  absl::Status why;
+  Copy(Operation::kWrite, {&here, 1}, {&there, 1}, why);
+  return why;
 }
 
 bool ProcessMemory::IsGone() const {

@@ -32,6 +32,10 @@ class ProcessMemory {
   static absl::StatusOr<ProcessMemory> Open(pid_t pid, uint64_t address,
                                             absl::Span<const std::byte> proof);
 
+  // Finds out whether the kernel allows to write as well, which some filters
+  // forbid alone: writes kProofBytes to `scratch`, which means nothing there.
+  absl::Status TryToWrite(uint64_t scratch) const;
+
   // pidfd_open(2): can be read once the process has ended.
   int pidfd() const { return process_.get(); }
   bool IsGone() const;

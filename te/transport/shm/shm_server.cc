@@ -57,6 +57,9 @@ void Refuse(int socket, Verdict verdict) {
   SendMessage(socket, BytesOf(welcome)).IgnoreError();
 }
 
+// See Welcome. Never looked at.
+Token scratch;
+
 Token NewToken() {
   const auto random = Incarnation::Random();
   CHECK(random.ok()) << random.status();
@@ -261,7 +264,8 @@ Verdict ShmServer::Admit(Visitor& visitor, uint64_t id) {
   const Welcome welcome = {
       .verdict = Verdict::kWelcome,
       .slots = slots_,
-      .token_address = reinterpret_cast<uint64_t>(visitor.token.data())};
+      .token_address = reinterpret_cast<uint64_t>(visitor.token.data()),
+      .scratch_address = reinterpret_cast<uint64_t>(scratch.data())};
   const int fds[] = {grants_.region().fd(), pins->region().fd()};
   if (!SendMessage(visitor.socket.get(), BytesOf(welcome), fds).ok()) {
     return Verdict::kStranger;
