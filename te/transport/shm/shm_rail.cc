@@ -149,7 +149,6 @@ absl::Status ShmRail::Admit(const Slice& slice, uint32_t& slot) {
 }
 
 void ShmRail::CopyWithin(Slice& slice, uint32_t slot) {
-  // They may overlap.
   auto* const remote = reinterpret_cast<std::byte*>(slice.remote_address);
   // The two may overlap: a segment can be opened by its own engine.
   if (slice.operation == Operation::kRead) {
