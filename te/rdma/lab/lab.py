@@ -131,6 +131,13 @@ class Lab:
                 host.set_up(mtu)
             self.undo = undo.pop_all()
 
+    def wires_work(self):
+        """Whether a ping comes through each rail."""
+        return all(
+            self.b.run(f"busybox ping -c5 -W2 {rail.ipv4}", check=False).status == 0
+            for rail in self.a.rails
+        )
+
     def close(self):
         self.undo.close()
 
