@@ -115,6 +115,12 @@ class ProtocolChangeTest : public FaultTest {
 INSTANTIATE_TEST_SUITE_P(Protocols, ProtocolChangeTest, testing::Values("auto"),
                          [](const auto& info) { return info.param; });
 
+// Where it does not.
+class IdlePeerTest : public FaultTest {};
+
+INSTANTIATE_TEST_SUITE_P(Protocols, IdlePeerTest, testing::Values("shm"),
+                         [](const auto& info) { return info.param; });
+
 TEST_P(FaultTest, AKilledPeerFailsItsOwnRequestsOnly) {
   for (const Operation operation : {Operation::kWrite, Operation::kRead}) {
     auto victim = StartTarget();
@@ -350,8 +356,7 @@ TEST_P(StoppedPeerTest, DestroyingTheEngineEndsWhatIsUnderWay) {
 }
 
 // Nobody needs it to read and write its memory.
-TEST_P(FaultTest, SharedMemoryIsReachedWhileItsOwnerIsStopped) {
-  if (GetParam() != "shm") GTEST_SKIP() << "the peer has to take part";
+TEST_P(IdlePeerTest, SharedMemoryIsReachedWhileItsOwnerIsStopped) {
   auto target = StartTarget();
   const SegmentId segment = Open(*target);
   target->Stop();
