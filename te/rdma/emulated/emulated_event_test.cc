@@ -4,14 +4,18 @@
 #include <infiniband/verbs.h>
 #include <poll.h>
 
+#include <atomic>
 #include <cerrno>
 #include <chrono>
 #include <cstddef>
+#include <thread>
 #include <utility>
 #include <vector>
 
+#include "absl/status/statusor.h"
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
+#include "te/base/status_matchers.h"
 #include "te/base/thread.h"
 #include "te/rdma/emulated/emulated_device_spec.h"
 #include "te/rdma/emulated/emulated_fabric.h"
@@ -145,6 +149,24 @@ TEST_F(EmulatedEvent, AQueuePairFailsByItself) {
   EXPECT_EQ(a_.verbs->DestroyQp(a_.qp), EBUSY);
   a_.verbs->AckAsyncEvent(&event);
   EXPECT_EQ(a_.verbs->DestroyQp(std::exchange(a_.qp, nullptr)), 0);
+}
+
+TEST_F(EmulatedEvent, DestroyingWaitsForAnAcknowledgementUnderWay) {
+  net_.device_a.FailQp(a_.qp->qp_num);
+  ibv_async_event event;
+  ASSERT_EQ(a_.verbs->GetAsyncEvent(a_.context, &event), 0);
+  std::atomic<bool> gone = false;
+  absl::StatusOr<Thread> destroyer = Thread::Start({.name = "destroyer"}, [&] {
+    EXPECT_EQ(a_.verbs->DestroyQp(std::exchange(a_.qp, nullptr)), 0);
+    gone = true;
+  });
+  TE_ASSERT_OK(destroyer);
+  // It cannot be seen to have begun to wait; if it has not, this shows nothing.
+  for (int i = 0; i < 1000; ++i) std::this_thread::yield();
+  EXPECT_FALSE(gone);
+  a_.verbs->AckAsyncEvent(&event);
+  destroyer->Join();
+  EXPECT_TRUE(gone);
 }
 
 TEST_F(EmulatedEvent, EventsOfDestroyedObjectsAreForgotten) {

@@ -317,17 +317,22 @@ ibv_cq* EmulatedVerbs::CreateCq(ibv_context* handle, int cqe, void* cq_context,
 }
 
 int EmulatedVerbs::DestroyCq(ibv_cq* handle) {
-  MutexLock lock(wire_.mutex());
   EmulatedCq& cq = CqOf(handle);
   EmulatedContext& context = ContextOf(cq.context);
-  if (cq.users != 0 || !context.async_events.Remove(&cq)) return EBUSY;
-  if (cq.channel != nullptr) {
-    if (!ChannelOf(cq.channel).events.Remove(&cq)) return EBUSY;
-    --cq.channel->refcnt;
-  }
-  --context.objects;
-  context.state->cqs.Remove(cq);
-  return 0;
+  const MonotonicTime deadline = RealClock().Now() + kAcknowledgementPatience;
+  do {
+    MutexLock lock(wire_.mutex());
+    if (cq.users != 0) return EBUSY;
+    if (!context.async_events.Remove(&cq)) continue;
+    if (cq.channel != nullptr) {
+      if (!ChannelOf(cq.channel).events.Remove(&cq)) return EBUSY;
+      --cq.channel->refcnt;
+    }
+    --context.objects;
+    context.state->cqs.Remove(cq);
+    return 0;
+  } while (context.async_events.AwaitAcknowledgements(&cq, deadline));
+  return EBUSY;
 }
 
 int EmulatedVerbs::GetCqEvent(ibv_comp_channel* channel, ibv_cq** cq,

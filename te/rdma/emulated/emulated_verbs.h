@@ -3,6 +3,7 @@
 
 #include <infiniband/verbs.h>
 
+#include <chrono>
 #include <cstddef>
 #include <cstdint>
 #include <memory>
@@ -12,6 +13,7 @@
 #include <vector>
 
 #include "absl/base/thread_annotations.h"
+#include "te/base/clock.h"
 #include "te/rdma/emulated/device_state.h"
 #include "te/rdma/emulated/wire.h"
 #include "te/rdma/verbs/verbs.h"
@@ -20,9 +22,9 @@ namespace te::rdma::emulated {
 
 // The control verbs of one host of a fabric. Thread-safe.
 //
-// Differs from libibverbs where it helps tests: what would wait for
-// acknowledgements of events, and what leaks, fails with EBUSY. Destroying
-// works on a device that failed.
+// Differs from libibverbs where it helps tests: what would wait for ever for
+// acknowledgements of asynchronous events, or at all for those of completions,
+// and what leaks, fails with EBUSY. Destroying works on a device that failed.
 class EmulatedVerbs final : public Verbs {
  public:
   EmulatedVerbs(std::string host, std::shared_ptr<Wire> wire);
@@ -78,6 +80,9 @@ class EmulatedVerbs final : public Verbs {
   void AckAsyncEvent(ibv_async_event* event) override;
 
  private:
+  // Between fetching an asynchronous event and acknowledging it.
+  static constexpr Duration kAcknowledgementPatience = std::chrono::seconds(2);
+
   // Counts a call of a verb that can fail; returns the errno it is to fail
   // with, or 0. `device` may be null.
   int Admit(const DeviceState* device)

@@ -166,11 +166,16 @@ int EmulatedVerbs::QueryQp(ibv_qp* handle, ibv_qp_attr* attr, int /*mask*/,
 }
 
 int EmulatedVerbs::DestroyQp(ibv_qp* handle) {
-  MutexLock lock(wire_.mutex());
   EmulatedQp& qp = QpOf(handle);
-  if (!ContextOf(qp.context).async_events.Remove(&qp)) return EBUSY;
-  wire_.RemoveQp(qp);
-  return 0;
+  auto& events = ContextOf(qp.context).async_events;
+  const MonotonicTime deadline = RealClock().Now() + kAcknowledgementPatience;
+  do {
+    MutexLock lock(wire_.mutex());
+    if (!events.Remove(&qp)) continue;
+    wire_.RemoveQp(qp);
+    return 0;
+  } while (events.AwaitAcknowledgements(&qp, deadline));
+  return EBUSY;
 }
 
 }  // namespace te::rdma::emulated

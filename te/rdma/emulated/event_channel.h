@@ -13,6 +13,7 @@
 
 #include "absl/base/thread_annotations.h"
 #include "glog/logging.h"
+#include "te/base/clock.h"
 #include "te/base/mutex.h"
 #include "te/base/unique_fd.h"
 
@@ -66,6 +67,21 @@ class EventChannel {
     CHECK(found != unacknowledged_.end() && found->second >= count)
         << "more events were acknowledged than fetched";
     found->second -= count;
+    if (found->second == 0) acknowledged_.NotifyAll();
+  }
+
+  // Waits until all events of the object that were fetched are acknowledged.
+  // Returns whether they were in time.
+  bool AwaitAcknowledgements(const void* source, MonotonicTime deadline) {
+    MutexLock lock(mutex_);
+    const auto outstanding = [&]() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_) {
+      const auto found = unacknowledged_.find(source);
+      return found != unacknowledged_.end() && found->second > 0;
+    };
+    while (outstanding()) {
+      if (!acknowledged_.WaitUntil(mutex_, deadline)) return !outstanding();
+    }
+    return true;
   }
 
   // Forgets the events of an object that is about to go away; false, and
@@ -94,6 +110,7 @@ class EventChannel {
 
   const UniqueFd fd_;
   Mutex mutex_;
+  CondVar acknowledged_;
   // Both keep their memory, so that events of the same objects again and again
   // allocate nothing. From `first_` on.
   std::vector<Entry> events_ ABSL_GUARDED_BY(mutex_);
