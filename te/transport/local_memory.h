@@ -21,6 +21,10 @@ struct LocalMemory {
   bool remote_write = false;
   // Where it lies if that is one place, else "*".
   MemoryLocation location;
+  // A file of sealed length that begins with this memory, and that others can
+  // map (MappableMemory); -1: there is none. Stays the registrar's, open until
+  // UnregisterMemory has returned.
+  int fd = -1;
 };
 
 // What a transport may tell its peers of a buffer: a descriptor carries it for
