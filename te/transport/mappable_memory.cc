@@ -28,7 +28,7 @@ namespace te {
 namespace {
 
 // What /proc/<pid>/maps shows.
-constexpr char kName[] = "te";
+constexpr char kName[] = "te-memory";
 
 constexpr char kTransparentFolder[] = "/sys/kernel/mm/transparent_hugepage/";
 

@@ -164,7 +164,7 @@ TEST(MappableMemoryTest, DiscardGivesThePagesBackAlsoIfTheyAreMappedElsewhere) {
 }
 
 TEST(MappableMemoryTest, MovesAndLeavesNothingBehind) {
-  const size_t mappings = CountMappings("memfd:te");
+  const size_t mappings = CountMappings("memfd:te-memory");
   const size_t descriptors = CountOpenDescriptors();
   {
     TE_ASSERT_OK_AND_ASSIGN(
@@ -173,14 +173,14 @@ TEST(MappableMemoryTest, MovesAndLeavesNothingBehind) {
     std::byte* const data = memory.data();
     MappableMemory moved = std::move(memory);
     EXPECT_EQ(moved.data(), data);
-    EXPECT_EQ(CountMappings("memfd:te"), mappings + 1);
+    EXPECT_EQ(CountMappings("memfd:te-memory"), mappings + 1);
     // Unmaps what it had.
     TE_ASSERT_OK_AND_ASSIGN(
         moved, MappableMemory::Allocate(1, kAnywhere, HugePages::kNever));
     EXPECT_EQ(moved.size(), 1u);
-    EXPECT_EQ(CountMappings("memfd:te"), mappings + 1);
+    EXPECT_EQ(CountMappings("memfd:te-memory"), mappings + 1);
   }
-  EXPECT_EQ(CountMappings("memfd:te"), mappings);
+  EXPECT_EQ(CountMappings("memfd:te-memory"), mappings);
   EXPECT_EQ(CountOpenDescriptors(), descriptors);
   MappableMemory().Discard();
 }

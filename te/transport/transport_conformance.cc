@@ -35,6 +35,13 @@ void TransportConformance::TearDown() {
   EXPECT_EQ(server_memory_.pins(), 0);
 }
 
+int TransportConformance::DescriptorOf(absl::Span<std::byte> memory) const {
+  for (const MappableBytes* bytes : {&remote_, &other_}) {
+    if (memory.data() == bytes->data()) return bytes->fd();
+  }
+  return -1;
+}
+
 TransportConformance::Exposed& TransportConformance::Expose(
     absl::Span<std::byte> memory, TestMemory::Rights rights) {
   Exposed& exposed = exposed_.emplace_back();
@@ -45,7 +52,8 @@ TransportConformance::Exposed& TransportConformance::Expose(
        .address = memory.data(),
        .length = memory.size(),
        .remote_read = rights != TestMemory::Rights::kWrite,
-       .remote_write = rights != TestMemory::Rights::kRead});
+       .remote_write = rights != TestMemory::Rights::kRead,
+       .fd = DescriptorOf(memory)});
   TE_EXPECT_OK(key);
   exposed.key = key.value_or("");
   EXPECT_LE(exposed.key.size(), kMaxKeyBytes);

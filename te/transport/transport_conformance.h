@@ -29,6 +29,7 @@
 #include "te/base/clock.h"
 #include "te/base/incarnation.h"
 #include "te/transport/exposed_memory.h"
+#include "te/transport/mappable_bytes.h"
 #include "te/transport/peer_channel.h"
 #include "te/transport/recording_sink.h"
 #include "te/transport/slice.h"
@@ -103,6 +104,8 @@ class TransportConformance : public testing::TestWithParam<TransportParam> {
   // The value is kept until the test ends, for slices to refer to.
   Exposed& Expose(absl::Span<std::byte> memory, TestMemory::Rights rights);
   void Withdraw(Exposed& memory);
+  // Of memory that begins where remote_ or other_ does; else -1.
+  int DescriptorOf(absl::Span<std::byte> memory) const;
   // Makes the client's transport know memory, or forget it.
   void RegisterLocally(uint32_t slot, absl::Span<std::byte> memory);
   void DestroyClient();
@@ -145,10 +148,11 @@ class TransportConformance : public testing::TestWithParam<TransportParam> {
   Incarnation server_id_ = Incarnation({2});
   TestMemory client_memory_;
   TestMemory server_memory_;
-  std::vector<std::byte> local_ = std::vector<std::byte>(kBytes);
-  std::vector<std::byte> remote_ = std::vector<std::byte>(kBytes);
+  // Registered with their descriptors, which not all transports use.
+  MappableBytes local_ = MappableBytes(kBytes);
+  MappableBytes remote_ = MappableBytes(kBytes);
   // Not exposed before a test does so.
-  std::vector<std::byte> other_ = std::vector<std::byte>(100'000);
+  MappableBytes other_ = MappableBytes(100'000);
   std::unique_ptr<Transport> client_;
   std::unique_ptr<Transport> server_;
   std::shared_ptr<LoopbackChannel> channel_;

@@ -16,6 +16,9 @@ struct alignas(64) PublishedGrant {
   std::atomic<uint64_t> address{0};
   std::atomic<uint64_t> length{0};
   std::atomic<uint32_t> rights{0};
+  // Of the MappingId; the serial is 0 if there is none.
+  std::atomic<uint32_t> mapping_index{0};
+  std::atomic<uint32_t> mapping_serial{0};
 };
 static_assert(sizeof(PublishedGrant) == 64);
 static_assert(std::atomic<uint64_t>::is_always_lock_free);
@@ -80,13 +83,15 @@ absl::StatusOr<GrantTable> GrantTable::Create(uint32_t slots) {
   return GrantTable(std::move(region));
 }
 
-GrantKey GrantTable::Grant(const LocalMemory& memory) {
+GrantKey GrantTable::Grant(const LocalMemory& memory, MappingId mapping) {
   PublishedGrant& grant = GrantAt(region_, memory.slot);
   const uint64_t generation = (grant.state.load() >> 1) + 1;
   grant.address.store(reinterpret_cast<uint64_t>(memory.address));
   grant.length.store(memory.length);
   grant.rights.store((memory.remote_read ? kMayRead : 0) |
                      (memory.remote_write ? kMayWrite : 0));
+  grant.mapping_index.store(mapping.index);
+  grant.mapping_serial.store(mapping.serial);
   grant.state.store(generation << 1 | kGranted);
   return {.slot = memory.slot, .generation = generation};
 }
@@ -130,21 +135,21 @@ bool PinTable::IsInUse() const {
   return false;
 }
 
-absl::Status GrantedMemory::Pin(const Slice& slice, uint32_t& slot) const {
+absl::Status GrantedMemory::Pin(const Slice& slice, Pinned& pinned) const {
   const std::optional<GrantKey> key = GrantKey::Parse(slice.remote_key);
   if (!key.has_value() || key->slot >= slots_) {
     return absl::NotFoundError("the peer has granted no such memory");
   }
-  slot = key->slot;
+  pinned.slot = key->slot;
   // Before the look at the grant: the owner looks the other way round.
-  pins_.Pin(slot);
-  absl::Status status = Check(slice, *key);
-  if (!status.ok()) pins_.Unpin(slot);
+  pins_.Pin(key->slot);
+  absl::Status status = Check(slice, *key, pinned);
+  if (!status.ok()) pins_.Unpin(key->slot);
   return status;
 }
 
-absl::Status GrantedMemory::Check(const Slice& slice,
-                                  const GrantKey& key) const {
+absl::Status GrantedMemory::Check(const Slice& slice, const GrantKey& key,
+                                  Pinned& pinned) const {
   if (pins_.is_cut()) {
     return absl::UnavailableError("the peer has cut this connection");
   }
@@ -165,6 +170,9 @@ absl::Status GrantedMemory::Check(const Slice& slice,
         slice.length, " bytes at 0x", absl::Hex(slice.remote_address),
         " exceed the memory that the peer has registered"));
   }
+  pinned.mapping = {.index = grant.mapping_index.load(),
+                    .serial = grant.mapping_serial.load()};
+  pinned.offset = slice.remote_address - begin;
   return absl::OkStatus();
 }
 

@@ -13,6 +13,7 @@
 #include "absl/strings/string_view.h"
 #include "te/base/unique_fd.h"
 #include "te/transport/local_memory.h"
+#include "te/transport/shm/mapping_id.h"
 #include "te/transport/shm/shared_region.h"
 #include "te/transport/slice.h"
 
@@ -51,8 +52,9 @@ class GrantTable {
   // Of so many slots.
   static absl::StatusOr<GrantTable> Create(uint32_t slots);
 
-  // Grants what the memory allows peers; memory.slot is free.
-  GrantKey Grant(const LocalMemory& memory);
+  // Grants what the memory allows peers; memory.slot is free. `mapping`: the
+  // file that begins with it, if peers can map it.
+  GrantKey Grant(const LocalMemory& memory, MappingId mapping = {});
   // Peers that do not have a pin on it by now get none any more.
   void Withdraw(uint32_t slot);
 
@@ -101,6 +103,14 @@ class PinTable {
   uint32_t slots_;
 };
 
+// What a pin is on.
+struct Pinned {
+  uint32_t slot = 0;
+  // Where peers map it, if they can, and where in there it begins.
+  MappingId mapping;
+  uint64_t offset = 0;
+};
+
 // The owner's memory as a peer may use it. Thread-safe.
 class GrantedMemory {
  public:
@@ -110,13 +120,14 @@ class GrantedMemory {
 
   // Allows to touch what the slice is aimed at, until Unpin. UNAVAILABLE: the
   // session is cut off; otherwise as ExposedMemory::Acquire.
-  absl::Status Pin(const Slice& slice, uint32_t& slot) const;
+  absl::Status Pin(const Slice& slice, Pinned& pinned) const;
   void Unpin(uint32_t slot) const { pins_.Unpin(slot); }
 
   bool is_cut() const { return pins_.is_cut(); }
 
  private:
-  absl::Status Check(const Slice& slice, const GrantKey& key) const;
+  absl::Status Check(const Slice& slice, const GrantKey& key,
+                     Pinned& pinned) const;
 
   SharedRegion grants_;
   PinTable pins_;

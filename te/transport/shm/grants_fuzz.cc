@@ -77,17 +77,18 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
   const std::optional<GrantKey> key = GrantKey::Parse(slice.remote_key);
   if (key.has_value()) CHECK_EQ(key->Serialize(), slice.remote_key);
 
-  uint32_t slot = kSlots;
-  const absl::Status status = session.memory.Pin(slice, slot);
+  te::shm::Pinned pinned = {.slot = kSlots};
+  const absl::Status status = session.memory.Pin(slice, pinned);
   if (status.ok()) {
-    CHECK_EQ(slot, kSlot);
+    CHECK_EQ(pinned.slot, kSlot);
+    CHECK_EQ(pinned.offset, aim.address - kBegin);
     CHECK_EQ(key->generation, session.key.generation);
     CHECK(slice.operation == te::Operation::kRead);
     CHECK_GE(aim.address, kBegin);
     CHECK_LE(aim.address, kBegin + kLength);
     CHECK_LE(aim.length, kBegin + kLength - aim.address);
-    CHECK(session.pins.IsPinned(slot));
-    session.memory.Unpin(slot);
+    CHECK(session.pins.IsPinned(kSlot));
+    session.memory.Unpin(kSlot);
   }
   CHECK(!session.pins.IsInUse());
   return 0;

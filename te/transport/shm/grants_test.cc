@@ -68,12 +68,12 @@ class GrantsTest : public testing::Test {
     slice.remote_address = begin() + offset;
     slice.length = length;
     slice.remote_key = key;
-    uint32_t slot = kSlots;
-    absl::Status status = peer_->Pin(slice, slot);
+    Pinned pinned = {.slot = kSlots};
+    absl::Status status = peer_->Pin(slice, pinned);
     if (status.ok()) {
-      EXPECT_EQ(slot, kSlot);
-      EXPECT_TRUE(pins_->IsPinned(slot));
-      peer_->Unpin(slot);
+      EXPECT_EQ(pinned.slot, kSlot);
+      EXPECT_TRUE(pins_->IsPinned(pinned.slot));
+      peer_->Unpin(pinned.slot);
     }
     // A refusal leaves nothing behind that the owner would wait for.
     EXPECT_FALSE(pins_->IsInUse());
@@ -233,15 +233,15 @@ TEST_F(GrantsTest, PinsAreCounted) {
   slice.length = 1;
   const std::string key = grants_->Grant(Memory()).Serialize();
   slice.remote_key = key;
-  uint32_t slot = 0;
-  TE_ASSERT_OK(peer_->Pin(slice, slot));
-  TE_ASSERT_OK(peer_->Pin(slice, slot));
+  Pinned pinned;
+  TE_ASSERT_OK(peer_->Pin(slice, pinned));
+  TE_ASSERT_OK(peer_->Pin(slice, pinned));
   EXPECT_FALSE(pins_->IsPinned(kSlot - 1));
   EXPECT_FALSE(pins_->IsPinned(kSlot + 1));
-  peer_->Unpin(slot);
+  peer_->Unpin(kSlot);
   EXPECT_TRUE(pins_->IsPinned(kSlot));
   EXPECT_TRUE(pins_->IsInUse());
-  peer_->Unpin(slot);
+  peer_->Unpin(kSlot);
   EXPECT_FALSE(pins_->IsInUse());
 }
 
@@ -261,12 +261,12 @@ TEST_F(GrantsTest, AfterWithdrawalAndALookNobodyIsInside) {
       slice.remote_address = begin();
       slice.length = 1;
       slice.remote_key = key;
-      uint32_t slot = 0;
-      if (!peer_->Pin(slice, slot).ok()) continue;
+      Pinned pinned;
+      if (!peer_->Pin(slice, pinned).ok()) continue;
       ++inside;
       ++admitted;
       --inside;
-      peer_->Unpin(slot);
+      peer_->Unpin(kSlot);
     }
   };
   TE_ASSERT_OK_AND_ASSIGN(Thread peer,

@@ -10,11 +10,12 @@
 #include <cstdint>
 
 #include "absl/types/span.h"
+#include "te/transport/shm/mapping_id.h"
 
 namespace te::shm {
 
 // Of the protocol: the handshake, these messages, the tables and the keys.
-inline constexpr uint32_t kShmVersion = 1;
+inline constexpr uint32_t kShmVersion = 2;
 
 // What the owner has told the peer over the control plane, and hears again.
 using Token = std::array<std::byte, 16>;
@@ -22,6 +23,8 @@ using Token = std::array<std::byte, 16>;
 // The peer's.
 struct Hello {
   Token token = {};
+  // Whether it maps memory, and so is to hear of it.
+  uint64_t maps = 0;
 };
 
 enum class Verdict : uint32_t {
@@ -46,6 +49,15 @@ struct Welcome {
   // They stay where they are as long as the process does, whatever becomes of
   // this connection meanwhile.
   uint64_t scratch_address = 0;
+};
+
+// The owner's, at any time after kWelcome, if the peer maps memory: what is at
+// that place of its table from now on. With it comes the descriptor of a file
+// to map; nothing, if the serial is 0.
+struct MappingNotice {
+  MappingId mapping;
+  // Whether it is to be written to as well.
+  uint64_t writable = 0;
 };
 
 template <typename Message>

@@ -7,11 +7,12 @@
 #include <cerrno>
 #include <cstdint>
 #include <iterator>
+#include <utility>
 
 #include "absl/strings/str_cat.h"
+#include "glog/logging.h"
 #include "te/base/status_macros.h"
 #include "te/transport/shm/shared_region.h"
-#include "te/transport/shm/unix_socket.h"
 
 namespace te::shm {
 namespace {
@@ -46,7 +47,7 @@ absl::Status CheckVerdict(Verdict verdict) {
 
 absl::StatusOr<std::unique_ptr<PeerLink>> PeerLink::Connect(
     const ShmOptions& options, const std::string& socket_name,
-    const Token& token, MonotonicTime deadline) {
+    const Token& token, MonotonicTime deadline, LinkWatcher* watcher) {
   absl::StatusOr<UniqueFd> socket = ConnectToName(socket_name, deadline);
   if (absl::IsNotFound(socket.status())) {
     return Unusable(
@@ -60,7 +61,9 @@ absl::StatusOr<std::unique_ptr<PeerLink>> PeerLink::Connect(
   if (owner.uid != self && owner.uid != 0 && self != 0) {
     return CheckVerdict(Verdict::kOtherUser);
   }
-  const Hello hello = {.token = token};
+  const bool is_self = owner.pid == getpid() && options.direct_within_process;
+  const bool maps = options.map_memory && !is_self;
+  const Hello hello = {.token = token, .maps = maps ? 1u : 0u};
   // If it is not heard, the owner may already have said why.
   SendMessage(socket->get(), BytesOf(hello)).IgnoreError();
   Welcome welcome;
@@ -85,24 +88,95 @@ absl::StatusOr<std::unique_ptr<PeerLink>> PeerLink::Connect(
         "memory cannot be reached");
   }
   std::optional<ProcessMemory> process;
-  if (owner.pid != getpid() || !options.direct_within_process) {
+  if (!is_self) {
     TE_ASSIGN_OR_RETURN(
         process, ProcessMemory::Open(owner.pid, welcome.token_address, token));
     TE_RETURN_IF_ERROR(process->TryToWrite(welcome.scratch_address));
   }
-  return std::unique_ptr<PeerLink>(new PeerLink(
+  std::unique_ptr<PeerLink> link(new PeerLink(
       *std::move(socket),
       GrantedMemory(std::move(grants), std::move(pins), welcome.slots),
-      owner.pid, std::move(process)));
+      owner.pid, std::move(process), maps));
+  if (watcher != nullptr && maps) {
+    TE_RETURN_IF_ERROR(
+        watcher->Watch(*link, {link->socket_.get(), link->process_->pidfd()}));
+    MutexLock lock(link->retiring_);
+    link->watcher_ = watcher;
+  }
+  return link;
 }
 
-// A child of a fork may have a copy of the socket.
-PeerLink::~PeerLink() { shutdown(socket_.get(), SHUT_RDWR); }
+PeerLink::~PeerLink() {
+  Retire();
+  // A child of a fork may have a copy of the socket.
+  shutdown(socket_.get(), SHUT_RDWR);
+}
+
+void PeerLink::Retire() {
+  {
+    MutexLock lock(retiring_);
+    if (watcher_ != nullptr) std::exchange(watcher_, nullptr)->Forget(*this);
+  }
+  mapped_.UnmapAll();
+}
+
+std::byte* PeerLink::Enter(const Pinned& pinned, uint64_t bytes,
+                           Operation operation) {
+  if (!pinned.mapping.valid() || !maps_) return nullptr;
+  const bool write = operation == Operation::kWrite;
+  std::byte* data = mapped_.Enter(pinned.mapping, pinned.offset, bytes, write);
+  if (data != nullptr) return data;
+  // The owner says of a mapping before it grants it, so it lies in the socket;
+  // or comes soon, if this is a new link.
+  if (failed_ == pinned.mapping.serial) return nullptr;
+  Hear();
+  return mapped_.Enter(pinned.mapping, pinned.offset, bytes, write);
+}
+
+void PeerLink::Hear() {
+  MutexLock lock(hearing_);
+  // Owners that never stop to talk do not keep anybody here.
+  for (uint32_t i = 0; i < 2 * kMaxMappings; ++i) {
+    MappingNotice notice;
+    absl::StatusOr<Message> message =
+        ReceiveMessage(socket_.get(), BytesOf(notice), MonotonicTime());
+    if (absl::IsDeadlineExceeded(message.status()) ||
+        absl::IsUnavailable(message.status())) {
+      return;
+    }
+    absl::Status status = message.status();
+    if (message.ok()) status = Take(notice, *std::move(message));
+    if (status.ok()) continue;
+    failed_ = notice.mapping.serial;
+    LOG_EVERY_T(WARNING, 10)
+        << "memory of process " << pid_
+        << " cannot be mapped, so the kernel copies it: " << status;
+  }
+}
+
+absl::Status PeerLink::Take(const MappingNotice& notice, Message message) {
+  if (message.bytes != sizeof(notice)) {
+    return absl::InvalidArgumentError("a notice of another length");
+  }
+  if (notice.mapping.valid() && message.fds.size() == 1) {
+    return mapped_.Map(notice.mapping, std::move(message.fds[0]),
+                       notice.writable != 0);
+  }
+  mapped_.Unmap(notice.mapping.index);
+  return absl::OkStatus();
+}
+
+bool PeerLink::OnEvent() {
+  Hear();
+  if (!IsGone()) return true;
+  mapped_.UnmapAll();
+  return false;
+}
 
 bool PeerLink::IsGone() const {
   // A negative descriptor is passed over.
   pollfd polled[] = {
-      {.fd = socket_.get(), .events = POLLIN | POLLRDHUP},
+      {.fd = socket_.get(), .events = POLLRDHUP},
       {.fd = process_ ? process_->pidfd() : -1, .events = POLLIN}};
   int count = 0;
   do {

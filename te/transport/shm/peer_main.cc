@@ -59,7 +59,7 @@ class Program {
     if (command == "connect") return Connect(first, second);
     if (command == "pin") return Pin(first, second);
     if (command == "unpin") {
-      link_->memory().Unpin(slot_);
+      link_->memory().Unpin(pinned_.slot);
       return "ok";
     }
     if (command == "become") return Become(first);
@@ -101,7 +101,7 @@ class Program {
     slice.remote_key = key;
     slice.remote_address = std::stoull(address);
     slice.length = 1;
-    TE_RETURN_IF_ERROR(link_->memory().Pin(slice, slot_));
+    TE_RETURN_IF_ERROR(link_->memory().Pin(slice, pinned_));
     return "ok";
   }
 
@@ -115,11 +115,11 @@ class Program {
 
   absl::StatusOr<std::string> Serve() {
     TE_ASSIGN_OR_RETURN(server_, ShmServer::Create({}, kSlots));
-    const GrantKey key = server_->grants().Grant({.slot = kSlot,
-                                                  .address = memory_.data(),
-                                                  .length = memory_.size(),
-                                                  .remote_read = true,
-                                                  .remote_write = true});
+    const GrantKey key = server_->Grant({.slot = kSlot,
+                                         .address = memory_.data(),
+                                         .length = memory_.size(),
+                                         .remote_read = true,
+                                         .remote_write = true});
     TE_ASSIGN_OR_RETURN(
         const Token token,
         server_->Promise({.incarnation = Incarnation({1})}, Soon()));
@@ -135,7 +135,7 @@ class Program {
   std::vector<std::byte> memory_ = std::vector<std::byte>(kBytes);
   std::unique_ptr<ShmServer> server_;
   std::unique_ptr<PeerLink> link_;
-  uint32_t slot_ = 0;
+  Pinned pinned_;
 };
 
 int Run(const char* path) {

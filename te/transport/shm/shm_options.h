@@ -20,6 +20,9 @@ struct ShmOptions {
   // How long a connection may stay without saying whose it is, and a peer that
   // was promised one without connecting.
   Duration hello_timeout = std::chrono::seconds(10);
+  // Memory that its owner has allocated through its engine is mapped, and then
+  // copied as any other. Off: by the kernel, as what others have allocated.
+  bool map_memory = true;
   // Between engines of one process memory is copied as any other. Off: by the
   // kernel, as between processes; for tests.
   bool direct_within_process = true;

@@ -59,10 +59,10 @@ class StubbornPeerTest : public testing::Test {
  protected:
   void SetUp() override {
     TE_ASSERT_OK_AND_ASSIGN(server_, ShmServer::Create({}, kSlots));
-    key_ = server_->grants().Grant({.slot = kSlot,
-                                    .address = memory_.data(),
-                                    .length = memory_.size(),
-                                    .remote_read = true});
+    key_ = server_->Grant({.slot = kSlot,
+                           .address = memory_.data(),
+                           .length = memory_.size(),
+                           .remote_read = true});
   }
 
   static ShmServer::Client Client(uint64_t rail_id) {

@@ -80,15 +80,17 @@ void ShmRail::Post(absl::Span<Slice* const> slices) {
     bytes += slice->length;
     posted.PushBack(*slice);
   }
+  const CopyWay way = WayFor(slices, bytes);
   if (bytes <= inline_bytes_ || failed_) {
     const Copying copying(*this);
-    return Carry(std::move(posted));
+    return Carry(std::move(posted), way);
   }
   // Close waits until the pool knows of it.
   const Copying copying(*this);
   {
     MutexLock lock(mutex_);
     waiting_.Append(std::move(posted));
+    way_ = way;
     has_work_ = true;
   }
   // Close looks the other way round.
@@ -104,13 +106,26 @@ Progress ShmRail::Poll() {
   if (!has_work_) return Progress::kIdle;
   // Before anything is taken, so that Close finds it waiting, or waits.
   const Copying copying(*this);
-  SliceList some = TakeSome();
+  CopyWay way = CopyWay::kMemcpy;
+  SliceList some = TakeSome(way);
   if (some.empty()) return Progress::kIdle;
-  Carry(std::move(some));
+  Carry(std::move(some), way);
   return Progress::kMoved;
 }
 
-SliceList ShmRail::TakeSome() {
+CopyWay ShmRail::WayFor(absl::Span<Slice* const> slices, uint64_t bytes) {
+  constexpr auto kRelaxed = std::memory_order_relaxed;
+  const bool goes_on =
+      slices.front()->remote_address == row_end_.load(kRelaxed);
+  const uint64_t in_a_row =
+      bytes + (goes_on ? row_bytes_.load(kRelaxed) : uint64_t{0});
+  row_bytes_.store(in_a_row, kRelaxed);
+  row_end_.store(slices.back()->remote_address + slices.back()->length,
+                 kRelaxed);
+  return BestWay(in_a_row);
+}
+
+SliceList ShmRail::TakeSome(CopyWay& way) {
   SliceList some;
   uint64_t bytes = 0;
   MutexLock lock(mutex_);
@@ -120,43 +135,60 @@ SliceList ShmRail::TakeSome() {
     some.PushBack(waiting_.PopFront());
   }
   has_work_ = !waiting_.empty();
+  way = way_;
   return some;
 }
 
-void ShmRail::Carry(SliceList slices) {
+void ShmRail::Carry(SliceList slices, CopyWay way) {
   Group group;
   while (!slices.empty()) {
     Slice& slice = slices.PopFront();
-    uint32_t slot = 0;
-    absl::Status status = Admit(slice, slot);
+    Pinned pinned;
+    absl::Status status = Admit(slice, pinned);
     if (!status.ok()) {
       slice.sink->Done(slice, std::move(status));
     } else if (link_->process() == nullptr) {
-      CopyWithin(slice, slot);
-    } else {
+      CopyWithin(slice, pinned, way);
+    } else if (!CopyMapped(slice, pinned, way)) {
       if (!group.HasRoomFor(slice)) CopyGroup(group);
-      group.Add(slice, slot);
+      group.Add(slice, pinned.slot);
     }
   }
   if (!group.empty()) CopyGroup(group);
 }
 
-absl::Status ShmRail::Admit(const Slice& slice, uint32_t& slot) {
+absl::Status ShmRail::Admit(const Slice& slice, Pinned& pinned) {
   if (failed_) return health();
-  absl::Status status = link_->memory().Pin(slice, slot);
+  absl::Status status = link_->memory().Pin(slice, pinned);
   if (absl::IsUnavailable(status)) Fail(status);
   return status;
 }
 
-void ShmRail::CopyWithin(Slice& slice, uint32_t slot) {
-  auto* const remote = reinterpret_cast<std::byte*>(slice.remote_address);
-  // The two may overlap: a segment can be opened by its own engine.
-  if (slice.operation == Operation::kRead) {
-    memmove(slice.local, remote, slice.length);
+void ShmRail::CopyWithin(Slice& slice, const Pinned& pinned, CopyWay way) {
+  auto* to = slice.local;
+  auto* from = reinterpret_cast<std::byte*>(slice.remote_address);
+  if (slice.operation == Operation::kWrite) std::swap(to, from);
+  // A segment can be opened by its own engine.
+  const bool overlap = to < from + slice.length && from < to + slice.length;
+  if (overlap) {
+    memmove(to, from, slice.length);
   } else {
-    memmove(remote, slice.local, slice.length);
+    CopyBy(way, to, from, slice.length);
   }
-  Finish(slice, slot, absl::OkStatus());
+  Finish(slice, pinned.slot, absl::OkStatus());
+}
+
+bool ShmRail::CopyMapped(Slice& slice, const Pinned& pinned, CopyWay way) {
+  std::byte* const remote = link_->Enter(pinned, slice.length, slice.operation);
+  if (remote == nullptr) return false;
+  if (slice.operation == Operation::kRead) {
+    CopyBy(way, slice.local, remote, slice.length);
+  } else {
+    CopyBy(way, remote, slice.local, slice.length);
+  }
+  link_->Leave(pinned);
+  Finish(slice, pinned.slot, absl::OkStatus());
+  return true;
 }
 
 void ShmRail::CopyGroup(Group& group) {
@@ -191,6 +223,12 @@ void ShmRail::CopyGroup(Group& group) {
 }
 
 void ShmRail::Finish(Slice& slice, uint32_t slot, absl::Status status) {
+  // If this process was stopped in the middle, the owner may have ended its
+  // patience, and used the memory for something else.
+  if (status.ok() && link_->memory().is_cut()) {
+    Fail(absl::UnavailableError("the peer has cut this connection"));
+    status = health();
+  }
   link_->memory().Unpin(slot);
   slice.sink->Done(slice, std::move(status));
 }
@@ -223,6 +261,7 @@ void ShmRail::Close(const absl::Status& why) {
   Fail(why);
   // What waits comes back with that; what is being copied is soon done.
   while (Poll() == Progress::kMoved || copying_ > 0) sched_yield();
+  link_->Retire();
 }
 
 absl::Status ShmRail::health() const {

@@ -12,7 +12,9 @@
 #include "absl/status/status.h"
 #include "absl/types/span.h"
 #include "te/base/mutex.h"
+#include "te/transport/shm/copy_bytes.h"
 #include "te/transport/shm/copy_pool.h"
+#include "te/transport/shm/grants.h"
 #include "te/transport/shm/peer_link.h"
 #include "te/transport/slice.h"
 #include "te/transport/slice_list.h"
@@ -55,12 +57,17 @@ class ShmRail final : public Rail,
   // Slices whose copying is one system call.
   class Group;
 
-  SliceList TakeSome();
-  void Carry(SliceList slices);
-  // Pins the memory in `slot`, or says why not.
-  absl::Status Admit(const Slice& slice, uint32_t& slot);
+  // How to copy what begins there: how much is copied in a row, by this Post
+  // and those before it.
+  CopyWay WayFor(absl::Span<Slice* const> slices, uint64_t bytes);
+  SliceList TakeSome(CopyWay& way);
+  void Carry(SliceList slices, CopyWay way);
+  // Pins the memory, or says why not.
+  absl::Status Admit(const Slice& slice, Pinned& pinned);
   // Where the peer is this process.
-  void CopyWithin(Slice& slice, uint32_t slot);
+  void CopyWithin(Slice& slice, const Pinned& pinned, CopyWay way);
+  // Unless it is not mapped.
+  bool CopyMapped(Slice& slice, const Pinned& pinned, CopyWay way);
   // Of another process; empties the group.
   void CopyGroup(Group& group);
   void Finish(Slice& slice, uint32_t slot, absl::Status status);
@@ -72,6 +79,11 @@ class ShmRail final : public Rail,
   const uint64_t inline_bytes_;
   CopyPool& pool_;
 
+  // Where the latest Post ends, and how much has been copied in a row up to
+  // there. Of threads that post at once one is right, which costs nothing but
+  // time.
+  std::atomic<uint64_t> row_end_{0};
+  std::atomic<uint64_t> row_bytes_{0};
   // How many threads are copying.
   std::atomic<uint32_t> copying_{0};
   std::atomic<bool> failed_{false};
@@ -79,6 +91,8 @@ class ShmRail final : public Rail,
   mutable Mutex mutex_;
   absl::Status health_ ABSL_GUARDED_BY(mutex_);
   SliceList waiting_ ABSL_GUARDED_BY(mutex_);
+  // For what waits.
+  CopyWay way_ ABSL_GUARDED_BY(mutex_) = CopyWay::kMemcpy;
 };
 
 }  // namespace te::shm

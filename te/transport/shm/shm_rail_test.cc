@@ -1,6 +1,8 @@
 #include "te/transport/shm/shm_rail.h"
 
+#include <sched.h>
 #include <sys/mman.h>
+#include <unistd.h>
 
 #include <chrono>
 #include <cstddef>
@@ -16,11 +18,15 @@
 #include "gtest/gtest.h"
 #include "te/base/clock.h"
 #include "te/base/incarnation.h"
+#include "te/base/process_resources.h"
 #include "te/base/status_matchers.h"
+#include "te/base/unique_fd.h"
 #include "te/transport/local_memory.h"
+#include "te/transport/mappable_bytes.h"
 #include "te/transport/recording_sink.h"
 #include "te/transport/shm/copy_pool.h"
 #include "te/transport/shm/hello.h"
+#include "te/transport/shm/link_watcher.h"
 #include "te/transport/shm/peer_link.h"
 #include "te/transport/shm/shm_options.h"
 #include "te/transport/shm/shm_server.h"
@@ -66,10 +72,10 @@ class ShmRailTest : public testing::Test {
                           .length = kPages * kPage,
                           .remote_read = true,
                           .remote_write = true};
-    key_ = server_->grants().Grant(memory).Serialize();
+    key_ = server_->Grant(memory).Serialize();
     memory.slot = kReadOnlySlot;
     memory.remote_write = false;
-    read_only_key_ = server_->grants().Grant(memory).Serialize();
+    read_only_key_ = server_->Grant(memory).Serialize();
     TE_ASSERT_OK_AND_ASSIGN(
         const Token token,
         server_->Promise({.incarnation = Incarnation({1})}, Soon()));
@@ -209,6 +215,168 @@ TEST_F(ShmRailTest, OverlappingMemoryOfOneProcessIsMoved) {
     TE_EXPECT_OK(sink.status());
     EXPECT_EQ(memcmp(pages_ + 100, before.data(), 3 * kPage), 0);
   }
+}
+
+// Mapped memory is reached by its file: the address that it has in the owner is
+// one here, as the kernel would find it, where there is nothing.
+class MappedRailTest : public ShmRailTest {
+ protected:
+  void SetUp() override {
+    ShmRailTest::SetUp();
+    TE_ASSERT_OK_AND_ASSIGN(watcher_, LinkWatcher::Create());
+    before_ = CountMappings("memfd:te-memory");
+  }
+  void TearDown() override {
+    ShmRailTest::TearDown();
+    EXPECT_EQ(CountMappings("memfd:te-memory"), before_);
+  }
+
+  LocalMemory Memory(uint32_t slot) const {
+    return {.slot = slot,
+            .address = reinterpret_cast<std::byte*>(kNowhere),
+            .length = memory_.size(),
+            .remote_read = true,
+            .remote_write = true,
+            .fd = memory_.fd()};
+  }
+  void Grant(uint32_t slot) { key_ = server_->Grant(Memory(slot)).Serialize(); }
+  void ConnectWatched() {
+    TE_ASSERT_OK_AND_ASSIGN(
+        const Token token,
+        server_->Promise({.incarnation = Incarnation({1})}, Soon()));
+    TE_ASSERT_OK_AND_ASSIGN(
+        auto link, PeerLink::Connect({.direct_within_process = false},
+                                     server_->socket_name(), token, Soon(),
+                                     watcher_.get()));
+    rail_ = std::make_shared<ShmRail>("rail", std::move(link), 1 << 20, *pool_);
+  }
+  absl::Status Transfer(Operation operation, uint64_t offset = 0,
+                        uint32_t length = kPage) {
+    RecordingSink sink(1);
+    std::vector<Slice> slices = Slices(operation, sink);
+    slices.resize(1);
+    slices[0].remote_address = kNowhere + offset;
+    slices[0].length = length;
+    Post(slices);
+    EXPECT_TRUE(sink.Wait(Soon()));
+    return sink.status();
+  }
+  // Of the rail, beyond the owner's own.
+  bool AwaitMappings(size_t count) const {
+    const MonotonicTime deadline = Soon();
+    while (CountMappings("memfd:te-memory") != before_ + count) {
+      if (RealClock().Now() >= deadline) return false;
+      sched_yield();
+    }
+    return true;
+  }
+
+  static constexpr uint64_t kNowhere = 0x1000;
+  static constexpr uint32_t kMappedSlot = 3;
+  const MappableBytes memory_ = MappableBytes(16 * kPage);
+  size_t before_ = 0;
+  std::unique_ptr<LinkWatcher> watcher_;
+};
+
+TEST_F(MappedRailTest, ItIsCopiedWithoutTheKernel) {
+  Grant(kMappedSlot);
+  TE_ASSERT_OK(Transfer(Operation::kWrite, 100));
+  EXPECT_EQ(memory_.data()[99], std::byte{0});
+  EXPECT_EQ(memcmp(memory_.data() + 100, local_.data(), kPage), 0);
+  EXPECT_EQ(memory_.data()[100 + kPage], std::byte{0});
+  memory_.data()[100] = std::byte{1};
+  TE_ASSERT_OK(Transfer(Operation::kRead, 100));
+  EXPECT_EQ(local_[0], std::byte{1});
+  EXPECT_EQ(local_[1], std::byte{7});
+}
+
+TEST_F(MappedRailTest, APeerThatComesLaterHearsOfWhatThereIs) {
+  Grant(kMappedSlot);
+  ConnectWatched();
+  EXPECT_TRUE(AwaitMappings(1));
+  TE_EXPECT_OK(Transfer(Operation::kWrite));
+}
+
+// An idle peer keeps nothing that the owner has given up.
+TEST_F(MappedRailTest, WhatIsWithdrawnIsUnmappedByIdlePeers) {
+  ConnectWatched();
+  Grant(kMappedSlot);
+  EXPECT_TRUE(AwaitMappings(1));
+  TE_EXPECT_OK(Transfer(Operation::kWrite));
+  TE_EXPECT_OK(server_->Revoke(kMappedSlot, Soon()));
+  server_->Withdraw(kMappedSlot);
+  EXPECT_TRUE(AwaitMappings(0));
+  EXPECT_THAT(Transfer(Operation::kRead), StatusIs(StatusCode::kNotFound));
+  // And what comes in its place is mapped anew.
+  Grant(kMappedSlot);
+  TE_EXPECT_OK(Transfer(Operation::kRead));
+}
+
+TEST_F(MappedRailTest, AnOwnerThatEndsLeavesNothingBehind) {
+  ConnectWatched();
+  Grant(kMappedSlot);
+  TE_EXPECT_OK(Transfer(Operation::kWrite));
+  server_.reset();
+  EXPECT_TRUE(AwaitMappings(0));
+  EXPECT_THAT(Transfer(Operation::kRead), StatusIs(StatusCode::kUnavailable));
+}
+
+TEST_F(MappedRailTest, AClosedRailLeavesNothingBehind) {
+  ConnectWatched();
+  Grant(kMappedSlot);
+  TE_EXPECT_OK(Transfer(Operation::kWrite));
+  rail_->Close(absl::CancelledError("as a test"));
+  EXPECT_EQ(CountMappings("memfd:te-memory"), before_);
+}
+
+// What cannot be mapped is left to the kernel.
+TEST_F(MappedRailTest, MemoryWhoseLengthIsNotSealedIsNotMapped) {
+  const UniqueFd file(memfd_create("te-test", MFD_CLOEXEC));
+  ASSERT_EQ(ftruncate(file.get(), kPages * kPage), 0);
+  key_ = server_
+             ->Grant({.slot = kMappedSlot,
+                      .address = pages_,
+                      .length = kPages * kPage,
+                      .remote_read = true,
+                      .remote_write = true,
+                      .fd = file.get()})
+             .Serialize();
+  RecordingSink sink(kPages);
+  std::vector<Slice> slices = Slices(Operation::kWrite, sink);
+  Post(slices);
+  ASSERT_TRUE(sink.Wait(Soon()));
+  TE_EXPECT_OK(sink.status());
+  EXPECT_EQ(memcmp(pages_, local_.data(), kPages * kPage), 0);
+}
+
+TEST_F(MappedRailTest, MappingCanBeSwitchedOff) {
+  Connect({.map_memory = false, .direct_within_process = false});
+  Grant(kMappedSlot);
+  EXPECT_THAT(Transfer(Operation::kWrite),
+              StatusIs(StatusCode::kInvalidArgument, HasSubstr("not mapped")));
+}
+
+// Long rows are streamed past the caches: see copy_bytes.h.
+TEST_F(MappedRailTest, LongRowsArriveWhole) {
+  const MappableBytes large(8 << 20);
+  const std::vector<std::byte> source(large.size(), std::byte{5});
+  LocalMemory memory = Memory(kMappedSlot);
+  memory.length = large.size();
+  memory.fd = large.fd();
+  key_ = server_->Grant(memory).Serialize();
+  constexpr uint32_t kLength = 1 << 20;
+  for (uint64_t offset = 0; offset < large.size(); offset += kLength) {
+    RecordingSink sink(1);
+    std::vector<Slice> slices = Slices(Operation::kWrite, sink);
+    slices.resize(1);
+    slices[0].local = const_cast<std::byte*>(source.data()) + offset;
+    slices[0].remote_address = kNowhere + offset;
+    slices[0].length = kLength;
+    Post(slices);
+    ASSERT_TRUE(sink.Wait(Soon()));
+    TE_ASSERT_OK(sink.status());
+  }
+  EXPECT_EQ(memcmp(large.data(), source.data(), source.size()), 0);
 }
 
 }  // namespace

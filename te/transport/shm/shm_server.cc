@@ -234,6 +234,7 @@ Verdict ShmServer::Judge(Visitor& visitor, const Hello& hello) {
   if (closing_ || promised == promised_.end()) return Verdict::kStranger;
   visitor.client = promised->client;
   visitor.token = promised->token;
+  visitor.maps = hello.maps != 0;
   promised_.erase(promised);
   const auto peers = std::count_if(
       visitors_.begin(), visitors_.end(),
@@ -272,10 +273,15 @@ Verdict ShmServer::Admit(Visitor& visitor, uint64_t id) {
   }
   pins->CloseFd();
   visitor.pins = std::make_unique<PinTable>(*std::move(pins));
+  if (visitor.maps) {
+    visitor.untold = mappings_.All();
+    mappings_.Tell(visitor.socket.get(), visitor.untold);
+  }
   return Verdict::kWelcome;
 }
 
-// Of those who have had their time; and the door, if it is shut.
+// Of those who have had their time; and the door, if it is shut; and what
+// peers could not be told, because they did not hear.
 void ShmServer::Sweep() {
   const MonotonicTime now = RealClock().Now();
   if (door_shut_until_ && now >= *door_shut_until_ &&
@@ -284,6 +290,9 @@ void ShmServer::Sweep() {
   }
   MutexLock lock(mutex_);
   promised_.remove_if([now](const Promised& p) { return now >= p.until; });
+  for (auto& [id, visitor] : visitors_) {
+    mappings_.Tell(visitor.socket.get(), visitor.untold);
+  }
   EraseIf([&](const Visitor& visitor) {
     return visitor.pins == nullptr
                ? now - visitor.arrived >= options_.hello_timeout
@@ -370,6 +379,35 @@ std::string ShmServer::PidsOf(Predicate matches) const {
                                     : "of another PID namespace");
   }
   return absl::StrJoin(pids, ", ");
+}
+
+GrantKey ShmServer::Grant(const LocalMemory& memory) {
+  MappingId mapping;
+  if (memory.fd >= 0) {
+    MutexLock lock(mutex_);
+    mapping = mappings_.Add(memory);
+    LOG_IF_EVERY_N(WARNING, !mapping.valid(), 1000)
+        << "peers cannot map more than " << kMaxMappings
+        << " buffers; the kernel copies what is in others";
+    // Before the grant, so that who knows of that will have heard.
+    if (mapping.valid()) TellOf(mapping);
+  }
+  return grants_.Grant(memory, mapping);
+}
+
+void ShmServer::Withdraw(uint32_t slot) {
+  grants_.Withdraw(slot);
+  MutexLock lock(mutex_);
+  const MappingId mapping = mappings_.Remove(slot);
+  if (mapping.valid()) TellOf(mapping);
+}
+
+void ShmServer::TellOf(MappingId mapping) {
+  for (auto& [id, visitor] : visitors_) {
+    if (!visitor.maps || visitor.pins == nullptr) continue;
+    visitor.untold.insert(mapping.index);
+    mappings_.Tell(visitor.socket.get(), visitor.untold);
+  }
 }
 
 absl::Status ShmServer::Revoke(uint32_t slot, MonotonicTime deadline) {

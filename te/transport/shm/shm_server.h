@@ -18,8 +18,11 @@
 #include "te/base/mutex.h"
 #include "te/base/thread.h"
 #include "te/base/unique_fd.h"
+#include "te/transport/local_memory.h"
 #include "te/transport/shm/grants.h"
 #include "te/transport/shm/hello.h"
+#include "te/transport/shm/mapping_id.h"
+#include "te/transport/shm/mapping_list.h"
 #include "te/transport/shm/shm_options.h"
 
 namespace te::shm {
@@ -49,9 +52,14 @@ class ShmServer {
   // same client: kAborted if something is still under way there by `deadline`.
   absl::StatusOr<Token> Promise(const Client& client, MonotonicTime deadline);
 
-  GrantTable& grants() { return grants_; }
-  // Withdraws a grant and waits until nobody has a pin on it any more.
-  // DEADLINE_EXCEEDED names the processes that do: they are stopped, or slow.
+  // Grants what the memory allows peers, and lets them map it if it has a
+  // descriptor.
+  GrantKey Grant(const LocalMemory& memory);
+  // Peers that do not have a pin on it by now get none any more, and unmap it.
+  void Withdraw(uint32_t slot);
+  // Withdraws a grant, but for mappings, and waits until nobody has a pin on it
+  // any more. DEADLINE_EXCEEDED names the processes that do: they are stopped,
+  // or slow.
   absl::Status Revoke(uint32_t slot, MonotonicTime deadline);
 
   // No access by a peer is under way when it returns, but for those of
@@ -72,6 +80,8 @@ class ShmServer {
     std::unique_ptr<PinTable> pins;
     Token token = {};
     bool cut = false;
+    bool maps = false;
+    MappingList::Untold untold;
   };
   using Visitors = std::map<uint64_t, Visitor>;
   struct Promised {
@@ -88,6 +98,8 @@ class ShmServer {
   void OnEvent(uint64_t id, bool process_ended);
   void AcceptSome();
   void ShutDoor(int error);
+  // Tells all who map memory what is at that place now.
+  void TellOf(MappingId mapping) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   void MakeRoomForStranger() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   void Receive(Visitor& visitor, uint64_t id, bool& drop)
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
@@ -130,6 +142,7 @@ class ShmServer {
   Visitors visitors_ ABSL_GUARDED_BY(mutex_);
   uint64_t next_id_ ABSL_GUARDED_BY(mutex_);
   std::list<Promised> promised_ ABSL_GUARDED_BY(mutex_);
+  MappingList mappings_ ABSL_GUARDED_BY(mutex_);
 
   Thread thread_;
 };

@@ -114,27 +114,28 @@ class ShmServerTest : public testing::Test {
 
 TEST_F(ShmServerTest, WhoSaysTheTokenIsShownTheGrants) {
   std::vector<std::byte> memory(100);
-  const GrantKey granted = server_->grants().Grant({.slot = 2,
-                                                    .address = memory.data(),
-                                                    .length = 100,
-                                                    .remote_read = true});
+  const GrantKey granted = server_->Grant({.slot = 2,
+                                           .address = memory.data(),
+                                           .length = 100,
+                                           .remote_read = true});
   TE_ASSERT_OK_AND_ASSIGN(const auto link, Link(Promise(1)));
   const std::string key = granted.Serialize();
   Slice slice;
   slice.remote_address = reinterpret_cast<uint64_t>(memory.data());
   slice.length = 100;
   slice.remote_key = key;
-  uint32_t slot = 0;
-  TE_ASSERT_OK(link->memory().Pin(slice, slot));
-  EXPECT_EQ(slot, 2u);
+  Pinned pinned;
+  TE_ASSERT_OK(link->memory().Pin(slice, pinned));
+  EXPECT_EQ(pinned.slot, 2u);
   EXPECT_THAT(
       server_->Revoke(2, DeadlineAfter(RealClock().Now(), milliseconds(20))),
       StatusIs(StatusCode::kDeadlineExceeded));
   // Others are not in the way.
   TE_EXPECT_OK(server_->Revoke(3, RealClock().Now()));
-  link->memory().Unpin(slot);
+  link->memory().Unpin(pinned.slot);
   TE_EXPECT_OK(server_->Revoke(2, Soon()));
-  EXPECT_THAT(link->memory().Pin(slice, slot), StatusIs(StatusCode::kNotFound));
+  EXPECT_THAT(link->memory().Pin(slice, pinned),
+              StatusIs(StatusCode::kNotFound));
   EXPECT_FALSE(link->IsGone());
 }
 

@@ -16,6 +16,7 @@
 #include "te/transport/shm/copy_pool.h"
 #include "te/transport/shm/handshake.pb.h"
 #include "te/transport/shm/hello.h"
+#include "te/transport/shm/link_watcher.h"
 #include "te/transport/shm/peer_link.h"
 #include "te/transport/shm/shm_rail.h"
 #include "te/transport/shm/shm_server.h"
@@ -63,6 +64,7 @@ class ShmTransport final : public Transport {
     }
     std::unique_ptr<ShmTransport> transport(
         new ShmTransport(options, self, parts.boot_id));
+    TE_ASSIGN_OR_RETURN(transport->watcher_, LinkWatcher::Create());
     TE_ASSIGN_OR_RETURN(transport->pool_, CopyPool::Create(options.workers));
     TE_ASSIGN_OR_RETURN(transport->server_,
                         ShmServer::Create(options, parts.max_buffers));
@@ -100,7 +102,8 @@ class ShmTransport final : public Transport {
         std::unique_ptr<PeerLink> link,
         PeerLink::Connect(
             options_, response.socket(), token,
-            DeadlineAfter(now, TimeUntil(deadline, now) / kShareOfTime)));
+            DeadlineAfter(now, TimeUntil(deadline, now) / kShareOfTime),
+            watcher_.get()));
     const std::string rail =
         absl::StrCat("shm to ", peer.name, ": ", link->Describe());
     return std::make_shared<ShmRail>(rail, std::move(link),
@@ -145,14 +148,12 @@ class ShmTransport final : public Transport {
   absl::StatusOr<std::string> RegisterMemory(
       const LocalMemory& memory) override {
     if (!memory.remote_read && !memory.remote_write) return std::string();
-    return server_->grants().Grant(memory).Serialize();
+    return server_->Grant(memory).Serialize();
   }
   absl::Status RevokeAccess(uint32_t slot, MonotonicTime deadline) override {
     return server_->Revoke(slot, deadline);
   }
-  void UnregisterMemory(uint32_t slot) override {
-    server_->grants().Withdraw(slot);
-  }
+  void UnregisterMemory(uint32_t slot) override { server_->Withdraw(slot); }
 
  private:
   ShmTransport(const ShmOptions& options, const Incarnation& self,
@@ -169,6 +170,7 @@ class ShmTransport final : public Transport {
   const ShmOptions options_;
   const Incarnation self_;
   const std::string boot_id_;
+  std::unique_ptr<LinkWatcher> watcher_;
   std::unique_ptr<CopyPool> pool_;
   std::unique_ptr<ShmServer> server_;
 };

@@ -32,13 +32,20 @@ TransportParam Shm(std::string name, const ShmOptions& options) {
 
 INSTANTIATE_TEST_SUITE_P(
     Shm, TransportConformance,
-    testing::Values(Shm("WithinProcess", {}),
-                    Shm("ByTheKernel", {.direct_within_process = false}),
-                    Shm("AllByWorkers", {.workers = 3,
-                                         .inline_bytes = 0,
-                                         .direct_within_process = false}),
-                    Shm("AllInPost", {.inline_bytes = 64 << 20,
-                                      .direct_within_process = false})),
+    testing::Values(
+        Shm("WithinProcess", {}),
+        Shm("Mapped", {.direct_within_process = false}),
+        Shm("MappedByWorkers",
+            {.workers = 3, .inline_bytes = 0, .direct_within_process = false}),
+        Shm("ByTheKernel",
+            {.map_memory = false, .direct_within_process = false}),
+        Shm("ByTheKernelAndWorkers", {.workers = 3,
+                                      .inline_bytes = 0,
+                                      .map_memory = false,
+                                      .direct_within_process = false}),
+        Shm("AllInPost", {.inline_bytes = 64 << 20,
+                          .map_memory = false,
+                          .direct_within_process = false})),
     [](const auto& info) { return info.param.name; });
 
 TEST(ShmTransportTest, NamesTheOptionThatIsWrong) {

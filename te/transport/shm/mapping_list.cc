@@ -1,0 +1,67 @@
+#include "te/transport/shm/mapping_list.h"
+
+#include <algorithm>
+
+#include "absl/types/span.h"
+#include "te/transport/shm/hello.h"
+#include "te/transport/shm/unix_socket.h"
+
+namespace te::shm {
+
+MappingList::MappingList() {
+  free_.reserve(kMaxMappings);
+  for (uint32_t index = kMaxMappings; index > 0; --index) {
+    free_.push_back(index - 1);
+  }
+}
+
+MappingId MappingList::Add(const LocalMemory& memory) {
+  if (free_.empty()) return {};
+  const uint32_t index = free_.back();
+  free_.pop_back();
+  Entry& entry = entries_[index];
+  // 0 names nothing.
+  entry.serial = std::max(entry.serial + 1, uint32_t{1});
+  entry.taken = true;
+  entry.slot = memory.slot;
+  entry.fd = memory.fd;
+  entry.writable = memory.remote_write;
+  return {.index = index, .serial = entry.serial};
+}
+
+MappingId MappingList::Remove(uint32_t slot) {
+  const auto found = std::find_if(
+      entries_.begin(), entries_.end(),
+      [slot](const Entry& e) { return e.taken && e.slot == slot; });
+  if (found == entries_.end()) return {};
+  found->taken = false;
+  found->fd = -1;
+  const auto index = static_cast<uint32_t>(found - entries_.begin());
+  free_.push_back(index);
+  return {.index = index, .serial = found->serial};
+}
+
+MappingList::Untold MappingList::All() const {
+  Untold all;
+  for (uint32_t index = 0; index < kMaxMappings; ++index) {
+    if (entries_[index].taken) all.insert(index);
+  }
+  return all;
+}
+
+void MappingList::Tell(int socket, Untold& untold) const {
+  while (!untold.empty() && Send(socket, *untold.begin())) {
+    untold.erase(untold.begin());
+  }
+}
+
+bool MappingList::Send(int socket, uint32_t index) const {
+  const Entry& entry = entries_[index];
+  MappingNotice notice = {.mapping = {.index = index},
+                          .writable = entry.writable ? 1u : 0u};
+  if (!entry.taken) return SendMessage(socket, BytesOf(notice)).ok();
+  notice.mapping.serial = entry.serial;
+  return SendMessage(socket, BytesOf(notice), {&entry.fd, 1}).ok();
+}
+
+}  // namespace te::shm
