@@ -162,8 +162,7 @@ absl::Status BufferRegistry::Unregister(BufferId id, MonotonicTime deadline,
 absl::Status BufferRegistry::AwaitLastPin(BufferId id, MonotonicTime deadline) {
   const uint32_t index = SlotOf(id);
   const auto generation = static_cast<uint32_t>(id.value >> 32);
-  if (index >= max_buffers_ || !InUse(slots_[index].state) ||
-      GenerationOf(slots_[index].state) != generation) {
+  if (!Contains(id)) {
     return absl::NotFoundError("no such buffer is registered (any more)");
   }
   Slot& slot = slots_[index];
@@ -278,6 +277,14 @@ absl::Status BufferRegistry::Refuse(const RemoteAccess& access) const {
                    " under the generation that the request names; refresh the "
                    "segment, and see "
                    "which buffers it has now"));
+}
+
+bool BufferRegistry::Contains(BufferId id) const {
+  const uint32_t index = SlotOf(id);
+  if (index >= max_buffers_) return false;
+  const uint64_t state = slots_[index].state;
+  return InUse(state) &&
+         GenerationOf(state) == static_cast<uint32_t>(id.value >> 32);
 }
 
 size_t BufferRegistry::size() const {

@@ -133,6 +133,8 @@ class BufferRegistry final : public ExposedMemory {
   Description Describe();
   // Where the count of Description begins.
   uint64_t first_version() const { return first_version_; }
+  // Whether the buffer is registered, or being unregistered. Lock-free.
+  bool Contains(BufferId id) const;
   // How many buffers are registered, or being registered or unregistered.
   size_t size() const;
 

@@ -10,6 +10,7 @@
 #include "absl/status/status.h"
 #include "te/base/clock.h"
 #include "te/base/memory_location.h"
+#include "te/transport/huge_pages.h"
 #include "te/transport/slice.h"
 
 namespace te {
@@ -50,6 +51,27 @@ struct BufferId {
 struct SegmentId {
   uint64_t value = 0;
   friend bool operator==(SegmentId, SegmentId) = default;
+};
+
+// Memory that an engine is to allocate.
+struct AllocationRequest {
+  // At least 1.
+  size_t bytes = 0;
+  // The NUMA node that it must lie on; "*": each page on that of the thread
+  // which touches it first.
+  MemoryLocation location;
+  Access access = Access::kRemoteReadWrite;
+  HugePages huge_pages = HugePages::kIfAvailable;
+};
+
+// Memory that an engine has allocated, as zeros, and registered. Its own until
+// FreeMemory, or its end.
+struct AllocatedMemory {
+  BufferId id;
+  // At the beginning of a page.
+  std::byte* address = nullptr;
+  // As asked for.
+  size_t length = 0;
 };
 
 // One transfer between registered local memory and a remote segment.

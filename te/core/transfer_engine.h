@@ -21,6 +21,7 @@
 #include "te/base/mutex.h"
 #include "te/base/nic_preference.h"
 #include "te/base/task_queue.h"
+#include "te/core/allocated_buffers.h"
 #include "te/core/batch.h"
 #include "te/core/batch_pool.h"
 #include "te/core/buffer_registry.h"
@@ -96,8 +97,8 @@ struct EngineStatus {
 // nor do control-plane I/O; the other methods may do both and say for how long.
 //
 // Destroying the engine ends what is under way with CANCELLED, lets peers go,
-// withdraws the segment and frees the registered memory for reuse. No other
-// method may be running then.
+// withdraws the segment, frees the registered memory for reuse, and what it has
+// allocated itself. No other method may be running then.
 class TransferEngine final : private ControlHandler {
  public:
   static absl::StatusOr<std::unique_ptr<TransferEngine>> Create(
@@ -118,7 +119,28 @@ class TransferEngine final : private ControlHandler {
   // nothing touches the memory after the return. But kDeadlineExceeded says
   // that it must not be freed: a process of this host was stopped while it was
   // copying, and copies on when it continues. Call again when it has.
+  // kNotFound: no such buffer (any more). kInvalidArgument: the memory is of
+  // AllocateMemory.
   absl::Status UnregisterMemory(BufferId id, Duration timeout);
+
+  // Allocates zeroed memory and registers it, as RegisterMemory does. Other
+  // processes of this host can map it, and huge pages are taken where there are
+  // some, so that shared memory moves it faster than any other. It is the
+  // engine's: FreeMemory frees it, or the end of the engine, and then it must
+  // not be touched any more.
+  //
+  // kInvalidArgument: no length, or a location that is no NUMA node of this
+  // machine. kResourceExhausted: there is not so much memory, or there are no
+  // huge pages that are required, or max_buffers is reached. And the errors of
+  // RegisterMemory.
+  absl::StatusOr<AllocatedMemory> AllocateMemory(
+      const AllocationRequest& request);
+
+  // Does what UnregisterMemory does, and frees memory of AllocateMemory. After
+  // kDeadlineExceeded it is still allocated, and takes no new uses; call again.
+  // kNotFound: no such buffer (any more), perhaps since another caller has
+  // freed it. kInvalidArgument: the memory is of RegisterMemory.
+  absl::Status FreeMemory(BufferId id, Duration timeout);
 
   // Finds a segment and connects to it, within `timeout`; without I/O if that
   // has been done. Buffers that the peer registers later are seen when the
@@ -168,9 +190,11 @@ class TransferEngine final : private ControlHandler {
   absl::Status StartControlServer();
   VersionedSegment DescribeSelf();
   void OnSegmentChange(const std::string& name);
+  absl::StatusOr<BufferId> RegisterBuffer(const MemoryRegion& region, int fd);
   absl::StatusOr<TransportKeys> RegisterWithTransports(
       const LocalMemory& memory);
   void UnregisterFromTransports(uint32_t slot, size_t count);
+  absl::Status ReleaseAndPublish(BufferId id, Duration timeout);
   absl::Status Release(BufferId id, Duration timeout);
   absl::Status ReleaseBy(MonotonicTime deadline, BufferId id);
   absl::Status ReleaseFromTransports(uint32_t slot, MonotonicTime deadline);
@@ -192,6 +216,8 @@ class TransferEngine final : private ControlHandler {
   SegmentDirectory directory_;
   const ControlLinkFactory make_link_;
   BufferRegistry buffers_;
+  // Goes after the transports, which may use it until their end.
+  AllocatedBuffers allocated_;
   NotificationInbox inbox_;
   std::vector<std::unique_ptr<Transport>> transports_;
   // For reconnecting alone, which waits for no notification.
