@@ -71,7 +71,7 @@ BatchState::Run& BatchState::BeginRun(BufferRegistry::LocalPin pin, size_t peer,
   run.pin = std::move(pin);
   run.peer = peer;
   run.remote = &remote;
-  run.remote_key = route(peer).KeyOf(remote);
+  run.path = route(peer).PathTo(remote);
   run.slices = 0;
   Set<uint32_t>(run.unfinished_requests, 0);
   return run;

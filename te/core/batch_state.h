@@ -58,8 +58,8 @@ class BatchState final : public CompletionSink {
     size_t peer = 0;
     // In the view of the peer's route, which lasts as long as the batch.
     const BufferDescriptor* remote = nullptr;
-    // What the route's transport needs to reach it: Slice::remote_key.
-    absl::string_view remote_key;
+    // How to reach it.
+    Route::Path path;
     // How many there are; they follow those of the run before.
     size_t slices = 0;
     // Who ends the last one lets go of the pin.

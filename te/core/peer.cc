@@ -11,6 +11,7 @@
 #include "glog/logging.h"
 #include "te/base/stale_peer.h"
 #include "te/base/status_macros.h"
+#include "te/core/split_rail.h"
 
 namespace te {
 namespace {
@@ -32,36 +33,30 @@ bool IsNewer(const SegmentView& view, const SegmentView& than) {
          view.descriptor()->version >= than.descriptor()->version;
 }
 
-// What stands in the way where the two engines have no transport in common; OK
-// where they have.
-absl::Status CheckCommonTransport(
-    const std::string& name, const SegmentDescriptor& descriptor,
-    absl::Span<const std::unique_ptr<Transport>> transports) {
-  std::vector<absl::string_view> here;
-  for (const auto& transport : transports) {
-    if (descriptor.transports.contains(std::string(transport->name()))) {
-      return absl::OkStatus();
-    }
-    here.push_back(transport->name());
-  }
-  std::vector<absl::string_view> there;
-  for (const auto& [transport, unused] : descriptor.transports) {
-    there.push_back(transport);
-  }
-  return absl::UnimplementedError(
-      absl::StrCat("segment ", name, " can be reached over ",
-                   there.empty() ? "no transport" : absl::StrJoin(there, ", "),
-                   ", and this engine has ", absl::StrJoin(here, ", "),
-                   "; start both with a protocol that the other has too"));
-}
-
 // The sink must not send it here again.
 void GiveBackForGood(Slice& slice, const absl::Status& status) {
   slice.attempts = Peer::kGivenUp;
   slice.sink->Done(slice, status);
 }
 
+std::shared_ptr<Rail> Joined(const std::vector<NamedRail>& rails) {
+  if (rails.size() == 1) return rails.front().rail;
+  std::vector<std::shared_ptr<Rail>> all;
+  for (const NamedRail& each : rails) all.push_back(each.rail);
+  return std::make_shared<SplitRail>(std::move(all));
+}
+
 }  // namespace
+
+Route::Path Route::PathTo(const BufferDescriptor& buffer) const {
+  Path path;
+  for (size_t i = 0; i < rails.size(); ++i) {
+    path = {.rail = static_cast<uint8_t>(i),
+            .key = buffer.keys.Find(rails[i].transport)};
+    if (i + 1 == rails.size() || rails[i].rail->Reaches(path.key)) break;
+  }
+  return path;
+}
 
 Peer::Peer(std::string name, std::shared_ptr<RailHistory> rails,
            const PeerServices& services)
@@ -179,88 +174,45 @@ void Peer::FollowChanges() {
   }
 }
 
-// Sets up a rail over the first transport that works, in place of what there
-// is.
+// Sets up rails in place of what there is.
 absl::Status Peer::Connect(std::shared_ptr<const SegmentDescriptor> descriptor,
                            MonotonicTime deadline) {
   // The peer must not hear of the new rail while the old one still sends.
   CutOff(absl::AbortedError("the peer is being connected anew"));
   TE_ASSIGN_OR_RETURN(std::shared_ptr<ControlLink> link,
                       services_.make_link(*descriptor));
-  const PeerIdentity identity = {.name = name_,
-                                 .incarnation = descriptor->incarnation,
-                                 .boot_id = descriptor->host.boot_id};
-  std::vector<std::string> failures;
-  std::vector<std::string> worries;
-  absl::Status failure;
-  for (const auto& transport : services_.transports) {
-    const std::string name(transport->name());
-    if (!descriptor->transports.contains(name)) continue;
-    absl::StatusOr<std::shared_ptr<Rail>> rail =
-        transport->Connect(identity, rails_->rail_id(), link, deadline);
-    if (rail.ok()) {
-      if (const absl::Status fenced =
-              FenceOthers(*transport, identity, *link, deadline);
-          !fenced.ok()) {
-        (*rail)->Close(fenced);
-        return fenced;
-      }
-      rails_->Add(identity.incarnation, name);
-      auto route = std::make_shared<Route>();
-      route->view = std::make_shared<SegmentView>(std::move(descriptor));
-      route->link = std::move(link);
-      route->rail = *std::move(rail);
-      route->transport = name;
-      route->passed_over = std::move(failures);
-      TellWorries(name, absl::StrJoin(worries, "; "));
-      return Install(std::move(route));
-    }
-    // The latter: something of an earlier rail may still arrive.
-    if (IsStalePeer(rail.status()) || absl::IsAborted(rail.status())) {
-      return rail.status();
-    }
-    failure = rail.status();
-    failures.push_back(absl::StrCat(name, ": ", failure.message()));
-    if (!absl::IsNotFound(failure)) worries.push_back(failures.back());
-  }
-  // Only now: the descriptor may have been an old one.
-  TE_RETURN_IF_ERROR(
-      CheckCommonTransport(name_, *descriptor, services_.transports));
-  return absl::Status(failure.code(),
-                      absl::StrCat("cannot connect to segment ", name_, ": ",
-                                   absl::StrJoin(failures, "; ")));
+  TE_ASSIGN_OR_RETURN(FoundRails found,
+                      FindRails(services_.transports, name_, *descriptor,
+                                *rails_, link, deadline));
+  auto route = std::make_shared<Route>();
+  route->view = std::make_shared<SegmentView>(std::move(descriptor));
+  route->link = std::move(link);
+  route->rails = std::move(found.rails);
+  route->rail = Joined(route->rails);
+  route->passed_over = std::move(found.passed_over);
+  TellWorries(*route, absl::StrJoin(found.worries, "; "));
+  return Install(std::move(route));
 }
 
-// What earlier rails have carried over other transports must not arrive after
-// what is to go over this one, whose Connect has fenced its own. Done when that
-// has led somewhere and has carried nothing yet: most transports that are tried
-// before one that serves never lead to this peer, and a fence costs a call to
-// it.
-absl::Status Peer::FenceOthers(const Transport& chosen,
-                               const PeerIdentity& identity,
-                               PeerChannel& channel, MonotonicTime deadline) {
-  const std::vector<std::string> others =
-      rails_->Others(identity.incarnation, chosen.name());
-  for (const auto& transport : services_.transports) {
-    const std::string name(transport->name());
-    if (std::find(others.begin(), others.end(), name) == others.end()) continue;
-    TE_RETURN_IF_ERROR(
-        transport->Fence(identity, rails_->rail_id(), channel, deadline));
-    rails_->Remove(identity.incarnation, name);
-  }
-  return absl::OkStatus();
-}
-
-// Once for each peer, unless there are others.
-void Peer::TellWorries(absl::string_view transport,
-                       const std::string& worries) {
+// Once for each peer, unless there are others; each is counted.
+void Peer::TellWorries(const Route& route, const std::string& worries) {
   {
     MutexLock lock(mutex_);
+    if (!worries.empty()) ++downgrades_;
     if (std::exchange(worries_, worries) == worries) return;
   }
+  std::vector<std::string> transports;
+  for (const NamedRail& rail : route.rails) {
+    transports.push_back(rail.transport);
+  }
   LOG_IF(WARNING, !worries.empty())
-      << "segment " << name_ << " is reached over " << transport << ", because "
-      << worries;
+      << "segment " << name_ << " is reached over "
+      << absl::StrJoin(transports, " and ") << ", because " << worries;
+}
+
+uint64_t Peer::downgrades() const {
+  MutexLock lock(mutex_);
+  return downgrades_;
 }
 
 // What was parked for another incarnation must not reach this one, whose memory
@@ -406,7 +358,9 @@ void Peer::SendParked() {
   std::vector<Slice*> slices;
   slices.reserve(parked.size());
   for (const auto& [slice, remote] : parked) {
-    slice->remote_key = route->KeyOf(*remote);
+    const Route::Path path = route->PathTo(*remote);
+    slice->rail = path.rail;
+    slice->remote_key = path.key;
     slices.push_back(slice);
   }
   route->rail->Post(slices);

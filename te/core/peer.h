@@ -19,6 +19,7 @@
 #include "te/core/control_link.h"
 #include "te/core/engine_options.h"
 #include "te/core/rail_history.h"
+#include "te/core/rail_search.h"
 #include "te/core/segment_view.h"
 #include "te/core/spin_time.h"
 #include "te/metadata/buffer_table.h"
@@ -45,18 +46,20 @@ struct PeerServices {
 struct Route {
   std::shared_ptr<const SegmentView> view;
   std::shared_ptr<ControlLink> link;
+  // To post to: the one of `rails`, or all of them.
   std::shared_ptr<Rail> rail;
-  // Name of the rail's transport.
-  std::string transport;
-  // Those that would have been tried first, each with the reason why not.
+  // Best first.
+  std::vector<NamedRail> rails;
+  // See FoundRails.
   std::vector<std::string> passed_over;
 
-  // What that transport needs to reach the buffer, of this view or another one
-  // of the same incarnation: Slice::remote_key.
-  absl::string_view KeyOf(
-      const BufferDescriptor& buffer ABSL_ATTRIBUTE_LIFETIME_BOUND) const {
-    return buffer.keys.Find(transport);
-  }
+  // How to reach a buffer, of this view or another one of the same incarnation.
+  struct Path {
+    uint8_t rail = 0;       // Slice::rail
+    absl::string_view key;  // Slice::remote_key
+  };
+  Path PathTo(
+      const BufferDescriptor& buffer ABSL_ATTRIBUTE_LIFETIME_BOUND) const;
 };
 
 // A remote segment and the connection to it. Slices whose rail failed wait here
@@ -113,6 +116,9 @@ class Peer : public std::enable_shared_from_this<Peer> {
   // Why slices have been waiting; OK if nothing has failed lately.
   absl::Status last_error() const;
   absl::Status health() const;
+  // How often it was connected to with a transport passed over that should have
+  // served.
+  uint64_t downgrades() const;
 
  private:
   struct Parked {
@@ -133,12 +139,9 @@ class Peer : public std::enable_shared_from_this<Peer> {
   void Update(std::shared_ptr<const SegmentDescriptor> descriptor);
   void FollowChanges();
   void ScheduleRefresh(Duration pause) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
-  void TellWorries(absl::string_view transport, const std::string& worries);
+  void TellWorries(const Route& route, const std::string& worries);
   absl::Status Connect(std::shared_ptr<const SegmentDescriptor> descriptor,
                        MonotonicTime deadline);
-  absl::Status FenceOthers(const Transport& chosen,
-                           const PeerIdentity& identity, PeerChannel& channel,
-                           MonotonicTime deadline);
   std::shared_ptr<const Route> current() const;
   void ScheduleReconnect() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   void Reconnect();
@@ -174,6 +177,7 @@ class Peer : public std::enable_shared_from_this<Peer> {
   absl::Status last_error_ ABSL_GUARDED_BY(mutex_);
   // Why transports were passed over, as the log has it.
   std::string worries_ ABSL_GUARDED_BY(mutex_);
+  uint64_t downgrades_ ABSL_GUARDED_BY(mutex_) = 0;
 };
 
 }  // namespace te

@@ -18,16 +18,14 @@ void RailHistory::Remove(const Incarnation& peer, absl::string_view transport) {
   std::erase(rails_, rail);
 }
 
-std::vector<std::string> RailHistory::Others(
-    const Incarnation& peer, absl::string_view transport) const {
-  std::vector<std::string> others;
+std::vector<std::string> RailHistory::Transports(
+    const Incarnation& peer) const {
+  std::vector<std::string> transports;
   MutexLock lock(mutex_);
   for (const Past& rail : rails_) {
-    if (rail.peer == peer && rail.transport != transport) {
-      others.push_back(rail.transport);
-    }
+    if (rail.peer == peer) transports.push_back(rail.transport);
   }
-  return others;
+  return transports;
 }
 
 }  // namespace te

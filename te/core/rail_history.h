@@ -37,9 +37,9 @@ class RailHistory {
   void Add(const Incarnation& peer, absl::string_view transport);
   // It has been fenced.
   void Remove(const Incarnation& peer, absl::string_view transport);
-  // Those to fence before a rail over `transport` carries anything.
-  std::vector<std::string> Others(const Incarnation& peer,
-                                  absl::string_view transport) const;
+  // Those that may have carried something, and are to be fenced before another
+  // one does.
+  std::vector<std::string> Transports(const Incarnation& peer) const;
 
  private:
   struct Past {

@@ -15,27 +15,26 @@ using testing::IsEmpty;
 const Incarnation kPeer({1});
 const Incarnation kSuccessor({2});
 
-TEST(RailHistoryTest, TellsWhatOtherTransportsHaveCarried) {
+TEST(RailHistoryTest, TellsWhichTransportsHaveCarried) {
   RailHistory history(7);
   EXPECT_EQ(history.rail_id(), 7u);
-  EXPECT_THAT(history.Others(kPeer, "tcp"), IsEmpty());
+  EXPECT_THAT(history.Transports(kPeer), IsEmpty());
   history.Add(kPeer, "tcp");
   history.Add(kPeer, "shm");
   history.Add(kPeer, "tcp");
-  EXPECT_THAT(history.Others(kPeer, "rdma"), ElementsAre("shm", "tcp"));
-  EXPECT_THAT(history.Others(kPeer, "tcp"), ElementsAre("shm"));
+  EXPECT_THAT(history.Transports(kPeer), ElementsAre("shm", "tcp"));
   history.Remove(kPeer, "shm");
   history.Remove(kPeer, "rdma");
-  EXPECT_THAT(history.Others(kPeer, "rdma"), ElementsAre("tcp"));
+  EXPECT_THAT(history.Transports(kPeer), ElementsAre("tcp"));
 }
 
 TEST(RailHistoryTest, KeepsIncarnationsApart) {
   RailHistory history(7);
   history.Add(kPeer, "tcp");
   history.Add(kSuccessor, "rdma");
-  EXPECT_THAT(history.Others(kSuccessor, "shm"), ElementsAre("rdma"));
+  EXPECT_THAT(history.Transports(kSuccessor), ElementsAre("rdma"));
   history.Remove(kSuccessor, "tcp");
-  EXPECT_THAT(history.Others(kPeer, "shm"), ElementsAre("tcp"));
+  EXPECT_THAT(history.Transports(kPeer), ElementsAre("tcp"));
 }
 
 TEST(RailHistoryTest, ForgetsTheOldest) {
@@ -44,10 +43,10 @@ TEST(RailHistoryTest, ForgetsTheOldest) {
   for (uint8_t i = 1; i < RailHistory::kMaxRails; ++i) {
     history.Add(Incarnation({9, i}), "tcp");
   }
-  EXPECT_THAT(history.Others(kPeer, "shm"), ElementsAre("tcp"));
+  EXPECT_THAT(history.Transports(kPeer), ElementsAre("tcp"));
   history.Add(kSuccessor, "tcp");
-  EXPECT_THAT(history.Others(kPeer, "shm"), IsEmpty());
-  EXPECT_THAT(history.Others(kSuccessor, "shm"), ElementsAre("tcp"));
+  EXPECT_THAT(history.Transports(kPeer), IsEmpty());
+  EXPECT_THAT(history.Transports(kSuccessor), ElementsAre("tcp"));
 }
 
 }  // namespace

@@ -301,6 +301,7 @@ EngineStatus TransferEngine::Status() const {
     EngineStatus::Segment& segment = status.segments.emplace_back();
     segment.name = peer->name();
     segment.health = peer->health();
+    segment.downgrades = peer->downgrades();
     if (!route.ok()) continue;
     segment.rail = (*route)->rail->name();
     segment.passed_over = (*route)->passed_over;

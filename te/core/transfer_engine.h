@@ -77,8 +77,12 @@ struct EngineStatus {
     std::string name;
     // The rail in use; empty if there is none.
     std::string rail;
-    // The transports that would have come first, each with why it did not.
+    // The transports that would have come first, or that do not reach all of
+    // its memory, each with the reason.
     std::vector<std::string> passed_over;
+    // How often it has been connected to with such a reason that should not be:
+    // not that it is on another host.
+    uint64_t downgrades = 0;
     absl::Status health;
   };
   std::string segment_name;

@@ -25,6 +25,9 @@ class CompletionSink;
 // Done it is lent to the rail, which alone may touch `next`.
 struct Slice {
   Operation operation = Operation::kRead;
+  // Which of several rails to the peer it goes over: for who chooses among
+  // them, not for the transport.
+  uint8_t rail = 0;
   // Where the local memory lies; "*" if that is unknown.
   MemoryLocation local_location;
   // Index of the request in its batch: for the sink, not for the transport.

@@ -60,6 +60,11 @@ class Rail {
   // OK, or why this rail does not work any more.
   virtual absl::Status health() const = 0;
 
+  // Why some of the peer's memory cannot be reached, for people; empty if all
+  // can. If not, Reaches tells for a buffer, by its key (Slice::remote_key).
+  virtual std::string limits() const { return std::string(); }
+  virtual bool Reaches(absl::string_view /*key*/) const { return true; }
+
   // For people: "tcp 127.0.0.1:4000 to 127.0.0.1:5000".
   virtual std::string name() const = 0;
 };

@@ -53,13 +53,14 @@ size_t PinTableBytes(uint32_t slots) {
 struct KeyOnWire {
   uint64_t generation;
   uint32_t slot;
-  uint32_t zero;
+  uint32_t mappable;
 };
 
 }  // namespace
 
 std::string GrantKey::Serialize() const {
-  const KeyOnWire wire = {.generation = generation, .slot = slot, .zero = 0};
+  const KeyOnWire wire = {
+      .generation = generation, .slot = slot, .mappable = mappable ? 1u : 0u};
   return std::string(reinterpret_cast<const char*>(&wire), sizeof(wire));
 }
 
@@ -67,8 +68,12 @@ std::optional<GrantKey> GrantKey::Parse(absl::string_view bytes) {
   KeyOnWire wire;
   if (bytes.size() != sizeof(wire)) return std::nullopt;
   memcpy(&wire, bytes.data(), sizeof(wire));
-  if (wire.zero != 0 || wire.generation > UINT64_MAX >> 1) return std::nullopt;
-  return GrantKey{.slot = wire.slot, .generation = wire.generation};
+  if (wire.mappable > 1 || wire.generation > UINT64_MAX >> 1) {
+    return std::nullopt;
+  }
+  return GrantKey{.slot = wire.slot,
+                  .generation = wire.generation,
+                  .mappable = wire.mappable == 1};
 }
 
 size_t GrantTableBytes(uint32_t slots) {
@@ -93,7 +98,9 @@ GrantKey GrantTable::Grant(const LocalMemory& memory, MappingId mapping) {
   grant.mapping_index.store(mapping.index);
   grant.mapping_serial.store(mapping.serial);
   grant.state.store(generation << 1 | kGranted);
-  return {.slot = memory.slot, .generation = generation};
+  return {.slot = memory.slot,
+          .generation = generation,
+          .mappable = mapping.valid()};
 }
 
 void GrantTable::Withdraw(uint32_t slot) {

@@ -40,6 +40,8 @@ struct GrantKey {
   uint32_t slot = 0;
   // Of one registration: never used again by the owner.
   uint64_t generation = 0;
+  // Whether peers can map it.
+  bool mappable = false;
 
   std::string Serialize() const;
   // Nothing for bytes that Serialize cannot have made.

@@ -53,7 +53,8 @@ struct Welcome {
 
 // The owner's, at any time after kWelcome, if the peer maps memory: what is at
 // that place of its table from now on. With it comes the descriptor of a file
-// to map; nothing, if the serial is 0.
+// to map; nothing, if the serial is 0. After what there is at first comes one
+// for the place kMaxMappings, which is none.
 struct MappingNotice {
   MappingId mapping;
   // Whether it is to be written to as well.

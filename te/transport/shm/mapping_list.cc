@@ -46,6 +46,8 @@ MappingList::Untold MappingList::All() const {
   for (uint32_t index = 0; index < kMaxMappings; ++index) {
     if (entries_[index].taken) all.insert(index);
   }
+  // Which comes last.
+  all.insert(kMaxMappings);
   return all;
 }
 
@@ -56,7 +58,8 @@ void MappingList::Tell(int socket, Untold& untold) const {
 }
 
 bool MappingList::Send(int socket, uint32_t index) const {
-  const Entry& entry = entries_[index];
+  static const Entry kNone;
+  const Entry& entry = index < kMaxMappings ? entries_[index] : kNone;
   MappingNotice notice = {.mapping = {.index = index},
                           .writable = entry.writable ? 1u : 0u};
   if (!entry.taken) return SendMessage(socket, BytesOf(notice)).ok();

@@ -28,7 +28,7 @@ class MappingList {
   // Takes out what is in that slot; an invalid id if nothing is.
   MappingId Remove(uint32_t slot);
 
-  // All that there is.
+  // All that there is, and the mark that it was all (MappingNotice).
   Untold All() const;
   // Sends what is untold, as far as the socket takes it.
   void Tell(int socket, Untold& untold) const;

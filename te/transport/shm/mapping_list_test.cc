@@ -65,7 +65,7 @@ TEST_F(MappingListTest, APeerIsToldOfWhatComesAndGoes) {
   const MappingId id = list_.Add(Memory(5));
   EXPECT_TRUE(id.valid());
   MappingList::Untold untold = list_.All();
-  EXPECT_EQ(untold, MappingList::Untold{id.index});
+  EXPECT_EQ(untold, (MappingList::Untold{id.index, kMaxMappings}));
   list_.Tell(owner_.get(), untold);
   EXPECT_TRUE(untold.empty());
   TE_ASSERT_OK_AND_ASSIGN(const Heard come, Hear());
@@ -76,6 +76,9 @@ TEST_F(MappingListTest, APeerIsToldOfWhatComesAndGoes) {
   ASSERT_EQ(fstat(bytes_.fd(), &ours), 0);
   ASSERT_EQ(fstat(come.fd.get(), &theirs), 0);
   EXPECT_EQ(theirs.st_ino, ours.st_ino);
+  TE_ASSERT_OK_AND_ASSIGN(const Heard end, Hear());
+  EXPECT_EQ(end.notice.mapping, (MappingId{.index = kMaxMappings}));
+  EXPECT_FALSE(end.fd.valid());
 
   EXPECT_FALSE(list_.Remove(4).valid());
   EXPECT_EQ(list_.Remove(5), id);
@@ -85,7 +88,7 @@ TEST_F(MappingListTest, APeerIsToldOfWhatComesAndGoes) {
   TE_ASSERT_OK_AND_ASSIGN(const Heard gone, Hear());
   EXPECT_EQ(gone.notice.mapping, (MappingId{.index = id.index, .serial = 0}));
   EXPECT_FALSE(gone.fd.valid());
-  EXPECT_TRUE(list_.All().empty());
+  EXPECT_EQ(list_.All(), MappingList::Untold{kMaxMappings});
 }
 
 TEST_F(MappingListTest, TwoMappingsNeverHaveTheSameName) {

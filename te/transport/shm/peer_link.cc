@@ -8,6 +8,7 @@
 #include <cstdint>
 #include <iterator>
 #include <utility>
+#include <vector>
 
 #include "absl/strings/str_cat.h"
 #include "glog/logging.h"
@@ -82,28 +83,59 @@ absl::StatusOr<std::unique_ptr<PeerLink>> PeerLink::Connect(
                                         SharedRegion::Rights::kRead));
   TE_ASSIGN_OR_RETURN(PinTable pins,
                       PinTable::Map(std::move(answer.fds[1]), welcome.slots));
-  if (owner.pid == 0) {
-    return Unusable(
-        "the peer is in a PID namespace that cannot be seen from here, so its "
-        "memory cannot be reached");
-  }
-  std::optional<ProcessMemory> process;
-  if (!is_self) {
-    TE_ASSIGN_OR_RETURN(
-        process, ProcessMemory::Open(owner.pid, welcome.token_address, token));
-    TE_RETURN_IF_ERROR(process->TryToWrite(welcome.scratch_address));
-  }
   std::unique_ptr<PeerLink> link(new PeerLink(
       *std::move(socket),
       GrantedMemory(std::move(grants), std::move(pins), welcome.slots),
-      owner.pid, std::move(process), maps));
-  if (watcher != nullptr && maps) {
-    TE_RETURN_IF_ERROR(
-        watcher->Watch(*link, {link->socket_.get(), link->process_->pidfd()}));
-    MutexLock lock(link->retiring_);
-    link->watcher_ = watcher;
+      {.pid = owner.pid, .is_self = is_self, .maps = maps}));
+  if (is_self) return link;
+  if (const absl::Status opened = link->OpenProcess(options, welcome, token);
+      !opened.ok()) {
+    // Nothing but the kernel's rules, or what it does not show.
+    if (!maps || !absl::IsPermissionDenied(opened)) return opened;
+    TE_RETURN_IF_ERROR(link->AwaitMappings(deadline));
+    if (!link->has_mapped_) return opened;
+    link->limits_ = absl::StrCat(
+        "only memory that the peer's engine has allocated (AllocateMemory), "
+        "because ",
+        opened.message());
   }
+  if (maps && watcher != nullptr) TE_RETURN_IF_ERROR(link->HearBy(*watcher));
   return link;
+}
+
+absl::Status PeerLink::OpenProcess(const ShmOptions& options,
+                                   const Welcome& welcome, const Token& token) {
+  if (!options.kernel_copies) {
+    return absl::PermissionDeniedError("copying by the kernel is switched off");
+  }
+  if (pid_ == 0) {
+    return absl::PermissionDeniedError(
+        "the peer is in a PID namespace that cannot be seen from here, so its "
+        "memory cannot be reached");
+  }
+  TE_ASSIGN_OR_RETURN(ProcessMemory process,
+                      ProcessMemory::Open(pid_, welcome.token_address, token));
+  TE_RETURN_IF_ERROR(process.TryToWrite(welcome.scratch_address));
+  process_ = std::move(process);
+  return absl::OkStatus();
+}
+
+absl::Status PeerLink::AwaitMappings(MonotonicTime deadline) {
+  for (;;) {
+    Hear();
+    if (told_all_) return absl::OkStatus();
+    if (IsGone()) return Unusable("the peer has ended");
+    TE_RETURN_IF_ERROR(AwaitReadable(socket_.get(), deadline));
+  }
+}
+
+absl::Status PeerLink::HearBy(LinkWatcher& watcher) {
+  std::vector<int> fds = {socket_.get()};
+  if (process_) fds.push_back(process_->pidfd());
+  TE_RETURN_IF_ERROR(watcher.Watch(*this, fds));
+  MutexLock lock(retiring_);
+  watcher_ = &watcher;
+  return absl::OkStatus();
 }
 
 PeerLink::~PeerLink() {
@@ -159,9 +191,12 @@ absl::Status PeerLink::Take(const MappingNotice& notice, Message message) {
     return absl::InvalidArgumentError("a notice of another length");
   }
   if (notice.mapping.valid() && message.fds.size() == 1) {
-    return mapped_.Map(notice.mapping, std::move(message.fds[0]),
-                       notice.writable != 0);
+    TE_RETURN_IF_ERROR(mapped_.Map(notice.mapping, std::move(message.fds[0]),
+                                   notice.writable != 0));
+    has_mapped_ = true;
+    return absl::OkStatus();
   }
+  if (notice.mapping.index == kMaxMappings) told_all_ = true;
   mapped_.Unmap(notice.mapping.index);
   return absl::OkStatus();
 }
@@ -186,7 +221,7 @@ bool PeerLink::IsGone() const {
 }
 
 std::string PeerLink::Describe() const {
-  return process_ ? absl::StrCat("process ", pid_) : "this process";
+  return is_self_ ? "this process" : absl::StrCat("process ", pid_);
 }
 
 }  // namespace te::shm

@@ -40,11 +40,15 @@ class PeerLink final : private LinkWatcher::Listener {
   ~PeerLink();
 
   const GrantedMemory& memory() const { return memory_; }
-  // How to reach the owner's memory; null: it is this process, whose addresses
-  // are those of the owner.
+  // Whether the owner is this process, whose addresses are the owner's, and
+  // nothing else is needed.
+  bool is_self() const { return is_self_; }
+  // How the kernel reaches the owner's memory; null: it does not, for which
+  // limits has the reason, and only mapped memory can be reached.
   const ProcessMemory* process() const {
     return process_.has_value() ? &*process_ : nullptr;
   }
+  const std::string& limits() const { return limits_; }
   // Where so many bytes of what is pinned are in this process, if they are
   // mapped, until Leave; else null.
   std::byte* Enter(const Pinned& pinned, uint64_t bytes, Operation operation);
@@ -58,14 +62,24 @@ class PeerLink final : private LinkWatcher::Listener {
   std::string Describe() const;
 
  private:
-  PeerLink(UniqueFd socket, GrantedMemory memory, pid_t pid,
-           std::optional<ProcessMemory> process, bool maps)
+  // Of an owner, and not yet of its memory.
+  struct Owner {
+    pid_t pid = 0;
+    bool is_self = false;
+    bool maps = false;
+  };
+
+  PeerLink(UniqueFd socket, GrantedMemory memory, const Owner& owner)
       : socket_(std::move(socket)),
         memory_(std::move(memory)),
-        pid_(pid),
-        process_(std::move(process)),
-        maps_(maps) {}
+        pid_(owner.pid),
+        is_self_(owner.is_self),
+        maps_(owner.maps) {}
 
+  absl::Status OpenProcess(const ShmOptions& options, const Welcome& welcome,
+                           const Token& token);
+  absl::Status AwaitMappings(MonotonicTime deadline);
+  absl::Status HearBy(LinkWatcher& watcher);
   // Takes in what the owner has said meanwhile.
   void Hear();
   absl::Status Take(const MappingNotice& notice, Message message);
@@ -74,9 +88,15 @@ class PeerLink final : private LinkWatcher::Listener {
   const UniqueFd socket_;
   const GrantedMemory memory_;
   const pid_t pid_;
-  const std::optional<ProcessMemory> process_;
+  const bool is_self_;
   const bool maps_;
+  // Do not change once Connect has returned.
+  std::optional<ProcessMemory> process_;
+  std::string limits_;
   MappedMemory mapped_;
+  // There is or was some mapping, and all that there were at first are there.
+  std::atomic<bool> has_mapped_{false};
+  std::atomic<bool> told_all_{false};
   // The serial of the latest mapping that could not be made.
   std::atomic<uint32_t> failed_{0};
   // For one at a time who hears.

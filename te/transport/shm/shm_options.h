@@ -23,6 +23,9 @@ struct ShmOptions {
   // Memory that its owner has allocated through its engine is mapped, and then
   // copied as any other. Off: by the kernel, as what others have allocated.
   bool map_memory = true;
+  // Off: nothing is copied by the kernel, as where it does not allow that; then
+  // only mapped memory is reached. For tests.
+  bool kernel_copies = true;
   // Between engines of one process memory is copied as any other. Off: by the
   // kernel, as between processes; for tests.
   bool direct_within_process = true;

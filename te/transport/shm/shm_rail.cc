@@ -6,6 +6,9 @@
 #include <array>
 #include <cstddef>
 #include <cstring>
+#include <optional>
+
+#include "absl/strings/str_cat.h"
 
 namespace te::shm {
 namespace {
@@ -147,9 +150,13 @@ void ShmRail::Carry(SliceList slices, CopyWay way) {
     absl::Status status = Admit(slice, pinned);
     if (!status.ok()) {
       slice.sink->Done(slice, std::move(status));
-    } else if (link_->process() == nullptr) {
+    } else if (link_->is_self()) {
       CopyWithin(slice, pinned, way);
-    } else if (!CopyMapped(slice, pinned, way)) {
+    } else if (CopyMapped(slice, pinned, way)) {
+      continue;
+    } else if (link_->process() == nullptr) {
+      Finish(slice, pinned.slot, CannotReach(pinned));
+    } else {
       if (!group.HasRoomFor(slice)) CopyGroup(group);
       group.Add(slice, pinned.slot);
     }
@@ -189,6 +196,22 @@ bool ShmRail::CopyMapped(Slice& slice, const Pinned& pinned, CopyWay way) {
   link_->Leave(pinned);
   Finish(slice, pinned.slot, absl::OkStatus());
   return true;
+}
+
+bool ShmRail::Reaches(absl::string_view key) const {
+  if (link_->is_self() || link_->process() != nullptr) return true;
+  const std::optional<GrantKey> grant = GrantKey::Parse(key);
+  return grant.has_value() && grant->mappable;
+}
+
+absl::Status ShmRail::CannotReach(const Pinned& pinned) const {
+  if (pinned.mapping.valid()) {
+    return absl::UnavailableError(
+        "the peer's memory has not been mapped here, or not yet; this "
+        "process's log may have the reason");
+  }
+  return absl::FailedPreconditionError(
+      absl::StrCat("shm reaches ", link_->limits()));
 }
 
 void ShmRail::CopyGroup(Group& group) {

@@ -10,6 +10,7 @@
 #include "absl/base/thread_annotations.h"
 #include "absl/functional/function_ref.h"
 #include "absl/status/status.h"
+#include "absl/strings/string_view.h"
 #include "absl/types/span.h"
 #include "te/base/mutex.h"
 #include "te/transport/shm/copy_bytes.h"
@@ -47,6 +48,8 @@ class ShmRail final : public Rail,
                 const absl::Status& status) override;
   void Close(const absl::Status& why) override;
   absl::Status health() const override;
+  std::string limits() const override { return link_->limits(); }
+  bool Reaches(absl::string_view key) const override;
   std::string name() const override { return name_; }
 
   void Help() override { Poll(); }
@@ -68,6 +71,7 @@ class ShmRail final : public Rail,
   void CopyWithin(Slice& slice, const Pinned& pinned, CopyWay way);
   // Unless it is not mapped.
   bool CopyMapped(Slice& slice, const Pinned& pinned, CopyWay way);
+  absl::Status CannotReach(const Pinned& pinned) const;
   // Of another process; empties the group.
   void CopyGroup(Group& group);
   void Finish(Slice& slice, uint32_t slot, absl::Status status);

@@ -71,22 +71,6 @@ std::vector<UniqueFd> TakeFds(msghdr& message) {
   return fds;
 }
 
-absl::Status AwaitReadable(int socket, MonotonicTime deadline) {
-  pollfd polled = {.fd = socket, .events = POLLIN};
-  const Duration left = TimeUntil(deadline, RealClock().Now());
-  constexpr Duration kLongest = std::chrono::hours(1);
-  const auto milliseconds = std::chrono::ceil<std::chrono::milliseconds>(
-      std::min<Duration>(left, kLongest));
-  const int count = poll(&polled, 1, static_cast<int>(milliseconds.count()));
-  if (count < 0 && errno != EINTR) return ErrnoToStatus(errno, "poll");
-  if (count <= 0 && RealClock().Now() >= deadline) {
-    return absl::DeadlineExceededError(
-        "the process at the other end of a unix socket does not answer in "
-        "time");
-  }
-  return absl::OkStatus();
-}
-
 }  // namespace
 
 absl::StatusOr<std::string> NewSocketName() {
@@ -173,6 +157,22 @@ absl::Status SendMessage(int socket, absl::Span<const std::byte> bytes,
   if (sent == static_cast<ssize_t>(bytes.size())) return absl::OkStatus();
   return absl::UnavailableError(
       ErrnoToStatus(errno, "sendmsg on a unix socket").message());
+}
+
+absl::Status AwaitReadable(int socket, MonotonicTime deadline) {
+  pollfd polled = {.fd = socket, .events = POLLIN};
+  const Duration left = TimeUntil(deadline, RealClock().Now());
+  constexpr Duration kLongest = std::chrono::hours(1);
+  const auto milliseconds = std::chrono::ceil<std::chrono::milliseconds>(
+      std::min<Duration>(left, kLongest));
+  const int count = poll(&polled, 1, static_cast<int>(milliseconds.count()));
+  if (count < 0 && errno != EINTR) return ErrnoToStatus(errno, "poll");
+  if (count <= 0 && RealClock().Now() >= deadline) {
+    return absl::DeadlineExceededError(
+        "the process at the other end of a unix socket does not answer in "
+        "time");
+  }
+  return absl::OkStatus();
 }
 
 absl::StatusOr<Message> ReceiveMessage(int socket, absl::Span<std::byte> buffer,

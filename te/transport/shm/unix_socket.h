@@ -49,6 +49,8 @@ struct Message {
   size_t bytes = 0;
   std::vector<UniqueFd> fds;
 };
+// Waits for a message, or the end of the connection; as ReceiveMessage does.
+absl::Status AwaitReadable(int socket, MonotonicTime deadline);
 // Into `buffer`; what is longer, or has more descriptors, is INVALID_ARGUMENT.
 // UNAVAILABLE: the peer has gone. DEADLINE_EXCEEDED: there is none by then.
 absl::StatusOr<Message> ReceiveMessage(int socket, absl::Span<std::byte> buffer,
