@@ -58,7 +58,8 @@ struct AllocationRequest {
   // At least 1.
   size_t bytes = 0;
   // The NUMA node that it must lie on; "*": each page on that of the thread
-  // which touches it first.
+  // which touches it first, that of AllocateMemory if a transport pins it. The
+  // engine does not find out which, so no NIC is preferred for it then.
   MemoryLocation location;
   Access access = Access::kRemoteReadWrite;
   HugePages huge_pages = HugePages::kIfAvailable;

@@ -30,6 +30,9 @@ namespace {
 // What /proc/<pid>/maps shows.
 constexpr char kName[] = "te-memory";
 
+// Of vm.overcommit_memory.
+constexpr char kNoOvercommit[] = "2";
+
 constexpr char kTransparentFolder[] = "/sys/kernel/mm/transparent_hugepage/";
 
 std::string SizeText(uint64_t bytes) {
@@ -202,10 +205,15 @@ absl::StatusOr<MappableMemory> MappableMemory::Map(UniqueFd fd, size_t bytes,
 
 absl::StatusOr<MappableMemory> MappableMemory::OnReservedPages(
     size_t bytes, const MemoryLocation& location, HugePages huge_pages) {
-  TE_ASSIGN_OR_RETURN(UniqueFd fd, CreateFile(MFD_HUGETLB));
+  absl::StatusOr<UniqueFd> fd = CreateFile(MFD_HUGETLB);
+  if (!fd.ok()) {
+    return absl::ResourceExhaustedError(
+        absl::StrCat("cannot allocate huge pages here, so do without: ",
+                     fd.status().message()));
+  }
   // A file on huge pages has blocks of their size.
   struct stat file = {};
-  if (fstat(fd.get(), &file) != 0) {
+  if (fstat(fd->get(), &file) != 0) {
     return ErrnoToStatus(errno, "fstat a file on huge pages");
   }
   const auto page_bytes = static_cast<size_t>(file.st_blksize);
@@ -214,14 +222,12 @@ absl::StatusOr<MappableMemory> MappableMemory::OnReservedPages(
   }
   // This reserves the pages, but of any node, and not against the limit of the
   // container: a later touch could still be a SIGBUS.
-  absl::StatusOr<MappableMemory> memory = Map(std::move(fd), bytes, page_bytes);
+  absl::StatusOr<MappableMemory> memory =
+      Map(*std::move(fd), bytes, page_bytes);
   if (!memory.ok()) return NoReservedPages(bytes, page_bytes, memory.status());
   TE_RETURN_IF_ERROR(memory->Bind(location));
-  // Since Linux 5.14. Not MAP_POPULATE, which comes before the node is chosen
-  // and does not tell of failures, and not fallocate, which knows no nodes.
-  if (madvise(memory->data_, memory->file_bytes_, MADV_POPULATE_WRITE) != 0) {
-    return NoReservedPages(bytes, page_bytes,
-                           ErrnoToStatus(errno, "MADV_POPULATE_WRITE"));
+  if (const absl::Status status = memory->Populate(); !status.ok()) {
+    return NoReservedPages(bytes, page_bytes, status);
   }
   TE_RETURN_IF_ERROR(memory->SealLength());
   memory->pages_ = absl::StrCat(SizeText(page_bytes), " pages (hugetlb)");
@@ -245,7 +251,27 @@ absl::StatusOr<MappableMemory> MappableMemory::OnOrdinaryPages(
         &memory.pages_,
         ", and huge ones where the kernel finds some (transparent)");
   }
+  // Such a system gives shared memory its pages only as it is touched, and a
+  // SIGBUS if it has promised all of them to others.
+  if (ReadLine("/proc/sys/vm/overcommit_memory") != kNoOvercommit) {
+    return memory;
+  }
+  if (const absl::Status status = memory.Populate(); !status.ok()) {
+    return absl::ResourceExhaustedError(absl::StrCat(
+        "cannot allocate ", SizeText(bytes), ": ", status.message(),
+        "; the system promises no more than it has (vm.overcommit_memory)"));
+  }
   return memory;
+}
+
+// Takes all pages now, and fails where a touch would be a signal. Since Linux
+// 5.14. Not MAP_POPULATE, which comes before the node is chosen and does not
+// tell of failures, and not fallocate, which knows no nodes of huge pages.
+absl::Status MappableMemory::Populate() {
+  if (madvise(data_, file_bytes_, MADV_POPULATE_WRITE) == 0) {
+    return absl::OkStatus();
+  }
+  return ErrnoToStatus(errno, "madvise(MADV_POPULATE_WRITE)");
 }
 
 absl::Status MappableMemory::Bind(const MemoryLocation& location) {

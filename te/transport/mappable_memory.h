@@ -30,7 +30,8 @@ class MappableMemory {
   // `bytes` of zeros, at least 1. On the NUMA node that `location` names
   // ("cpu:1"), and nowhere else; "*": on those of the threads that touch its
   // pages first. Huge pages that are reserved are taken at once, which takes a
-  // second for some GiB; others come when they are touched.
+  // second for some GiB; others come when they are touched, except on a system
+  // without overcommit.
   //
   // INVALID_ARGUMENT: no length, the memory of a GPU, or a node that does not
   // exist. RESOURCE_EXHAUSTED: there is not so much, and says of what and how
@@ -63,6 +64,7 @@ class MappableMemory {
   static absl::StatusOr<MappableMemory> OnOrdinaryPages(
       size_t bytes, const MemoryLocation& location, HugePages huge_pages);
   absl::Status Bind(const MemoryLocation& location);
+  absl::Status Populate();
   absl::Status SealLength();
   void Unmap();
 
