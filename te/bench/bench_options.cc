@@ -239,6 +239,15 @@ absl::StatusOr<uint64_t> ChooseBufferSize(const FlagValues& flags, Mode mode,
   return small ? needed : size;
 }
 
+absl::StatusOr<MemorySource> ChooseMemory(const FlagValues& flags) {
+  for (MemorySource source : {MemorySource::kUser, MemorySource::kEngine}) {
+    if (flags.memory == MemorySourceName(source)) return source;
+  }
+  return Bad("memory", absl::StrCat("\"", flags.memory,
+                                    "\" is no source of memory; there are "
+                                    "user|engine"));
+}
+
 absl::Status SetEngineOptions(const FlagValues& flags, Options& options) {
   if (IsP2p(flags)) {
     options.metadata_server = "p2p";
@@ -315,6 +324,7 @@ absl::StatusOr<BenchOptions> MakeBenchOptions(const FlagValues& flags) {
   }
   TE_ASSIGN_OR_RETURN(options.buffer_size,
                       ChooseBufferSize(flags, options.mode, options.workloads));
+  TE_ASSIGN_OR_RETURN(options.memory, ChooseMemory(flags));
   TE_ASSIGN_OR_RETURN(options.duration,
                       SecondsFlag("duration", options.mode == Mode::kLoopback &&
                                                       !flags.Given("duration")

@@ -8,6 +8,7 @@
 #include "absl/status/statusor.h"
 #include "te/base/clock.h"
 #include "te/bench/flag_values.h"
+#include "te/bench/memory_source.h"
 #include "te/bench/rate_unit.h"
 #include "te/bench/workload.h"
 #include "te/options.h"
@@ -27,6 +28,7 @@ struct BenchOptions {
   Duration duration{};
   Verify verify = Verify::kOff;
   uint64_t buffer_size = 0;
+  MemorySource memory = MemorySource::kUser;
   bool json = false;
   RateUnit unit;
   int precision = 2;

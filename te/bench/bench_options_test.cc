@@ -12,6 +12,7 @@
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
 #include "te/base/status_matchers.h"
+#include "te/bench/memory_source.h"
 
 namespace te::bench {
 namespace {
@@ -124,6 +125,8 @@ INSTANTIATE_TEST_SUITE_P(
                   f.duration = std::numeric_limits<double>::quiet_NaN();
                 },
                 "out of range"},
+        BadFlag{"memory", [](auto& f) { f.memory = "gpu"; }, "user|engine"},
+        BadFlag{"memory", [](auto& f) { f.memory = ""; }, "\"\" is no source"},
         BadFlag{"buffer_size", [](auto& f) { f.buffer_size = "0"; },
                 "out of range"},
         BadFlag{"buffer_size", [](auto& f) { f.buffer_size = "64M"; },
@@ -207,6 +210,7 @@ TEST(BenchOptionsTest, NothingGivenIsAShortLoopbackSweep) {
                           MakeBenchOptions(FlagValues()));
   EXPECT_EQ(options.mode, Mode::kLoopback);
   EXPECT_EQ(options.verify, Verify::kSpot);
+  EXPECT_EQ(options.memory, MemorySource::kUser);
   EXPECT_EQ(options.duration, seconds(1));
   EXPECT_EQ(options.buffer_size, uint64_t{64} << 20);
   ASSERT_EQ(options.workloads.size(), 14u);
@@ -380,6 +384,12 @@ TEST(BenchOptionsTest, DefaultsAreTheEnginesOwn) {
   EXPECT_EQ(options.engine.rdma.window_bytes, defaults.rdma.window_bytes);
   EXPECT_EQ(options.engine.rdma.work_timeout, defaults.rdma.work_timeout);
   EXPECT_EQ(options.engine.rdma.spin, defaults.rdma.spin);
+}
+
+TEST(BenchOptionsTest, TheMemoryMayBeTheEngines) {
+  FlagValues flags;
+  flags.memory = "engine";
+  EXPECT_EQ(MakeBenchOptions(flags)->memory, MemorySource::kEngine);
 }
 
 TEST(BenchOptionsTest, VerifyChecksEveryBatchAndNoverifyNone) {

@@ -32,6 +32,7 @@ struct FlagValues {
   std::string thread_counts;
   double duration = 10;
   std::string buffer_size = "1G";
+  std::string memory = "user";
   bool verify = false;
   std::string format = "text";
   std::string report_unit = "GB";

@@ -75,6 +75,10 @@ DEFINE_double(duration, Defaults().duration,
 DEFINE_string(buffer_size, Defaults().buffer_size,
               "bytes of the buffer on each NUMA node. Loopback: 64M, or what "
               "the requests need");
+DEFINE_string(memory, Defaults().memory,
+              "where the buffers come from. user: mapped and registered; "
+              "engine: allocated by the engine, on huge pages if there are "
+              "some, so that processes of this host can map them");
 DEFINE_bool(verify, Defaults().verify,
             "check the data of every batch; the time that takes lowers the "
             "throughput, but is no part of the latency. Loopback: without the "
@@ -190,6 +194,7 @@ FlagValues ReadFlags(std::set<std::string> given) {
       .thread_counts = FLAGS_thread_counts,
       .duration = FLAGS_duration,
       .buffer_size = FLAGS_buffer_size,
+      .memory = FLAGS_memory,
       .verify = FLAGS_verify,
       .format = FLAGS_format,
       .report_unit = FLAGS_report_unit,

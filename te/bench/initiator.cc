@@ -89,7 +89,7 @@ void LogStops(const WorkloadRun& run) {
 }  // namespace
 
 Initiator::Initiator(TransferEngine& engine, const BenchOptions& options,
-                     const BenchMemory& memory, program::StopSignal& stop)
+                     BenchMemory& memory, program::StopSignal& stop)
     : engine_(engine),
       options_(options),
       memory_(memory),
@@ -97,13 +97,11 @@ Initiator::Initiator(TransferEngine& engine, const BenchOptions& options,
       progress_(STDERR_FILENO) {}
 
 absl::StatusOr<std::unique_ptr<Initiator>> Initiator::Create(
-    TransferEngine& engine, const BenchOptions& options,
-    const BenchMemory& memory, program::StopSignal& stop) {
+    TransferEngine& engine, const BenchOptions& options, BenchMemory& memory,
+    program::StopSignal& stop) {
   std::unique_ptr<Initiator> initiator(
       new Initiator(engine, options, memory, stop));
-  TE_ASSIGN_OR_RETURN(
-      initiator->registered_,
-      engine.RegisterMemory(memory.Regions(Access::kLocalOnly)));
+  TE_RETURN_IF_ERROR(memory.AddTo(engine, Access::kLocalOnly));
   return initiator;
 }
 
@@ -111,11 +109,8 @@ Initiator::~Initiator() {
   if (segment_ != SegmentId{}) {
     engine_.CloseSegment(segment_).IgnoreError();
   }
-  for (BufferId id : registered_) {
-    const absl::Status status =
-        engine_.UnregisterMemory(id, kUnregisterTimeout);
-    LOG_IF(WARNING, !status.ok()) << "unregister memory: " << status;
-  }
+  const absl::Status status = memory_.RemoveFrom(engine_, kUnregisterTimeout);
+  LOG_IF(WARNING, !status.ok()) << "unregister memory: " << status;
 }
 
 absl::Status Initiator::Connect(const std::string& segment) {

@@ -21,11 +21,11 @@ namespace te::bench {
 // Measures the workloads of its options against one target. Thread-compatible.
 class Initiator {
  public:
-  // Registers `memory`. `engine`, `options` and `stop` must outlive it, and
-  // `memory` the engine.
+  // Adds `memory` to the engine, and removes it in the end. `engine`,
+  // `options`, `memory` and `stop` must outlive it.
   static absl::StatusOr<std::unique_ptr<Initiator>> Create(
-      TransferEngine& engine, const BenchOptions& options,
-      const BenchMemory& memory, program::StopSignal& stop);
+      TransferEngine& engine, const BenchOptions& options, BenchMemory& memory,
+      program::StopSignal& stop);
   ~Initiator();
 
   // Connects to the target, once, before Run. A signal meanwhile ends the
@@ -44,7 +44,7 @@ class Initiator {
   };
 
   Initiator(TransferEngine& engine, const BenchOptions& options,
-            const BenchMemory& memory, program::StopSignal& stop);
+            BenchMemory& memory, program::StopSignal& stop);
 
   absl::Status RunOne(const Workload& workload, Report& report);
   absl::StatusOr<std::vector<WorkloadRun::Place>> PlacesFor(
@@ -54,12 +54,11 @@ class Initiator {
 
   TransferEngine& engine_;
   const BenchOptions& options_;
-  const BenchMemory& memory_;
+  BenchMemory& memory_;
   program::StopSignal& stop_;
   ProgressLine progress_;
   std::string segment_name_;
   SegmentId segment_;
-  std::vector<BufferId> registered_;
   std::vector<RemoteBuffer> remote_;
 };
 

@@ -10,6 +10,7 @@
 #include "gtest/gtest.h"
 #include "te/base/status_matchers.h"
 #include "te/bench/bench_memory.h"
+#include "te/bench/memory_source.h"
 #include "te/topology/numa_node.h"
 #include "te/transfer_engine.h"
 
@@ -28,7 +29,13 @@ class CountingReport final : public Report {
   int rows = 0;
 };
 
-TEST(InitiatorTest, ARunThatIsStoppedBeforeItsFirstBatchHasNoRow) {
+class InitiatorTest : public testing::TestWithParam<MemorySource> {};
+
+INSTANTIATE_TEST_SUITE_P(Sources, InitiatorTest,
+                         testing::Values(MemorySource::kUser,
+                                         MemorySource::kEngine));
+
+TEST_P(InitiatorTest, ARunThatIsStoppedBeforeItsFirstBatchHasNoRow) {
   // First, because threads inherit what it blocks.
   TE_ASSERT_OK_AND_ASSIGN(program::StopSignal stop,
                           program::StopSignal::Create());
@@ -41,19 +48,21 @@ TEST(InitiatorTest, ARunThatIsStoppedBeforeItsFirstBatchHasNoRow) {
                         .threads = 1}};
   options.duration = std::chrono::seconds(600);
   options.buffer_size = 64 << 20;
-  TE_ASSERT_OK_AND_ASSIGN(const BenchMemory local,
-                          BenchMemory::Map(kNodes, options.buffer_size));
-  TE_ASSERT_OK_AND_ASSIGN(const BenchMemory remote,
-                          BenchMemory::Map(kNodes, options.buffer_size));
+  TE_ASSERT_OK_AND_ASSIGN(
+      BenchMemory local,
+      BenchMemory::Create(GetParam(), kNodes, options.buffer_size));
+  TE_ASSERT_OK_AND_ASSIGN(
+      BenchMemory remote,
+      BenchMemory::Create(GetParam(), kNodes, options.buffer_size));
   TE_ASSERT_OK_AND_ASSIGN(const auto target,
                           CreateTransferEngine(options.engine));
-  TE_ASSERT_OK(
-      target->RegisterMemory(remote.Regions(Access::kRemoteReadWrite)));
+  TE_ASSERT_OK(remote.AddTo(*target, Access::kRemoteReadWrite));
   TE_ASSERT_OK_AND_ASSIGN(const auto engine,
                           CreateTransferEngine(options.engine));
   TE_ASSERT_OK_AND_ASSIGN(const auto initiator,
                           Initiator::Create(*engine, options, local, stop));
   TE_ASSERT_OK(initiator->Connect(target->segment_name()));
+  EXPECT_EQ(engine->Status().buffers, 1u);
   raise(SIGHUP);
   CountingReport report;
   EXPECT_THAT(initiator->Run(report),

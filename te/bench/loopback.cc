@@ -15,6 +15,7 @@
 #include "te/base/status_macros.h"
 #include "te/bench/bench_memory.h"
 #include "te/bench/initiator.h"
+#include "te/bench/memory_source.h"
 #include "te/bench/start_engine.h"
 #include "te/bench/startup_log.h"
 #include "te/bench/target_process.h"
@@ -66,9 +67,10 @@ absl::Status Connect(const BenchOptions& options, program::StopSignal& stop,
 absl::StatusOr<Setup> Prepare(const BenchOptions& options,
                               program::StopSignal& stop) {
   Setup setup;
-  TE_ASSIGN_OR_RETURN(BenchMemory memory,
-                      BenchMemory::Map(options.engine.nics.machine->nodes,
-                                       options.buffer_size));
+  TE_ASSIGN_OR_RETURN(
+      BenchMemory memory,
+      BenchMemory::Create(options.memory, options.engine.nics.machine->nodes,
+                          options.buffer_size));
   setup.memory = std::make_unique<BenchMemory>(std::move(memory));
   // Before the target, because it says what is wrong with the options.
   TE_ASSIGN_OR_RETURN(setup.engine, StartEngine(options.engine));
@@ -116,6 +118,7 @@ std::vector<std::string> TargetArguments(const BenchOptions& options) {
       absl::StrCat("--auto_discovery=", nics.by_distance ? "true" : "false"),
       absl::StrCat("--nic_priority_matrix=", nics.priority_matrix.value_or("")),
       absl::StrCat("--buffer_size=", options.buffer_size),
+      absl::StrCat("--memory=", MemorySourceName(options.memory)),
       absl::StrCat("--minloglevel=", FLAGS_minloglevel),
       absl::StrCat("--v=", FLAGS_v),
       absl::StrCat("--slice_size=", engine.slice_bytes),

@@ -6,6 +6,7 @@
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
 #include "te/base/status_matchers.h"
+#include "te/bench/memory_source.h"
 #include "te/bench/target.h"
 
 namespace te::bench {
@@ -13,6 +14,7 @@ namespace {
 
 using testing::Contains;
 using testing::ElementsAre;
+using testing::EndsWith;
 using testing::HasSubstr;
 using testing::Not;
 
@@ -23,6 +25,7 @@ TEST(LoopbackTest, TheTargetGetsTheSameEngine) {
   flags.spin_us = 20;
   flags.max_spin_us = 300;
   flags.tcp_window = "1M";
+  flags.memory = "engine";
   TE_ASSERT_OK_AND_ASSIGN(const BenchOptions options, MakeBenchOptions(flags));
   const std::vector<std::string> arguments = TargetArguments(options);
   EXPECT_THAT(arguments, Contains("--tcp_streams=3"));
@@ -31,6 +34,7 @@ TEST(LoopbackTest, TheTargetGetsTheSameEngine) {
   EXPECT_THAT(arguments, Contains("--max_spin_us=300"));
   EXPECT_THAT(arguments, Contains("--tcp_window=1048576"));
   EXPECT_THAT(arguments, Contains("--buffer_size=67108864"));
+  EXPECT_THAT(arguments, Contains("--memory=engine"));
 }
 
 TEST(LoopbackTest, TheTargetGetsTheFlagsOfItsTransportAlone) {
@@ -61,6 +65,9 @@ TEST(InitiatorCommandTest, SaysOnlyWhatIsNeeded) {
   EXPECT_EQ(InitiatorCommand("bench", options, "h:1"),
             "bench --mode=initiator --metadata_server=p2p --segment_id=h:1 "
             "--protocol=tcp --buffer_size=1048576");
+  options.memory = MemorySource::kEngine;
+  EXPECT_THAT(InitiatorCommand("bench", options, "h:1"),
+              EndsWith(" --buffer_size=1048576 --memory=engine"));
 }
 
 }  // namespace

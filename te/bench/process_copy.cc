@@ -23,6 +23,7 @@
 #include "te/base/status_macros.h"
 #include "te/bench/bench_memory.h"
 #include "te/bench/latency_histogram.h"
+#include "te/bench/memory_source.h"
 #include "te/bench/stream_pair.h"
 #include "te/program/command_line.h"
 #include "te/program/size_text.h"
@@ -63,7 +64,9 @@ absl::StatusOr<Work> ParseFlags() {
 
 absl::StatusOr<BenchMemory> MapTouched(uint64_t size) {
   const NumaNode node;
-  TE_ASSIGN_OR_RETURN(BenchMemory memory, BenchMemory::Map({&node, 1}, size));
+  TE_ASSIGN_OR_RETURN(
+      BenchMemory memory,
+      BenchMemory::Create(MemorySource::kUser, {&node, 1}, size));
   const absl::Span<std::byte> bytes = memory.buffers()[0].bytes;
   memset(bytes.data(), 1, bytes.size());
   return memory;

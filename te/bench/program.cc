@@ -110,7 +110,7 @@ void RaiseOpenFileLimit() {
 }
 
 absl::Status Measure(TransferEngine& engine, const BenchOptions& options,
-                     const BenchMemory& memory, Report& report,
+                     BenchMemory& memory, Report& report,
                      program::StopSignal& stop) {
   TE_ASSIGN_OR_RETURN(const std::unique_ptr<Initiator> initiator,
                       Initiator::Create(engine, options, memory, stop));
@@ -120,9 +120,10 @@ absl::Status Measure(TransferEngine& engine, const BenchOptions& options,
 
 absl::Status RunInitiator(const BenchOptions& options, Report& report,
                           program::StopSignal& stop) {
-  TE_ASSIGN_OR_RETURN(const BenchMemory memory,
-                      BenchMemory::Map(options.engine.nics.machine->nodes,
-                                       options.buffer_size));
+  TE_ASSIGN_OR_RETURN(
+      BenchMemory memory,
+      BenchMemory::Create(options.memory, options.engine.nics.machine->nodes,
+                          options.buffer_size));
   TE_ASSIGN_OR_RETURN(const std::unique_ptr<TransferEngine> engine,
                       StartEngine(options.engine));
   LogMachine(options.engine.nics);

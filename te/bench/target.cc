@@ -4,16 +4,19 @@
 #include <unistd.h>
 
 #include <cerrno>
+#include <cstddef>
 #include <iterator>
 #include <memory>
 #include <vector>
 
 #include "absl/status/statusor.h"
 #include "absl/strings/str_cat.h"
+#include "absl/types/span.h"
 #include "glog/logging.h"
 #include "te/base/errno_status.h"
 #include "te/base/status_macros.h"
 #include "te/bench/bench_memory.h"
+#include "te/bench/memory_source.h"
 #include "te/bench/pattern.h"
 #include "te/bench/start_engine.h"
 #include "te/bench/startup_log.h"
@@ -56,14 +59,12 @@ absl::Status WaitForEnd(program::StopSignal& stop, int lifeline) {
   }
 }
 
-absl::Status Serve(TransferEngine& engine, const BenchMemory& memory,
+absl::Status Serve(TransferEngine& engine, BenchMemory& memory,
                    const BenchOptions& options, const std::string& program,
                    program::StopSignal& stop, std::ostream& out) {
-  for (const BenchMemory::Buffer& buffer : memory.buffers()) {
-    FillPattern(buffer.bytes, kTargetSeed, 0);
-  }
-  TE_RETURN_IF_ERROR(
-      engine.RegisterMemory(memory.Regions(Access::kRemoteReadWrite)).status());
+  TE_RETURN_IF_ERROR(memory.AddTo(
+      engine, Access::kRemoteReadWrite,
+      [](absl::Span<std::byte> bytes) { FillPattern(bytes, kTargetSeed, 0); }));
   out << "Target is ready. At the other end: "
       << InitiatorCommand(program, options, engine.segment_name()) << std::endl;
   TE_RETURN_IF_ERROR(program::CheckWritten(out));
@@ -71,7 +72,8 @@ absl::Status Serve(TransferEngine& engine, const BenchMemory& memory,
     TE_RETURN_IF_ERROR(TellReady(options.ready_fd, engine.segment_name()));
   }
   // The engine takes the memory back when it is destroyed, after it has let its
-  // peers go: the other way round, they would be told of an unknown buffer.
+  // peers go, and frees what is its own then: the other way round, they would
+  // be told of an unknown buffer.
   return WaitForEnd(stop, options.lifeline_fd);
 }
 
@@ -93,15 +95,19 @@ std::string InitiatorCommand(const std::string& program,
   if (options.buffer_size != kInitiatorsDefault) {
     absl::StrAppend(&command, " --buffer_size=", options.buffer_size);
   }
+  if (options.memory != MemorySource::kUser) {
+    absl::StrAppend(&command, " --memory=", MemorySourceName(options.memory));
+  }
   return command;
 }
 
 absl::Status RunTarget(const BenchOptions& options, const std::string& program,
                        program::StopSignal& stop, std::ostream& out) {
   // Before the engine, which serves it until its end.
-  TE_ASSIGN_OR_RETURN(const BenchMemory memory,
-                      BenchMemory::Map(options.engine.nics.machine->nodes,
-                                       options.buffer_size));
+  TE_ASSIGN_OR_RETURN(
+      BenchMemory memory,
+      BenchMemory::Create(options.memory, options.engine.nics.machine->nodes,
+                          options.buffer_size));
   TE_ASSIGN_OR_RETURN(const std::unique_ptr<TransferEngine> engine,
                       StartEngine(options.engine));
   LogMachine(options.engine.nics);

@@ -94,6 +94,7 @@ class TransferBenchErrorsTest(BenchTestCase):
             (["--thread_counts=1,0"], "--thread_counts"),
             (["--duration=0"], "--duration"),
             (["--duration=nan"], "--duration"),
+            (["--memory=gpu"], '--memory: "gpu" is no source of memory'),
             (["--format=xml"], "text|json"),
             (["--report_unit=TB"], "GB|GiB|Gb"),
             (["--report_precision=77"], "--report_precision"),

@@ -67,6 +67,16 @@ class TransferBenchTest(BenchTestCase):
         self.assertIn("every byte is where it belongs", result.stdout)
         self.check_completed(result.stdout)
 
+    def test_loopback_with_memory_of_the_engines(self):
+        result = run("--memory=engine", "--verify", "--duration=0.02", "--format=json")
+        self.assertEqual(result.returncode, 0, result.stderr)
+        rows = [self.check_row(line) for line in result.stdout.splitlines()]
+        self.assertEqual(
+            [row["transport"] for row in rows], ["shm"] * 14 + ["tcp"] * 14
+        )
+        self.assertEqual({row["errors"] for row in rows}, {0})
+        self.assertNotIn(0, [row["verified_bytes"] for row in rows])
+
     def test_loopback_says_why_it_leaves_rdma_out(self):
         result = run("--noauto_discovery", "--duration=0.02", "--block_size=4K")
         self.assertEqual(result.returncode, 0, result.stderr)
