@@ -95,7 +95,7 @@ class EngineFixture : public testing::Test {
           [&](const Incarnation& self, ExposedMemory& memory)
               -> absl::StatusOr<std::unique_ptr<Transport>> {
             auto transport = std::make_unique<FakeTransport>(
-                spare_network_, self, memory, "spare");
+                spare_network_, self, memory, spare_name_);
             node.spare = transport.get();
             return transport;
           });
@@ -161,8 +161,9 @@ class EngineFixture : public testing::Test {
 
   // Of nodes that are started from now on.
   PlacementOptions placement_;
-  // Makes them have a second transport, "spare".
+  // Makes them have a second transport.
   std::shared_ptr<FakeNetwork> spare_network_;
+  std::string spare_name_ = "spare";
   std::shared_ptr<FakeNetwork> network_ = std::make_shared<FakeNetwork>();
   std::shared_ptr<InProcessStore> store_ = std::make_shared<InProcessStore>();
   Node server_;

@@ -76,6 +76,7 @@ TransferEngine::TransferEngine(const EngineOptions& options,
                [this](const std::string& name) { OnSegmentChange(name); }}),
       make_link_(ControlLinksOf(incarnation, segment_name_)),
       buffers_(options.max_buffers, parts_.placement),
+      page_size_hint_(parts_.placement.smaps),
       inbox_(options.max_notifications),
       batches_(std::make_shared<BatchPool>(
           options.max_batches, options.max_slices,

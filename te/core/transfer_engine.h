@@ -30,6 +30,7 @@
 #include "te/core/engine_options.h"
 #include "te/core/notification_inbox.h"
 #include "te/core/notification_outbox.h"
+#include "te/core/page_size_hint.h"
 #include "te/core/request.h"
 #include "te/core/segment_publisher.h"
 #include "te/core/segment_table.h"
@@ -62,7 +63,7 @@ struct EngineParts {
   HostIdentity host;
   // Which NICs are near to which memory; may be empty.
   std::map<std::string, NicPreference> topology;
-  // How to find out where registered memory lies.
+  // How to find out where registered memory lies, and on what pages.
   PlacementOptions placement;
   // Each is called once; the transports are used in this order. Null: it cannot
   // be used here, and the engine goes on without it.
@@ -112,6 +113,8 @@ class TransferEngine final : private ControlHandler {
   // Makes memory usable for requests of this engine, and as `access` says for
   // peers, who see it when they open or refresh the segment, or when the
   // metadata store tells them. Takes as long as its transports take to pin it.
+  // The log says once if large memory lies on small pages, which shared memory
+  // moves more slowly.
   absl::StatusOr<BufferId> RegisterMemory(const MemoryRegion& region);
   // All or none, and published at once.
   absl::StatusOr<std::vector<BufferId>> RegisterMemory(
@@ -195,6 +198,7 @@ class TransferEngine final : private ControlHandler {
   VersionedSegment DescribeSelf();
   void OnSegmentChange(const std::string& name);
   absl::StatusOr<BufferId> RegisterBuffer(const MemoryRegion& region, int fd);
+  bool UsesSharedMemory() const;
   absl::StatusOr<TransportKeys> RegisterWithTransports(
       const LocalMemory& memory);
   void UnregisterFromTransports(uint32_t slot, size_t count);
@@ -222,6 +226,7 @@ class TransferEngine final : private ControlHandler {
   BufferRegistry buffers_;
   // Goes after the transports, which may use it until their end.
   AllocatedBuffers allocated_;
+  PageSizeHint page_size_hint_;
   NotificationInbox inbox_;
   std::vector<std::unique_ptr<Transport>> transports_;
   // For reconnecting alone, which waits for no notification.

@@ -62,6 +62,7 @@ absl::StatusOr<std::vector<BufferId>> TransferEngine::RegisterMemory(
   for (const MemoryRegion& region : regions) {
     const absl::StatusOr<BufferId> id = RegisterBuffer(region, kNoFile);
     if (!id.ok()) return UndoRegistration(ids, id.status());
+    if (UsesSharedMemory()) page_size_hint_.Consider(region);
     ids.push_back(*id);
     exposed |= region.access != Access::kLocalOnly;
   }
@@ -85,6 +86,12 @@ absl::StatusOr<BufferId> TransferEngine::RegisterBuffer(
     memory.fd = fd;
     return RegisterWithTransports(memory);
   });
+}
+
+bool TransferEngine::UsesSharedMemory() const {
+  return std::any_of(
+      transports_.begin(), transports_.end(),
+      [](const auto& transport) { return transport->name() == "shm"; });
 }
 
 // With all of them or none.

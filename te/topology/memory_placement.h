@@ -7,6 +7,7 @@
 
 #include <functional>
 #include <map>
+#include <string>
 #include <vector>
 
 #include "absl/base/attributes.h"
@@ -17,7 +18,7 @@
 
 namespace te {
 
-// How to find out where memory lies.
+// How to find out where memory lies, and on what pages.
 struct PlacementOptions {
   // As FindPageNodes; tests have machines of their own.
   std::function<absl::Status(absl::Span<void* const> pages,
@@ -29,6 +30,8 @@ struct PlacementOptions {
   // costs 30 to 80 ns (memory_placement_benchmark), so that this is 2 to 5 ms
   // at most, and 256 MiB of 4 KiB pages are looked at page by page.
   size_t max_pages = 65536;
+  // What FindPageSizes reads; tests have files of their own.
+  std::string smaps = "/proc/self/smaps";
 };
 
 // On which NUMA nodes the bytes of a buffer were when it was looked at. The
