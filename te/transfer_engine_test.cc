@@ -1,16 +1,22 @@
 #include "te/transfer_engine.h"
 
+#include <sched.h>
+
 #include <algorithm>
 #include <chrono>
 #include <cstddef>
 #include <cstdint>
+#include <filesystem>
+#include <fstream>
 #include <map>
 #include <memory>
 #include <numeric>
+#include <set>
 #include <string>
 #include <vector>
 
 #include "absl/status/status.h"
+#include "absl/strings/match.h"
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
 #include "te/base/clock.h"
@@ -19,6 +25,7 @@
 #include "te/topology/machine.h"
 #include "te/topology/nic.h"
 #include "te/topology/numa_node.h"
+#include "te/topology/pci_address.h"
 
 namespace te {
 namespace {
@@ -125,6 +132,42 @@ TEST_P(TransferEngineTest, PeersAreToldOfTheTopology) {
   EXPECT_THAT(
       CreateTransferEngine(options),
       StatusIs(absl::StatusCode::kInvalidArgument, testing::HasSubstr("moon")));
+}
+
+// The names of this process's threads that begin so.
+std::multiset<std::string> ThreadsNamed(const std::string& prefix) {
+  std::multiset<std::string> names;
+  for (const auto& task :
+       std::filesystem::directory_iterator("/proc/self/task")) {
+    std::string name;
+    std::getline(std::ifstream(task.path() / "comm"), name);
+    if (absl::StartsWith(name, prefix)) names.insert(name);
+  }
+  return names;
+}
+
+TEST_P(TransferEngineTest, EachNumaNodeHasThreadsThatCopy) {
+  target_.reset();
+  initiator_.reset();
+  const std::vector<int> cpus = {sched_getcpu()};
+  Options options;
+  options.local_server_name = GetParam();
+  options.protocol = "shm";
+  options.nics.machine = std::make_shared<const Machine>(Machine{
+      .nodes = {NumaNode{.index = 0, .cpus = cpus},
+                NumaNode{.index = 1, .cpus = cpus},
+                // Without memory for us, and with that of a GPU.
+                NumaNode{.index = 2, .cpus = cpus, .allowed = false},
+                NumaNode{.index = 3, .cpus = cpus, .gpu = PciAddress{}}}});
+  TE_ASSERT_OK_AND_ASSIGN(target_, CreateTransferEngine(options));
+  const std::multiset<std::string> expected = {"te-shm", "te-shm-0-0",
+                                               "te-shm-1-0"};
+  // They name themselves.
+  const MonotonicTime deadline = Soon();
+  while (ThreadsNamed("te-shm") != expected && RealClock().Now() < deadline) {
+    sched_yield();
+  }
+  EXPECT_EQ(ThreadsNamed("te-shm"), expected);
 }
 
 TEST_P(TransferEngineTest, ManySmallRequestsInOneBatch) {

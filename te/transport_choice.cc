@@ -74,6 +74,15 @@ std::map<std::string, std::vector<int>> CpusOf(const Machine& machine) {
   return cpus;
 }
 
+// The CPUs of each NUMA node that has memory for us.
+std::map<int, std::vector<int>> CpusOfNodes(const Machine& machine) {
+  std::map<int, std::vector<int>> cpus;
+  for (const NumaNode& node : machine.nodes) {
+    if (node.allowed && !node.gpu.has_value()) cpus[node.index] = node.cpus;
+  }
+  return cpus;
+}
+
 absl::StatusOr<TransportFactory> ChooseRdma(const TransportOptions& options,
                                             const NicChoice& nics) {
   if (nics.matrix.nics().empty()) return NoNic(nics);
@@ -104,10 +113,11 @@ bool Contains(const std::vector<std::string>& names, const std::string& name) {
   return std::find(names.begin(), names.end(), name) != names.end();
 }
 
-TransportFactory ChooseShm(const TransportOptions& options) {
-  const ShmParts parts = {
-      .boot_id = options.boot_id,
-      .max_buffers = static_cast<uint32_t>(options.max_buffers)};
+TransportFactory ChooseShm(const TransportOptions& options,
+                           const NicChoice& nics) {
+  ShmParts parts = {.boot_id = options.boot_id,
+                    .max_buffers = static_cast<uint32_t>(options.max_buffers)};
+  if (nics.machine != nullptr) parts.node_cpus = CpusOfNodes(*nics.machine);
   const bool required = options.protocol == kShmTransportName;
   return [parts, required, shm = options.shm](const Incarnation& self,
                                               ExposedMemory& /*memory*/)
@@ -163,7 +173,7 @@ absl::StatusOr<decltype(EngineParts::transports)> ChooseTransports(
   decltype(EngineParts::transports) transports;
   for (const std::string& name : names) {
     if (name == kShmTransportName) {
-      transports.push_back(ChooseShm(options));
+      transports.push_back(ChooseShm(options, nics));
     } else if (name == kTcpTransportName) {
       transports.push_back(ChooseTcp(options));
     } else {

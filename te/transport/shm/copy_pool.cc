@@ -6,31 +6,42 @@
 
 namespace te::shm {
 
-absl::StatusOr<std::unique_ptr<CopyPool>> CopyPool::Create(int threads) {
+absl::StatusOr<std::unique_ptr<CopyPool>> CopyPool::Create(
+    int threads, const ThreadOptions& thread) {
   std::unique_ptr<CopyPool> pool(new CopyPool());
   for (int i = 0; i < threads; ++i) {
-    TE_ASSIGN_OR_RETURN(Thread thread,
-                        Thread::Start({.name = absl::StrCat("te-shm-", i)},
-                                      [pool = pool.get()] { pool->Run(); }));
-    pool->threads_.push_back(std::move(thread));
+    TE_ASSIGN_OR_RETURN(
+        Thread started,
+        Thread::Start(
+            {.name = absl::StrCat(thread.name, "-", i), .cpus = thread.cpus},
+            [pool = pool.get()] { pool->Run(); }));
+    pool->threads_.push_back(std::move(started));
   }
   return pool;
 }
 
 CopyPool::~CopyPool() {
+  Stop();
+  while (ForgetOne()) {
+  }
+}
+
+void CopyPool::Stop() {
   {
     MutexLock lock(mutex_);
     stopping_ = true;
     offered_.NotifyAll();
   }
   threads_.clear();
-  for (;;) {
-    // The last use of a client may be this one: it goes after the lock.
-    std::shared_ptr<Client> client;
-    MutexLock lock(mutex_);
-    if (head_ == nullptr) return;
-    client = PopFront();
-  }
+}
+
+bool CopyPool::ForgetOne() {
+  // The last use of a client may be this one: it goes after the lock.
+  std::shared_ptr<Client> client;
+  MutexLock lock(mutex_);
+  if (head_ == nullptr) return false;
+  client = PopFront();
+  return true;
 }
 
 void CopyPool::Offer(std::shared_ptr<Client> client) {

@@ -30,14 +30,21 @@ class CopyPool {
     Client* next_ = nullptr;
   };
 
-  // Of so many threads, te-shm-0 and so on.
-  static absl::StatusOr<std::unique_ptr<CopyPool>> Create(int threads);
-  // Forgets what is still waiting.
+  // Of so many threads, each like `thread`: te-shm-0 and so on.
+  static absl::StatusOr<std::unique_ptr<CopyPool>> Create(
+      int threads, const ThreadOptions& thread = {.name = "te-shm"});
+  // Forgets who is still waiting.
   ~CopyPool();
 
   // To be called after work has come up. All threads help the client, if they
   // have nothing else to do, until it has none any more. Does not allocate.
   void Offer(std::shared_ptr<Client> client);
+
+  // Returns when no thread helps any more. For one thread.
+  void Stop();
+  // Lets go of one who waits in vain, as the pool has stopped. False: nobody
+  // did.
+  bool ForgetOne();
 
  private:
   CopyPool() = default;

@@ -197,10 +197,10 @@ TEST_F(GrantsTest, KeysThatAreNoneAreNotFound) {
     EXPECT_FALSE(GrantKey::Parse(hostile).has_value());
     EXPECT_THAT(TryRead(hostile), StatusIs(StatusCode::kNotFound));
   }
-  // Of the bytes that mean nothing, none may be set.
+  // Of the last four but one bit means anything.
   for (size_t i = 12; i < key.size(); ++i) {
     std::string spoiled = key;
-    spoiled[i] = 1;
+    spoiled[i] = i == 12 ? 2 : 1;
     EXPECT_FALSE(GrantKey::Parse(spoiled).has_value());
   }
   // A generation as it would not be after the shift.
@@ -209,10 +209,12 @@ TEST_F(GrantsTest, KeysThatAreNoneAreNotFound) {
 }
 
 TEST_F(GrantsTest, AKeyIsReadAsItWasWritten) {
-  const GrantKey key = {.slot = 0x01020304, .generation = 0x05060708090a0b0c};
+  const GrantKey key = {
+      .slot = 0x01020304, .generation = 0x05060708090a0b0c, .mappable = true};
   const std::optional<GrantKey> read = GrantKey::Parse(key.Serialize());
   ASSERT_TRUE(read.has_value());
   EXPECT_EQ(read->slot, key.slot);
+  EXPECT_EQ(read->mappable, key.mappable);
   EXPECT_EQ(read->generation, key.generation);
   EXPECT_LE(key.Serialize().size(), kMaxKeyBytes);
 }

@@ -109,8 +109,9 @@ TEST(NamespaceTest, AnOwnerThatThePidNamespaceDoesNotShowIsNotReached) {
   const auto owner = StartProgram();
   const auto peer = StartProgram(Unshare(
       {"--user", "--map-root-user", "--pid", "--fork", "--kill-child"}));
-  EXPECT_THAT(Connect(*peer, Serve(*owner)),
-              AllOf(HasSubstr("UNAVAILABLE"), HasSubstr("PID namespace")));
+  EXPECT_THAT(
+      Connect(*peer, Serve(*owner)),
+      AllOf(HasSubstr("PERMISSION_DENIED"), HasSubstr("PID namespace")));
 }
 
 // The PID by which the owner knows itself is not the one by which the peer

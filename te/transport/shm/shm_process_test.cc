@@ -22,7 +22,7 @@
 #include "te/base/thread.h"
 #include "te/transport/local_memory.h"
 #include "te/transport/recording_sink.h"
-#include "te/transport/shm/copy_pool.h"
+#include "te/transport/shm/copy_pools.h"
 #include "te/transport/shm/grants.h"
 #include "te/transport/shm/hello.h"
 #include "te/transport/shm/peer_link.h"
@@ -191,12 +191,12 @@ class OwnerTest : public testing::Test {
     Token token;
     ASSERT_EQ(bytes.size(), token.size());
     memcpy(token.data(), bytes.data(), token.size());
-    TE_ASSERT_OK_AND_ASSIGN(pool_, CopyPool::Create(1));
+    TE_ASSERT_OK_AND_ASSIGN(pools_, CopyPools::Create(1, {}));
     TE_ASSERT_OK_AND_ASSIGN(auto link,
                             PeerLink::Connect({}, socket, token, Soon()));
     link_ = link.get();
     rail_ = std::make_shared<ShmRail>("rail", std::move(link),
-                                      /*inline_bytes=*/1 << 20, *pool_);
+                                      /*inline_bytes=*/1 << 20, *pools_);
   }
   void TearDown() override {
     if (rail_ != nullptr) rail_->Close(absl::CancelledError("over"));
@@ -221,7 +221,7 @@ class OwnerTest : public testing::Test {
   uint64_t address_ = 0;
   std::string key_;
   std::vector<std::byte> local_ = std::vector<std::byte>(4096, std::byte{7});
-  std::unique_ptr<CopyPool> pool_;
+  std::unique_ptr<CopyPools> pools_;
   std::shared_ptr<ShmRail> rail_;
   const PeerLink* link_ = nullptr;
 };

@@ -14,7 +14,7 @@ namespace te::shm {
 namespace {
 
 // What a thread takes at once: as much as others should wait for.
-constexpr uint64_t kShareBytes = 256 << 10;
+constexpr uint64_t kTakenBytes = 256 << 10;
 // Of one system call.
 constexpr size_t kGroupSlices = ProcessMemory::kMaxPieces;
 constexpr uint64_t kGroupBytes = 64 << 20;
@@ -74,6 +74,32 @@ class ShmRail::Copying {
   ShmRail& rail_;
 };
 
+class ShmRail::Share final : public CopyPool::Client {
+ public:
+  explicit Share(ShmRail& rail) : rail_(rail) {}
+
+  void Help() override { rail_.CopySome(*this); }
+  bool has_work() const override { return !waiting.empty(); }
+
+  WaitingSlices waiting;
+  // How to copy it: as was right for the latest of it.
+  std::atomic<CopyWay> way{CopyWay::kMemcpy};
+
+ private:
+  ShmRail& rail_;
+};
+
+ShmRail::ShmRail(std::string name, std::unique_ptr<PeerLink> link,
+                 uint64_t inline_bytes, CopyPools& pools)
+    : name_(std::move(name)),
+      link_(std::move(link)),
+      inline_bytes_(inline_bytes),
+      pools_(pools) {
+  for (size_t i = 0; i < pools.size(); ++i) {
+    shares_.push_back(std::make_unique<Share>(*this));
+  }
+}
+
 ShmRail::~ShmRail() { Close(absl::CancelledError("the rail is gone")); }
 
 void ShmRail::Post(absl::Span<Slice* const> slices) {
@@ -90,30 +116,35 @@ void ShmRail::Post(absl::Span<Slice* const> slices) {
   }
   // Close waits until the pool knows of it.
   const Copying copying(*this);
-  {
-    MutexLock lock(mutex_);
-    waiting_.Append(std::move(posted));
-    way_ = way;
-    has_work_ = true;
-  }
+  const size_t pool = pools_.IndexFor(slices.front()->local_location);
+  Share& share = *shares_[pool];
+  share.way = way;
+  share.waiting.Append(std::move(posted));
   // Close looks the other way round.
   if (failed_) {
     while (Poll() == Progress::kMoved) {
     }
     return;
   }
-  pool_.Offer(shared_from_this());
+  // Who keeps the share keeps the rail.
+  pools_.pool(pool).Offer({shared_from_this(), &share});
 }
 
 Progress ShmRail::Poll() {
-  if (!has_work_) return Progress::kIdle;
+  for (const auto& share : shares_) {
+    if (CopySome(*share)) return Progress::kMoved;
+  }
+  return Progress::kIdle;
+}
+
+bool ShmRail::CopySome(Share& share) {
+  if (share.waiting.empty()) return false;
   // Before anything is taken, so that Close finds it waiting, or waits.
   const Copying copying(*this);
-  CopyWay way = CopyWay::kMemcpy;
-  SliceList some = TakeSome(way);
-  if (some.empty()) return Progress::kIdle;
-  Carry(std::move(some), way);
-  return Progress::kMoved;
+  SliceList some = share.waiting.TakeSome(kTakenBytes);
+  if (some.empty()) return false;
+  Carry(std::move(some), share.way);
+  return true;
 }
 
 CopyWay ShmRail::WayFor(absl::Span<Slice* const> slices, uint64_t bytes) {
@@ -126,20 +157,6 @@ CopyWay ShmRail::WayFor(absl::Span<Slice* const> slices, uint64_t bytes) {
   row_end_.store(slices.back()->remote_address + slices.back()->length,
                  kRelaxed);
   return BestWay(in_a_row);
-}
-
-SliceList ShmRail::TakeSome(CopyWay& way) {
-  SliceList some;
-  uint64_t bytes = 0;
-  MutexLock lock(mutex_);
-  while (!waiting_.empty() &&
-         (bytes == 0 || bytes + waiting_.front()->length <= kShareBytes)) {
-    bytes += waiting_.front()->length;
-    some.PushBack(waiting_.PopFront());
-  }
-  has_work_ = !waiting_.empty();
-  way = way_;
-  return some;
 }
 
 void ShmRail::Carry(SliceList slices, CopyWay way) {
@@ -259,14 +276,8 @@ void ShmRail::Finish(Slice& slice, uint32_t slot, absl::Status status) {
 void ShmRail::Withdraw(absl::FunctionRef<bool(const Slice&)> matches,
                        const absl::Status& status) {
   SliceList withdrawn;
-  {
-    MutexLock lock(mutex_);
-    SliceList all = std::move(waiting_);
-    while (!all.empty()) {
-      Slice& slice = all.PopFront();
-      (matches(slice) ? withdrawn : waiting_).PushBack(slice);
-    }
-    has_work_ = !waiting_.empty();
+  for (const auto& share : shares_) {
+    withdrawn.Append(share->waiting.TakeThoseThat(matches));
   }
   while (!withdrawn.empty()) {
     Slice& slice = withdrawn.PopFront();

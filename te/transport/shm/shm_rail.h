@@ -6,6 +6,7 @@
 #include <memory>
 #include <string>
 #include <utility>
+#include <vector>
 
 #include "absl/base/thread_annotations.h"
 #include "absl/functional/function_ref.h"
@@ -15,8 +16,10 @@
 #include "te/base/mutex.h"
 #include "te/transport/shm/copy_bytes.h"
 #include "te/transport/shm/copy_pool.h"
+#include "te/transport/shm/copy_pools.h"
 #include "te/transport/shm/grants.h"
 #include "te/transport/shm/peer_link.h"
+#include "te/transport/shm/waiting_slices.h"
 #include "te/transport/slice.h"
 #include "te/transport/slice_list.h"
 #include "te/transport/transport.h"
@@ -24,19 +27,14 @@
 namespace te::shm {
 
 // Copies between memory of this process and of one peer, on whatever thread is
-// there: that of Post if it is little, those that poll, and the pool's.
+// there: that of Post if it is little, those that poll, and the pools'.
 // Thread-safe.
 class ShmRail final : public Rail,
-                      public CopyPool::Client,
                       public std::enable_shared_from_this<ShmRail> {
  public:
-  // `pool` is used until Close has returned. `inline_bytes`: see ShmOptions.
+  // `pools` are used until Close has returned. `inline_bytes`: see ShmOptions.
   ShmRail(std::string name, std::unique_ptr<PeerLink> link,
-          uint64_t inline_bytes, CopyPool& pool)
-      : name_(std::move(name)),
-        link_(std::move(link)),
-        inline_bytes_(inline_bytes),
-        pool_(pool) {}
+          uint64_t inline_bytes, CopyPools& pools);
   ~ShmRail() override;
 
   void Post(absl::Span<Slice* const> slices) override;
@@ -52,18 +50,18 @@ class ShmRail final : public Rail,
   bool Reaches(absl::string_view key) const override;
   std::string name() const override { return name_; }
 
-  void Help() override { Poll(); }
-  bool has_work() const override { return has_work_; }
-
  private:
   class Copying;
+  // What waits for the threads of one pool, or for who polls.
+  class Share;
   // Slices whose copying is one system call.
   class Group;
 
+  // False: nothing of that waited.
+  bool CopySome(Share& share);
   // How to copy what begins there: how much is copied in a row, by this Post
   // and those before it.
   CopyWay WayFor(absl::Span<Slice* const> slices, uint64_t bytes);
-  SliceList TakeSome(CopyWay& way);
   void Carry(SliceList slices, CopyWay way);
   // Pins the memory, or says why not.
   absl::Status Admit(const Slice& slice, Pinned& pinned);
@@ -81,7 +79,9 @@ class ShmRail final : public Rail,
   const std::string name_;
   const std::unique_ptr<PeerLink> link_;
   const uint64_t inline_bytes_;
-  CopyPool& pool_;
+  CopyPools& pools_;
+  // One for each pool.
+  std::vector<std::unique_ptr<Share>> shares_;
 
   // Where the latest Post ends, and how much has been copied in a row up to
   // there. Of threads that post at once one is right, which costs nothing but
@@ -91,12 +91,8 @@ class ShmRail final : public Rail,
   // How many threads are copying.
   std::atomic<uint32_t> copying_{0};
   std::atomic<bool> failed_{false};
-  std::atomic<bool> has_work_{false};
   mutable Mutex mutex_;
   absl::Status health_ ABSL_GUARDED_BY(mutex_);
-  SliceList waiting_ ABSL_GUARDED_BY(mutex_);
-  // For what waits.
-  CopyWay way_ ABSL_GUARDED_BY(mutex_) = CopyWay::kMemcpy;
 };
 
 }  // namespace te::shm

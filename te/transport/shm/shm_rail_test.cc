@@ -1,30 +1,35 @@
 #include "te/transport/shm/shm_rail.h"
 
+#include <pthread.h>
 #include <sched.h>
 #include <sys/mman.h>
 #include <unistd.h>
 
+#include <atomic>
 #include <chrono>
 #include <cstddef>
 #include <cstdint>
 #include <cstring>
+#include <map>
 #include <memory>
 #include <string>
 #include <utility>
 #include <vector>
 
 #include "absl/status/status.h"
+#include "absl/strings/str_cat.h"
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
 #include "te/base/clock.h"
 #include "te/base/incarnation.h"
+#include "te/base/memory_location.h"
 #include "te/base/process_resources.h"
 #include "te/base/status_matchers.h"
 #include "te/base/unique_fd.h"
 #include "te/transport/local_memory.h"
 #include "te/transport/mappable_bytes.h"
 #include "te/transport/recording_sink.h"
-#include "te/transport/shm/copy_pool.h"
+#include "te/transport/shm/copy_pools.h"
 #include "te/transport/shm/hello.h"
 #include "te/transport/shm/link_watcher.h"
 #include "te/transport/shm/peer_link.h"
@@ -63,9 +68,10 @@ class ShmRailTest : public testing::Test {
     munmap(pages_, kPages * kPage);
   }
 
-  void Connect(const ShmOptions& options) {
+  void Connect(const ShmOptions& options,
+               const std::map<int, std::vector<int>>& node_cpus = {}) {
     rail_.reset();
-    TE_ASSERT_OK_AND_ASSIGN(pool_, CopyPool::Create(1));
+    TE_ASSERT_OK_AND_ASSIGN(pools_, CopyPools::Create(1, node_cpus));
     TE_ASSERT_OK_AND_ASSIGN(server_, ShmServer::Create(options, /*slots=*/4));
     LocalMemory memory = {.slot = kSlot,
                           .address = pages_,
@@ -83,7 +89,7 @@ class ShmRailTest : public testing::Test {
         auto link,
         PeerLink::Connect(options, server_->socket_name(), token, Soon()));
     rail_ = std::make_shared<ShmRail>("rail", std::move(link),
-                                      options.inline_bytes, *pool_);
+                                      options.inline_bytes, *pools_);
   }
 
   // One slice for each page.
@@ -112,7 +118,7 @@ class ShmRailTest : public testing::Test {
   std::string key_;
   std::string read_only_key_;
   std::unique_ptr<ShmServer> server_;
-  std::unique_ptr<CopyPool> pool_;
+  std::unique_ptr<CopyPools> pools_;
   std::shared_ptr<ShmRail> rail_;
 };
 
@@ -192,6 +198,88 @@ TEST_F(ShmRailTest, AClosedRailRefusesWithTheReason) {
   EXPECT_EQ(pages_[0], std::byte{0});
 }
 
+// Two nodes, both with the CPU that this runs on, and a thread for each.
+class NodesTest : public ShmRailTest {
+ protected:
+  void SetUp() override {
+    ShmRailTest::SetUp();
+    const int cpu = sched_getcpu();
+    ASSERT_GE(cpu, 0);
+    Connect({.inline_bytes = 0}, {{0, {cpu}}, {1, {cpu}}});
+    ASSERT_EQ(pools_->size(), 2U);
+  }
+
+  std::vector<Slice> SlicesOn(uint16_t node, RecordingSink& sink) {
+    std::vector<Slice> slices = Slices(Operation::kRead, sink);
+    for (Slice& slice : slices) {
+      slice.local_location = MemoryLocation::Cpu(node);
+    }
+    return slices;
+  }
+};
+
+TEST_F(NodesTest, TheThreadsNextToTheLocalMemoryCopy) {
+  for (const uint16_t node : {1, 0, 1}) {
+    std::atomic<int> strangers{0};
+    RecordingSink sink(kPages, [&](const Slice&, const absl::Status&) {
+      char name[16] = {};
+      pthread_getname_np(pthread_self(), name, sizeof(name));
+      if (name != absl::StrCat("te-shm-", node, "-0")) ++strangers;
+    });
+    std::vector<Slice> slices = SlicesOn(node, sink);
+    Post(slices);
+    ASSERT_TRUE(sink.Wait(Soon()));
+    TE_EXPECT_OK(sink.status());
+    EXPECT_EQ(strangers, 0) << "node " << node;
+  }
+}
+
+TEST_F(NodesTest, WhatWaitsForAnyOfThemIsWithdrawn) {
+  // Both threads are kept busy with a slice.
+  std::atomic<bool> go_on{false};
+  std::atomic<int> busy{0};
+  RecordingSink first(2, [&](const Slice&, const absl::Status&) {
+    ++busy;
+    while (!go_on) sched_yield();
+  });
+  RecordingSink withdrawn(2);
+  std::vector<std::vector<Slice>> posted;
+  for (const uint16_t node : {0, 1}) {
+    posted.push_back(SlicesOn(node, first));
+    posted.back().resize(1);
+    posted.back()[0].request = node;
+    Post(posted.back());
+  }
+  while (busy < 2) sched_yield();
+  for (const uint16_t node : {0, 1}) {
+    posted.push_back(SlicesOn(node, withdrawn));
+    posted.back().resize(1);
+    posted.back()[0].request = node;
+    Post(posted.back());
+  }
+  rail_->Withdraw([&](const Slice& slice) { return slice.sink == &withdrawn; },
+                  absl::CancelledError("withdrawn"));
+  EXPECT_EQ(withdrawn.done(), 2U);
+  EXPECT_THAT(withdrawn.status(), StatusIs(StatusCode::kCancelled));
+  go_on = true;
+  ASSERT_TRUE(first.Wait(Soon()));
+  TE_EXPECT_OK(first.status());
+}
+
+// Who polls copies for all.
+TEST_F(NodesTest, ClosingGivesBackWhatWaitsForAnyOfThem) {
+  for (int round = 0; round < 50; ++round) {
+    Connect({.inline_bytes = 0},
+            {{0, {sched_getcpu()}}, {1, {sched_getcpu()}}});
+    RecordingSink sinks[] = {RecordingSink(kPages), RecordingSink(kPages)};
+    std::vector<Slice> slices[] = {SlicesOn(0, sinks[0]),
+                                   SlicesOn(1, sinks[1])};
+    for (auto& some : slices) Post(some);
+    rail_->Close(absl::CancelledError("as a test"));
+    for (const auto& sink : sinks) EXPECT_EQ(sink.done(), kPages);
+  }
+}
+
 // A request from a process to itself may be to memory that it also comes from.
 TEST_F(ShmRailTest, OverlappingMemoryOfOneProcessIsMoved) {
   Connect({});
@@ -248,7 +336,8 @@ class MappedRailTest : public ShmRailTest {
         auto link, PeerLink::Connect({.direct_within_process = false},
                                      server_->socket_name(), token, Soon(),
                                      watcher_.get()));
-    rail_ = std::make_shared<ShmRail>("rail", std::move(link), 1 << 20, *pool_);
+    rail_ =
+        std::make_shared<ShmRail>("rail", std::move(link), 1 << 20, *pools_);
   }
   absl::Status Transfer(Operation operation, uint64_t offset = 0,
                         uint32_t length = kPage) {

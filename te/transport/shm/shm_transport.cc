@@ -13,7 +13,7 @@
 #include "te/base/status_macros.h"
 #include "te/transport/local_memory.h"
 #include "te/transport/peer_channel.h"
-#include "te/transport/shm/copy_pool.h"
+#include "te/transport/shm/copy_pools.h"
 #include "te/transport/shm/handshake.pb.h"
 #include "te/transport/shm/hello.h"
 #include "te/transport/shm/link_watcher.h"
@@ -65,7 +65,8 @@ class ShmTransport final : public Transport {
     std::unique_ptr<ShmTransport> transport(
         new ShmTransport(options, self, parts.boot_id));
     TE_ASSIGN_OR_RETURN(transport->watcher_, LinkWatcher::Create());
-    TE_ASSIGN_OR_RETURN(transport->pool_, CopyPool::Create(options.workers));
+    TE_ASSIGN_OR_RETURN(transport->pools_,
+                        CopyPools::Create(options.workers, parts.node_cpus));
     TE_ASSIGN_OR_RETURN(transport->server_,
                         ShmServer::Create(options, parts.max_buffers));
     return transport;
@@ -107,7 +108,7 @@ class ShmTransport final : public Transport {
     const std::string rail =
         absl::StrCat("shm to ", peer.name, ": ", link->Describe());
     return std::make_shared<ShmRail>(rail, std::move(link),
-                                     options_.inline_bytes, *pool_);
+                                     options_.inline_bytes, *pools_);
   }
 
   absl::StatusOr<std::string> Accept(const Incarnation& client,
@@ -171,7 +172,7 @@ class ShmTransport final : public Transport {
   const Incarnation self_;
   const std::string boot_id_;
   std::unique_ptr<LinkWatcher> watcher_;
-  std::unique_ptr<CopyPool> pool_;
+  std::unique_ptr<CopyPools> pools_;
   std::unique_ptr<ShmServer> server_;
 };
 

@@ -2,8 +2,10 @@
 #define TE_TRANSPORT_SHM_SHM_TRANSPORT_H_
 
 #include <cstdint>
+#include <map>
 #include <memory>
 #include <string>
+#include <vector>
 
 #include "absl/status/statusor.h"
 #include "te/base/incarnation.h"
@@ -20,6 +22,9 @@ struct ShmParts {
   std::string boot_id;
   // Buffers have slots below that.
   uint32_t max_buffers = 0;
+  // The CPUs next to each NUMA node, by its number. With fewer than two nodes
+  // the threads that copy are not bound.
+  std::map<int, std::vector<int>> node_cpus;
 };
 
 // One-sided READ and WRITE between processes of one host, which copy once, and

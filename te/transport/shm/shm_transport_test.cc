@@ -37,6 +37,8 @@ INSTANTIATE_TEST_SUITE_P(
         Shm("Mapped", {.direct_within_process = false}),
         Shm("MappedByWorkers",
             {.workers = 3, .inline_bytes = 0, .direct_within_process = false}),
+        Shm("MappedOnly",
+            {.kernel_copies = false, .direct_within_process = false}),
         Shm("ByTheKernel",
             {.map_memory = false, .direct_within_process = false}),
         Shm("ByTheKernelAndWorkers", {.workers = 3,
