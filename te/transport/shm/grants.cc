@@ -5,6 +5,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "te/base/status_macros.h"
+#include "te/transport/shm/life_sign.h"
 
 namespace te::shm {
 namespace {
@@ -33,8 +34,10 @@ constexpr size_t kPinsOffset = 64;
 
 using Counter = std::atomic<uint32_t>;
 
+// The table begins with the owner's sign of life.
 PublishedGrant& GrantAt(const SharedRegion& region, uint32_t slot) {
-  return reinterpret_cast<PublishedGrant*>(region.data())[slot];
+  return reinterpret_cast<PublishedGrant*>(region.data() +
+                                           LifeSign::kBytes)[slot];
 }
 
 Counter& CutWord(const SharedRegion& region) {
@@ -77,7 +80,7 @@ std::optional<GrantKey> GrantKey::Parse(absl::string_view bytes) {
 }
 
 size_t GrantTableBytes(uint32_t slots) {
-  return slots * sizeof(PublishedGrant);
+  return LifeSign::kBytes + slots * sizeof(PublishedGrant);
 }
 
 absl::StatusOr<GrantTable> GrantTable::Create(uint32_t slots) {
@@ -106,6 +109,8 @@ GrantKey GrantTable::Grant(const LocalMemory& memory, MappingId mapping) {
 void GrantTable::Withdraw(uint32_t slot) {
   GrantAt(region_, slot).state.fetch_and(~kGranted);
 }
+
+void GrantTable::GiveLifeSign() { LifeSign::Give(region_.data()); }
 
 absl::StatusOr<PinTable> PinTable::Create(uint32_t slots) {
   TE_ASSIGN_OR_RETURN(
@@ -155,11 +160,19 @@ absl::Status GrantedMemory::Pin(const Slice& slice, Pinned& pinned) const {
   return status;
 }
 
-absl::Status GrantedMemory::Check(const Slice& slice, const GrantKey& key,
-                                  Pinned& pinned) const {
+absl::Status GrantedMemory::life() const {
   if (pins_.is_cut()) {
     return absl::UnavailableError("the peer has cut this connection");
   }
+  if (LifeSign::IsOver(grants_.data())) {
+    return absl::UnavailableError("the peer's process has ended");
+  }
+  return absl::OkStatus();
+}
+
+absl::Status GrantedMemory::Check(const Slice& slice, const GrantKey& key,
+                                  Pinned& pinned) const {
+  TE_RETURN_IF_ERROR(life());
   const PublishedGrant& grant = GrantAt(grants_, key.slot);
   if (grant.state.load() != (key.generation << 1 | kGranted)) {
     return absl::NotFoundError("the peer has unregistered the memory");

@@ -60,6 +60,9 @@ class GrantTable {
   // Peers that do not have a pin on it by now get none any more.
   void Withdraw(uint32_t slot);
 
+  // To be called once, by a thread that ends with the owner: peers see that.
+  void GiveLifeSign();
+
   const SharedRegion& region() const { return region_; }
 
  private:
@@ -125,7 +128,9 @@ class GrantedMemory {
   absl::Status Pin(const Slice& slice, Pinned& pinned) const;
   void Unpin(uint32_t slot) const { pins_.Unpin(slot); }
 
-  bool is_cut() const { return pins_.is_cut(); }
+  // OK, or why nothing can be said of accesses any more that were not over
+  // before: the owner has cut the session, or has ended.
+  absl::Status life() const;
 
  private:
   absl::Status Check(const Slice& slice, const GrantKey& key,

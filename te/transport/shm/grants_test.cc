@@ -222,9 +222,9 @@ TEST_F(GrantsTest, AKeyIsReadAsItWasWritten) {
 TEST_F(GrantsTest, NothingIsPinnedAfterACut) {
   const std::string key = grants_->Grant(Memory()).Serialize();
   TE_EXPECT_OK(TryRead(key));
-  EXPECT_FALSE(peer_->is_cut());
+  TE_EXPECT_OK(peer_->life());
   pins_->Cut();
-  EXPECT_TRUE(peer_->is_cut());
+  EXPECT_THAT(peer_->life(), StatusIs(StatusCode::kUnavailable));
   EXPECT_THAT(TryRead(key), StatusIs(StatusCode::kUnavailable));
   EXPECT_THAT(TryWrite(key), StatusIs(StatusCode::kUnavailable));
 }

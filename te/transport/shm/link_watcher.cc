@@ -9,6 +9,7 @@
 #include <cerrno>
 
 #include "glog/logging.h"
+#include "te/base/clock.h"
 #include "te/base/errno_status.h"
 #include "te/base/status_macros.h"
 
@@ -68,12 +69,18 @@ absl::Status LinkWatcher::Watch(Listener& listener, absl::Span<const int> fds) {
 
 void LinkWatcher::Forget(const Listener& listener) {
   MutexLock lock(mutex_);
-  const auto found = std::find_if(
-      watched_.begin(), watched_.end(),
-      [&](const auto& entry) { return entry.second.listener == &listener; });
-  if (found == watched_.end()) return;
-  Unwatch(found->second);
-  watched_.erase(found);
+  for (;;) {
+    const auto found = std::find_if(
+        watched_.begin(), watched_.end(),
+        [&](const auto& entry) { return entry.second.listener == &listener; });
+    if (found == watched_.end()) return;
+    if (!found->second.called) {
+      Unwatch(found->second);
+      watched_.erase(found);
+      return;
+    }
+    returned_.WaitUntil(mutex_, kNoDeadline);
+  }
 }
 
 // Explicitly: where this process has forked, the child has copies, with which
@@ -96,10 +103,23 @@ void LinkWatcher::Run() {
   }
 }
 
+// Without the lock, for a listener may take its time: only who forgets that one
+// has to wait.
 void LinkWatcher::OnEvent(uint64_t id) {
+  Listener* listener = nullptr;
+  {
+    MutexLock lock(mutex_);
+    const auto found = watched_.find(id);
+    if (found == watched_.end()) return;
+    found->second.called = true;
+    listener = found->second.listener;
+  }
+  const bool more = listener->OnEvent();
   MutexLock lock(mutex_);
   const auto found = watched_.find(id);
-  if (found == watched_.end() || found->second.listener->OnEvent()) return;
+  found->second.called = false;
+  returned_.NotifyAll();
+  if (more) return;
   Unwatch(found->second);
   watched_.erase(found);
 }

@@ -46,6 +46,8 @@ class LinkWatcher {
   struct Watched {
     Listener* listener = nullptr;
     std::vector<int> fds;
+    // Just now.
+    bool called = false;
   };
 
   LinkWatcher() = default;
@@ -57,8 +59,9 @@ class LinkWatcher {
   UniqueFd wake_;
   std::atomic<bool> stopping_{false};
 
-  // Held while a listener is called.
   Mutex mutex_;
+  // Told when a listener is not called any more.
+  CondVar returned_;
   std::map<uint64_t, Watched> watched_ ABSL_GUARDED_BY(mutex_);
   // 0 is wake_.
   uint64_t next_id_ ABSL_GUARDED_BY(mutex_) = 1;

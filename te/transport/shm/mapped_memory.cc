@@ -67,8 +67,10 @@ absl::Status MappedMemory::MapInto(Entry& entry, UniqueFd fd, bool writable) {
     return ErrnoToStatus(
         errno, absl::StrCat("mmap of ", bytes, " bytes of a peer's memory"));
   }
-  // Children of a fork have no use for it, and would keep it.
+  // Children of a fork have no use for it, and would keep it; and a peer's
+  // memory does not belong into core dumps of this process.
   madvise(data, bytes, MADV_DONTFORK);
+  madvise(data, bytes, MADV_DONTDUMP);
   entry.data = static_cast<std::byte*>(data);
   entry.bytes = bytes;
   entry.writable = writable;
@@ -88,9 +90,12 @@ void MappedMemory::UnmapAll() {
 }
 
 void MappedMemory::Close(Entry& entry) {
-  if (entry.state.load() == 0) return;
-  const uint64_t before = entry.state.fetch_or(kClosing);
-  if ((before & kClosing) == 0 && (before & kUsers) == 0) Free(entry);
+  // Not with fetch_or: the last one inside may be freeing it just now.
+  uint64_t state = entry.state.load();
+  do {
+    if (state == 0 || (state & kClosing) != 0) return;
+  } while (!entry.state.compare_exchange_weak(state, state | kClosing));
+  if ((state & kUsers) == 0) Free(entry);
 }
 
 void MappedMemory::Free(Entry& entry) {
@@ -101,7 +106,9 @@ void MappedMemory::Free(Entry& entry) {
 std::byte* MappedMemory::Enter(MappingId id, uint64_t offset, uint64_t bytes,
                                bool write) {
   Entry* const entries = entries_.load(std::memory_order_acquire);
-  if (entries == nullptr || id.index >= kMaxMappings) return nullptr;
+  if (entries == nullptr || !id.valid() || id.index >= kMaxMappings) {
+    return nullptr;
+  }
   Entry& entry = entries[id.index];
   uint64_t state = entry.state.load();
   do {

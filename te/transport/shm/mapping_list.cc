@@ -51,20 +51,32 @@ MappingList::Untold MappingList::All() const {
   return all;
 }
 
-void MappingList::Tell(int socket, Untold& untold) const {
-  while (!untold.empty() && Send(socket, *untold.begin())) {
-    untold.erase(untold.begin());
+bool MappingList::Tell(int socket, Untold& untold) const {
+  // What is gone costs no descriptor, so nothing is in its way.
+  const auto is_gone = [&](uint32_t i) {
+    return i < kMaxMappings && !entries_[i].taken;
+  };
+  absl::Status status;
+  std::erase_if(untold, [&](uint32_t index) {
+    if (!is_gone(index) || !status.ok()) return false;
+    status = Send(socket, index);
+    return status.ok();
+  });
+  while (!untold.empty() && status.ok()) {
+    status = Send(socket, *untold.begin());
+    if (status.ok()) untold.erase(untold.begin());
   }
+  return absl::IsResourceExhausted(status);
 }
 
-bool MappingList::Send(int socket, uint32_t index) const {
+absl::Status MappingList::Send(int socket, uint32_t index) const {
   static const Entry kNone;
   const Entry& entry = index < kMaxMappings ? entries_[index] : kNone;
   MappingNotice notice = {.mapping = {.index = index},
                           .writable = entry.writable ? 1u : 0u};
-  if (!entry.taken) return SendMessage(socket, BytesOf(notice)).ok();
+  if (!entry.taken) return SendMessage(socket, BytesOf(notice));
   notice.mapping.serial = entry.serial;
-  return SendMessage(socket, BytesOf(notice), {&entry.fd, 1}).ok();
+  return SendMessage(socket, BytesOf(notice), {&entry.fd, 1});
 }
 
 }  // namespace te::shm

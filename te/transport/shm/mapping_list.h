@@ -7,6 +7,7 @@
 #include <utility>
 #include <vector>
 
+#include "absl/status/status.h"
 #include "te/transport/local_memory.h"
 #include "te/transport/shm/mapping_id.h"
 
@@ -30,8 +31,8 @@ class MappingList {
 
   // All that there is, and the mark that it was all (MappingNotice).
   Untold All() const;
-  // Sends what is untold, as far as the socket takes it.
-  void Tell(int socket, Untold& untold) const;
+  // Sends what is untold, as far as it can. Returns whether the socket is full.
+  bool Tell(int socket, Untold& untold) const;
 
  private:
   struct Entry {
@@ -43,7 +44,7 @@ class MappingList {
     bool writable = false;
   };
 
-  bool Send(int socket, uint32_t index) const;
+  absl::Status Send(int socket, uint32_t index) const;
 
   std::array<Entry, kMaxMappings> entries_;
   // The one that was given back last is used first.

@@ -138,17 +138,15 @@ absl::Status PeerLink::HearBy(LinkWatcher& watcher) {
   return absl::OkStatus();
 }
 
-PeerLink::~PeerLink() {
-  Retire();
-  // A child of a fork may have a copy of the socket.
-  shutdown(socket_.get(), SHUT_RDWR);
-}
+PeerLink::~PeerLink() { Retire(); }
 
 void PeerLink::Retire() {
   {
     MutexLock lock(retiring_);
     if (watcher_ != nullptr) std::exchange(watcher_, nullptr)->Forget(*this);
   }
+  // A child of a fork may have a copy of the socket.
+  shutdown(socket_.get(), SHUT_RDWR);
   mapped_.UnmapAll();
 }
 
@@ -180,6 +178,8 @@ void PeerLink::Hear() {
     if (message.ok()) status = Take(notice, *std::move(message));
     if (status.ok()) continue;
     failed_ = notice.mapping.serial;
+    // What was there before is gone in any case.
+    mapped_.Unmap(notice.mapping.index);
     LOG_EVERY_T(WARNING, 10)
         << "memory of process " << pid_
         << " cannot be mapped, so the kernel copies it: " << status;
@@ -202,10 +202,11 @@ absl::Status PeerLink::Take(const MappingNotice& notice, Message message) {
 }
 
 bool PeerLink::OnEvent() {
+  // First: what comes in between is heard as well.
+  const bool gone = IsGone();
   Hear();
-  if (!IsGone()) return true;
-  mapped_.UnmapAll();
-  return false;
+  if (gone) mapped_.UnmapAll();
+  return !gone;
 }
 
 bool PeerLink::IsGone() const {

@@ -236,12 +236,11 @@ void ShmRail::CopyGroup(Group& group) {
   const Operation operation = group.slice(0).operation;
   size_t next = 0;
   while (next < group.size()) {
-    absl::Status why;
-    size_t done = 0;
     // What is read proves itself.
-    if (operation == Operation::kWrite && link_->IsGone()) {
-      why = absl::UnavailableError("the peer's process has ended");
-    } else {
+    absl::Status why;
+    if (operation == Operation::kWrite) why = link_->memory().life();
+    size_t done = 0;
+    if (why.ok()) {
       done =
           process.Copy(operation, group.local(next), group.remote(next), why);
     }
@@ -263,10 +262,11 @@ void ShmRail::CopyGroup(Group& group) {
 }
 
 void ShmRail::Finish(Slice& slice, uint32_t slot, absl::Status status) {
-  // If this process was stopped in the middle, the owner may have ended its
-  // patience, and used the memory for something else.
-  if (status.ok() && link_->memory().is_cut()) {
-    Fail(absl::UnavailableError("the peer has cut this connection"));
+  // The owner may have ended in the middle; or its patience has, with this
+  // process stopped, and it has used the memory for something else.
+  if (status.ok()) status = link_->memory().life();
+  if (absl::IsUnavailable(status)) {
+    Fail(status);
     status = health();
   }
   link_->memory().Unpin(slot);
@@ -303,7 +303,7 @@ absl::Status ShmRail::health() const {
     MutexLock lock(mutex_);
     if (!health_.ok()) return health_;
   }
-  if (link_->memory().is_cut() || link_->IsGone()) {
+  if (!link_->memory().life().ok() || link_->IsGone()) {
     return absl::UnavailableError(
         "the peer has ended, or has cut this connection");
   }

@@ -34,6 +34,8 @@ constexpr int kAcceptedAtOnce = 64;
 
 // Who has not said whose it is yet does not take the places of peers.
 constexpr size_t kMaxStrangers = 256;
+// Some ten messages, as the kernel counts them.
+constexpr int kUnheardBytes = 8 << 10;
 constexpr size_t kMaxPromised = 256;
 constexpr int kSweepMilliseconds = 1000;
 constexpr Duration kShutTime = std::chrono::seconds(1);
@@ -95,6 +97,8 @@ absl::Status ShmServer::Start() {
   }
   TE_ASSIGN_OR_RETURN(thread_,
                       Thread::Start({.name = "te-shm"}, [this] { Run(); }));
+  // Peers need it from the start.
+  alive_.wait(false);
   return absl::OkStatus();
 }
 
@@ -124,6 +128,9 @@ bool ShmServer::Watch(int fd, uint64_t event) {
 }
 
 void ShmServer::Run() {
+  grants_.GiveLifeSign();
+  alive_ = true;
+  alive_.notify_all();
   std::array<epoll_event, 64> events;
   while (!stopping_) {
     const int count =
@@ -132,10 +139,11 @@ void ShmServer::Run() {
     PCHECK(count >= 0 || errno == EINTR) << "epoll_wait";
     for (int i = 0; i < count; ++i) {
       const uint64_t event = events[static_cast<size_t>(i)].data.u64;
+      const uint32_t happened = events[static_cast<size_t>(i)].events;
       if (event == kListener) {
         AcceptSome();
       } else if (event != kWake) {
-        OnEvent(event / 2, /*process_ended=*/event % 2 == 1);
+        OnEvent(event / 2, /*process_ended=*/event % 2 == 1, happened);
       }
     }
     Sweep();
@@ -157,6 +165,10 @@ void ShmServer::AcceptSome() {
       Refuse(socket.get(), verdict);
       continue;
     }
+    // What a peer does not hear is not to pile up: the descriptors in it count
+    // against a limit of the user's (unix(7), ETOOMANYREFS).
+    setsockopt(socket.get(), SOL_SOCKET, SO_SNDBUF, &kUnheardBytes,
+               sizeof(kUnheardBytes));
     MutexLock lock(mutex_);
     MakeRoomForStranger();
     const uint64_t id = next_id_++;
@@ -191,7 +203,7 @@ void ShmServer::MakeRoomForStranger() {
   visitors_.erase(oldest);
 }
 
-void ShmServer::OnEvent(uint64_t id, bool process_ended) {
+void ShmServer::OnEvent(uint64_t id, bool process_ended, uint32_t happened) {
   MutexLock lock(mutex_);
   const auto found = visitors_.find(id);
   if (found == visitors_.end()) return;
@@ -199,6 +211,8 @@ void ShmServer::OnEvent(uint64_t id, bool process_ended) {
   bool drop = process_ended;
   if (!drop && visitor.pins == nullptr) {
     Receive(visitor, id, drop);
+  } else if (!drop && happened == EPOLLOUT) {
+    TellUntold(visitor, id);
   } else if (!drop) {
     // Peers have nothing more to say: they have ended, or gone astray, and may
     // still be copying, unless the socket is all that shows their end.
@@ -268,14 +282,17 @@ Verdict ShmServer::Admit(Visitor& visitor, uint64_t id) {
       .token_address = reinterpret_cast<uint64_t>(visitor.token.data()),
       .scratch_address = reinterpret_cast<uint64_t>(scratch.data())};
   const int fds[] = {grants_.region().fd(), pins->region().fd()};
-  if (!SendMessage(visitor.socket.get(), BytesOf(welcome), fds).ok()) {
-    return Verdict::kStranger;
+  if (const absl::Status sent =
+          SendMessage(visitor.socket.get(), BytesOf(welcome), fds);
+      !sent.ok()) {
+    LOG(WARNING) << "a peer cannot be admitted: " << sent;
+    return Verdict::kNoRoom;
   }
   pins->CloseFd();
   visitor.pins = std::make_unique<PinTable>(*std::move(pins));
   if (visitor.maps) {
     visitor.untold = mappings_.All();
-    mappings_.Tell(visitor.socket.get(), visitor.untold);
+    TellUntold(visitor, id);
   }
   return Verdict::kWelcome;
 }
@@ -291,7 +308,7 @@ void ShmServer::Sweep() {
   MutexLock lock(mutex_);
   promised_.remove_if([now](const Promised& p) { return now >= p.until; });
   for (auto& [id, visitor] : visitors_) {
-    mappings_.Tell(visitor.socket.get(), visitor.untold);
+    if (!visitor.untold.empty()) TellUntold(visitor, id);
   }
   EraseIf([&](const Visitor& visitor) {
     return visitor.pins == nullptr
@@ -406,8 +423,20 @@ void ShmServer::TellOf(MappingId mapping) {
   for (auto& [id, visitor] : visitors_) {
     if (!visitor.maps || visitor.pins == nullptr) continue;
     visitor.untold.insert(mapping.index);
-    mappings_.Tell(visitor.socket.get(), visitor.untold);
+    TellUntold(visitor, id);
   }
+}
+
+// The rest when there is room again; or, if descriptors are short, sooner or
+// later (Sweep).
+void ShmServer::TellUntold(Visitor& visitor, uint64_t id) {
+  const bool full = mappings_.Tell(visitor.socket.get(), visitor.untold);
+  if (std::exchange(visitor.awaits_room, full) == full) return;
+  epoll_event watched = {.events = EPOLLIN | EPOLLRDHUP,
+                         .data = {.u64 = 2 * id}};
+  if (full) watched.events |= EPOLLOUT;
+  // It fails for one that has been hushed.
+  epoll_ctl(epoll_.get(), EPOLL_CTL_MOD, visitor.socket.get(), &watched);
 }
 
 absl::Status ShmServer::Revoke(uint32_t slot, MonotonicTime deadline) {

@@ -82,6 +82,8 @@ class ShmServer {
     bool cut = false;
     bool maps = false;
     MappingList::Untold untold;
+    // To be told of it.
+    bool awaits_room = false;
   };
   using Visitors = std::map<uint64_t, Visitor>;
   struct Promised {
@@ -95,11 +97,13 @@ class ShmServer {
 
   absl::Status Start();
   void Run();
-  void OnEvent(uint64_t id, bool process_ended);
+  void OnEvent(uint64_t id, bool process_ended, uint32_t happened);
   void AcceptSome();
   void ShutDoor(int error);
   // Tells all who map memory what is at that place now.
   void TellOf(MappingId mapping) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  void TellUntold(Visitor& visitor, uint64_t id)
+      ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   void MakeRoomForStranger() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   void Receive(Visitor& visitor, uint64_t id, bool& drop)
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
@@ -130,6 +134,8 @@ class ShmServer {
   UniqueFd listener_;
   UniqueFd epoll_;
   UniqueFd wake_;
+  // The thread has begun.
+  std::atomic<bool> alive_{false};
   std::atomic<bool> stopping_{false};
   // The thread's: it has run out of descriptors, and tries again then.
   std::optional<MonotonicTime> door_shut_until_;

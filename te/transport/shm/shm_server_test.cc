@@ -199,7 +199,7 @@ TEST_F(ShmServerTest, AnotherPromiseToTheSameClientReplacesTheFirst) {
   TE_ASSERT_OK_AND_ASSIGN(const auto other, Link(Promise(2)));
   // And ends a connection that has come of it.
   const Token third = Promise(1);
-  EXPECT_TRUE(link->memory().is_cut());
+  EXPECT_FALSE(link->memory().life().ok());
   EXPECT_TRUE(link->IsGone());
   EXPECT_FALSE(other->IsGone());
   TE_EXPECT_OK(Link(third));
@@ -300,7 +300,7 @@ TEST_F(ShmServerTest, ConnectionsThatComeAndGoLeaveNothing) {
 TEST_F(ShmServerTest, DisconnectedPeersCanConnectAgain) {
   TE_ASSERT_OK_AND_ASSIGN(auto link, Link(Promise(1)));
   server_->DisconnectPeers();
-  EXPECT_TRUE(link->memory().is_cut());
+  EXPECT_FALSE(link->memory().life().ok());
   EXPECT_TRUE(link->IsGone());
   TE_ASSERT_OK_AND_ASSIGN(link, Link(Promise(1)));
   EXPECT_FALSE(link->IsGone());

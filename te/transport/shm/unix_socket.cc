@@ -155,8 +155,10 @@ absl::Status SendMessage(int socket, absl::Span<const std::byte> bytes,
     sent = sendmsg(socket, &message, MSG_NOSIGNAL);
   } while (sent < 0 && errno == EINTR);
   if (sent == static_cast<ssize_t>(bytes.size())) return absl::OkStatus();
-  return absl::UnavailableError(
-      ErrnoToStatus(errno, "sendmsg on a unix socket").message());
+  const int error = errno;
+  const absl::Status status = ErrnoToStatus(error, "sendmsg on a unix socket");
+  if (error == EAGAIN) return absl::ResourceExhaustedError(status.message());
+  return absl::UnavailableError(status.message());
 }
 
 absl::Status AwaitReadable(int socket, MonotonicTime deadline) {

@@ -40,8 +40,9 @@ struct PeerCredentials {
 };
 absl::StatusOr<PeerCredentials> CredentialsOf(int socket);
 
-// Sends `bytes`, and copies of `fds`, 2 at most, as one message. UNAVAILABLE if
-// the peer has gone, or does not receive what there is.
+// Sends `bytes`, and copies of `fds`, 2 at most, as one message.
+// RESOURCE_EXHAUSTED: the peer does not receive what there is, and the socket
+// is full. UNAVAILABLE: it has gone, or too many descriptors are on their way.
 absl::Status SendMessage(int socket, absl::Span<const std::byte> bytes,
                          absl::Span<const int> fds = {});
 
