@@ -83,10 +83,11 @@ def print_series(series, width):
 
 
 def print_verdicts(verdicts, width):
-    print(f"\n{'':{width}}{'over':20}{'ratio':>7}  target")
+    base = max(20, *(len(verdict["compared_with"]) + 2 for verdict in verdicts))
+    print(f"\n{'':{width}}{'over':{base}}{'ratio':>7}  target")
     for verdict in verdicts:
         print(
-            f"{verdict['series']:{width}}{verdict['compared_with']:20}"
+            f"{verdict['series']:{width}}{verdict['compared_with']:{base}}"
             f"{verdict['ratio']:7.2f}  {verdict['bound']:8}"
             f"{'met' if verdict['met'] else 'MISSED'}"
         )

@@ -1,9 +1,11 @@
-// What the kernel moves between the memory of two processes: a bare loop of
-// process_vm_readv or process_vm_writev, one call for each block, through
-// memory like that of transfer_bench. Prints one JSON object.
+// What can be moved between the memory of two processes without te: by the
+// kernel, with a process_vm_readv or process_vm_writev for each block, or by
+// copying between memory that both map. Prints one JSON object.
 
+#include <sys/mman.h>
 #include <sys/socket.h>
 #include <sys/uio.h>
+#include <unistd.h>
 
 #include <cerrno>
 #include <chrono>
@@ -11,16 +13,23 @@
 #include <cstdint>
 #include <cstring>
 #include <iostream>
+#include <optional>
 #include <utility>
+#include <vector>
 
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
+#include "absl/strings/str_cat.h"
 #include "absl/strings/str_format.h"
+#include "absl/strings/str_join.h"
+#include "absl/strings/string_view.h"
 #include "absl/types/span.h"
 #include "gflags/gflags.h"
 #include "te/base/clock.h"
 #include "te/base/errno_status.h"
 #include "te/base/status_macros.h"
+#include "te/base/thread.h"
+#include "te/base/unique_fd.h"
 #include "te/bench/bench_memory.h"
 #include "te/bench/latency_histogram.h"
 #include "te/bench/memory_source.h"
@@ -28,38 +37,99 @@
 #include "te/program/command_line.h"
 #include "te/program/size_text.h"
 #include "te/topology/numa_node.h"
+#include "te/transport/shm/copy_bytes.h"
 
+DEFINE_string(way, "cma",
+              "cma: by the kernel; else how memory that both processes map is "
+              "copied: memcpy, movsb, stream_avx2, stream_avx512");
 DEFINE_string(operation, "read", "read|write");
 DEFINE_string(block_size, "64K", "bytes of each call");
 DEFINE_string(buffer_size, "64M", "bytes at both ends, gone through in order");
+DEFINE_int32(threads, 1, "threads, each of which goes through its own part");
 DEFINE_double(duration, 2, "seconds to measure");
 
 namespace te::bench {
 namespace {
 
+constexpr int kMostThreads = 64;
+
 struct Work {
+  // Unset: by the kernel.
+  std::optional<shm::CopyWay> way;
   bool read = false;
   uint64_t block = 0;
   uint64_t buffer = 0;
+  int threads = 0;
   Duration duration{};
 };
 
+absl::StatusOr<std::optional<shm::CopyWay>> ParseWay() {
+  std::vector<absl::string_view> names = {"cma"};
+  if (FLAGS_way == names.front()) return std::nullopt;
+  for (const shm::CopyWay way : shm::AvailableWays()) {
+    names.push_back(shm::NameOf(way));
+    if (FLAGS_way == names.back()) return way;
+  }
+  return absl::InvalidArgumentError(absl::StrCat(
+      "--way is one of ", absl::StrJoin(names, ", "), " on this processor"));
+}
+
 absl::StatusOr<Work> ParseFlags() {
   Work work;
+  TE_ASSIGN_OR_RETURN(work.way, ParseWay());
   TE_ASSIGN_OR_RETURN(work.block, program::ParseSize(FLAGS_block_size));
   TE_ASSIGN_OR_RETURN(work.buffer, program::ParseSize(FLAGS_buffer_size));
   if (FLAGS_operation != "read" && FLAGS_operation != "write") {
     return absl::InvalidArgumentError("--operation is read or write");
   }
   work.read = FLAGS_operation == "read";
-  if (work.block == 0 || work.buffer < work.block || FLAGS_duration <= 0) {
+  if (FLAGS_threads < 1 || FLAGS_threads > kMostThreads) {
+    return absl::InvalidArgumentError("--threads is from 1 to 64");
+  }
+  work.threads = FLAGS_threads;
+  if (work.block == 0 || work.buffer / work.threads < work.block ||
+      FLAGS_duration <= 0) {
     return absl::InvalidArgumentError(
-        "sizes and times must be positive, and the buffer no smaller than a "
-        "block");
+        "sizes and times must be positive, and each thread's part of the "
+        "buffer no smaller than a block");
   }
   work.duration = std::chrono::duration_cast<Duration>(
       std::chrono::duration<double>(FLAGS_duration));
   return work;
+}
+
+// Memory that a child shares, or none: unmaps it in the end.
+class SharedMemory {
+ public:
+  static absl::StatusOr<SharedMemory> Map(uint64_t size) {
+    const UniqueFd fd(memfd_create("process_copy", MFD_CLOEXEC));
+    if (!fd.valid()) return ErrnoToStatus(errno, "memfd_create");
+    if (ftruncate(fd.get(), static_cast<off_t>(size)) != 0) {
+      return ErrnoToStatus(errno, "ftruncate of a memfd");
+    }
+    void* const at =
+        mmap(nullptr, size, PROT_READ | PROT_WRITE, MAP_SHARED, fd.get(), 0);
+    if (at == MAP_FAILED) return ErrnoToStatus(errno, "mmap of a memfd");
+    return SharedMemory(static_cast<std::byte*>(at), size);
+  }
+  SharedMemory(SharedMemory&& other) noexcept
+      : bytes_(std::exchange(other.bytes_, {})) {}
+  SharedMemory& operator=(SharedMemory&&) = delete;
+  ~SharedMemory() {
+    if (!bytes_.empty()) munmap(bytes_.data(), bytes_.size());
+  }
+
+  absl::Span<std::byte> bytes() const { return bytes_; }
+
+ private:
+  SharedMemory(std::byte* at, uint64_t size) : bytes_(at, size) {}
+
+  absl::Span<std::byte> bytes_;
+};
+
+// The same for both: pages are there, and of whoever has touched them first.
+void Touch(absl::Span<std::byte> bytes) {
+  memset(bytes.data(), 1, bytes.size());
 }
 
 absl::StatusOr<BenchMemory> MapTouched(uint64_t size) {
@@ -67,16 +137,15 @@ absl::StatusOr<BenchMemory> MapTouched(uint64_t size) {
   TE_ASSIGN_OR_RETURN(
       BenchMemory memory,
       BenchMemory::Create(MemorySource::kUser, {&node, 1}, size));
-  const absl::Span<std::byte> bytes = memory.buffers()[0].bytes;
-  memset(bytes.data(), 1, bytes.size());
+  Touch(memory.buffers()[0].bytes);
   return memory;
 }
 
 // The other process: tells where its memory is, and keeps it until the stream
 // ends.
-absl::Status Lend(const UniqueFd& stream, uint64_t size) {
-  TE_ASSIGN_OR_RETURN(const BenchMemory memory, MapTouched(size));
-  const std::byte* const address = memory.buffers()[0].bytes.data();
+absl::Status Lend(const UniqueFd& stream, absl::Span<std::byte> memory) {
+  Touch(memory);
+  const std::byte* const address = memory.data();
   if (send(stream.get(), &address, sizeof(address), MSG_NOSIGNAL) !=
       sizeof(address)) {
     return ErrnoToStatus(errno, "send");
@@ -86,26 +155,108 @@ absl::Status Lend(const UniqueFd& stream, uint64_t size) {
   return absl::OkStatus();
 }
 
-absl::StatusOr<LatencyHistogram> Measure(const Work& work, pid_t pid,
-                                         std::byte* remote) {
-  TE_ASSIGN_OR_RETURN(const BenchMemory memory, MapTouched(work.buffer));
-  std::byte* const local = memory.buffers()[0].bytes.data();
+// What one thread goes through.
+struct Part {
+  std::byte* local = nullptr;
+  std::byte* remote = nullptr;
+  uint64_t size = 0;
+};
+
+absl::Status CopyBlock(const Work& work, pid_t pid, std::byte* local,
+                       std::byte* remote) {
+  if (work.way.has_value()) {
+    shm::CopyBy(*work.way, work.read ? local : remote,
+                work.read ? remote : local, work.block);
+    return absl::OkStatus();
+  }
+  const iovec here = {.iov_base = local, .iov_len = work.block};
+  const iovec there = {.iov_base = remote, .iov_len = work.block};
   const auto copy = work.read ? process_vm_readv : process_vm_writev;
+  if (copy(pid, &here, 1, &there, 1, 0) != static_cast<ssize_t>(work.block)) {
+    return ErrnoToStatus(errno, "process_vm_readv or process_vm_writev");
+  }
+  return absl::OkStatus();
+}
+
+absl::StatusOr<LatencyHistogram> MeasurePart(const Work& work, pid_t pid,
+                                             const Part& part) {
   LatencyHistogram latency;
   MonotonicTime now = RealClock().Now();
   const MonotonicTime end = now + work.duration;
   for (uint64_t offset = 0; now < end;) {
-    const iovec here = {.iov_base = local + offset, .iov_len = work.block};
-    const iovec there = {.iov_base = remote + offset, .iov_len = work.block};
-    if (copy(pid, &here, 1, &there, 1, 0) != static_cast<ssize_t>(work.block)) {
-      return ErrnoToStatus(errno, "process_vm_readv or process_vm_writev");
-    }
+    TE_RETURN_IF_ERROR(
+        CopyBlock(work, pid, part.local + offset, part.remote + offset));
     offset += work.block;
-    if (offset + work.block > work.buffer) offset = 0;
+    if (offset + work.block > part.size) offset = 0;
     const MonotonicTime done = RealClock().Now();
     latency.Record(done - now);
     now = done;
   }
+  return latency;
+}
+
+// `local` and `remote` are parted among the threads.
+absl::StatusOr<LatencyHistogram> Measure(const Work& work, pid_t pid,
+                                         std::byte* local, std::byte* remote) {
+  const uint64_t size = work.buffer / work.threads;
+  std::vector<absl::StatusOr<LatencyHistogram>> results(
+      work.threads, absl::UnknownError("not measured"));
+  std::vector<Thread> threads;
+  for (int i = 0; i < work.threads; ++i) {
+    const Part part = {
+        .local = local + i * size, .remote = remote + i * size, .size = size};
+    TE_ASSIGN_OR_RETURN(Thread thread,
+                        Thread::Start({.name = absl::StrCat("copy-", i)},
+                                      [&work, &result = results[i], pid, part] {
+                                        result = MeasurePart(work, pid, part);
+                                      }));
+    threads.push_back(std::move(thread));
+  }
+  threads.clear();
+  LatencyHistogram all;
+  for (const auto& result : results) {
+    TE_RETURN_IF_ERROR(result.status());
+    all.Add(*result);
+  }
+  return all;
+}
+
+// Maps memory of the same kind as that of the other process.
+absl::StatusOr<LatencyHistogram> MeasureHere(const Work& work, pid_t pid,
+                                             std::byte* remote) {
+  if (work.way.has_value()) {
+    TE_ASSIGN_OR_RETURN(const SharedMemory local,
+                        SharedMemory::Map(work.buffer));
+    Touch(local.bytes());
+    return Measure(work, pid, local.bytes().data(), remote);
+  }
+  TE_ASSIGN_OR_RETURN(const BenchMemory local, MapTouched(work.buffer));
+  return Measure(work, pid, local.buffers()[0].bytes.data(), remote);
+}
+
+absl::StatusOr<LatencyHistogram> WithAnotherProcess(const Work& work) {
+  std::optional<SharedMemory> shared;
+  if (work.way.has_value()) {
+    // Before the fork, so that both have it at the same address.
+    TE_ASSIGN_OR_RETURN(SharedMemory memory, SharedMemory::Map(work.buffer));
+    shared.emplace(std::move(memory));
+  }
+  const auto lend = [&](Streams ends) -> absl::Status {
+    if (shared.has_value()) return Lend(ends.front(), shared->bytes());
+    TE_ASSIGN_OR_RETURN(const BenchMemory memory, MapTouched(work.buffer));
+    return Lend(ends.front(), memory.buffers()[0].bytes);
+  };
+  pid_t child = 0;
+  TE_ASSIGN_OR_RETURN(Streams streams, ForkWithStreams(1, lend, child));
+  std::byte* remote = nullptr;
+  if (recv(streams.front().get(), &remote, sizeof(remote), MSG_WAITALL) !=
+      sizeof(remote)) {
+    return absl::UnavailableError("the other process has not begun");
+  }
+  TE_ASSIGN_OR_RETURN(LatencyHistogram latency,
+                      MeasureHere(work, child, remote));
+  streams.clear();
+  TE_RETURN_IF_ERROR(WaitForChild(child));
   return latency;
 }
 
@@ -116,28 +267,15 @@ double Microseconds(Duration duration) {
 absl::Status Run(absl::Span<char* const> arguments) {
   TE_RETURN_IF_ERROR(program::ParseCommandLine(arguments.subspan(1)).status());
   TE_ASSIGN_OR_RETURN(const Work work, ParseFlags());
-  pid_t child = 0;
-  TE_ASSIGN_OR_RETURN(
-      Streams streams,
-      ForkWithStreams(
-          1, [&](Streams ends) { return Lend(ends.front(), work.buffer); },
-          child));
-  std::byte* remote = nullptr;
-  if (recv(streams.front().get(), &remote, sizeof(remote), MSG_WAITALL) !=
-      sizeof(remote)) {
-    return absl::UnavailableError("the other process has not begun");
-  }
-  TE_ASSIGN_OR_RETURN(const LatencyHistogram latency,
-                      Measure(work, child, remote));
-  streams.clear();
-  TE_RETURN_IF_ERROR(WaitForChild(child));
+  TE_ASSIGN_OR_RETURN(const LatencyHistogram latency, WithAnotherProcess(work));
   const double bytes = static_cast<double>(latency.count() * work.block);
   std::cout << absl::StrFormat(
-      R"({"program": "process_copy", "operation": "%s", "block_size": %d, )"
+      R"({"program": "process_copy", "way": "%s", "operation": "%s", )"
+      R"("block_size": %d, "threads": %d, )"
       R"("gb_per_s": %.3f, "latency_us": {"p50": %.3f, "p99": %.3f}})"
       "\n",
-      FLAGS_operation, work.block, bytes / 1e9 / FLAGS_duration,
-      Microseconds(latency.Quantile(0.5)),
+      FLAGS_way, FLAGS_operation, work.block, work.threads,
+      bytes / 1e9 / FLAGS_duration, Microseconds(latency.Quantile(0.5)),
       Microseconds(latency.Quantile(0.99)));
   return absl::OkStatus();
 }
