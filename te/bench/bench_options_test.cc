@@ -162,6 +162,8 @@ INSTANTIATE_TEST_SUITE_P(
         BadFlag{"spin_us", [](auto& f) { f.spin_us = -1; }, "out of range"},
         BadFlag{"max_spin_us", [](auto& f) { f.max_spin_us = 2e6; },
                 "out of range"},
+        BadFlag{"shm_workers", [](auto& f) { f.shm_workers = 65; },
+                "out of range"},
         BadFlag{"tcp_streams", [](auto& f) { f.tcp_streams = 0; },
                 "out of range"},
         BadFlag{"tcp_io_threads", [](auto& f) { f.tcp_io_threads = 65; },

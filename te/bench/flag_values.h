@@ -52,6 +52,7 @@ struct FlagValues {
       std::to_string(TcpOptions().socket_buffer_bytes);
   bool checksum = TcpOptions().checksum;
   double peer_timeout = Seconds(TcpOptions().peer_timeout);
+  int64_t shm_workers = ShmOptions().workers;
 
   // 0, -1 and 0 leave it to the transport.
   int64_t ib_port = 0;

@@ -105,6 +105,9 @@ DEFINE_double(spin_us, Defaults().spin_us,
               "microseconds that waiting threads look before they sleep");
 DEFINE_double(max_spin_us, Defaults().max_spin_us,
               "how many at most, if the target's answers take longer");
+DEFINE_int64(shm_workers, Defaults().shm_workers,
+             "threads that help to copy within this host, for each NUMA node; "
+             "0: whoever submits copies everything");
 DEFINE_int64(tcp_streams, Defaults().tcp_streams,
              "TCP connections to each peer; more than one want as many "
              "--tcp_io_threads, at both ends");
@@ -211,6 +214,7 @@ FlagValues ReadFlags(std::set<std::string> given) {
       .tcp_socket_buffer = FLAGS_tcp_socket_buffer,
       .checksum = FLAGS_checksum,
       .peer_timeout = FLAGS_peer_timeout,
+      .shm_workers = FLAGS_shm_workers,
       .ib_port = FLAGS_ib_port,
       .gid_index = FLAGS_gid_index,
       .mtu = FLAGS_mtu,

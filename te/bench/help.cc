@@ -61,6 +61,7 @@ const std::vector<Group>& Groups() {
       {"Engine",
        {"request_timeout", "connect_timeout", "peer_timeout", "max_attempts",
         "slice_size", "spin_us", "max_spin_us"}},
+      {"Shared memory", {"shm_workers"}},
       {"TCP",
        {"tcp_streams", "tcp_io_threads", "tcp_window", "tcp_socket_buffer",
         "checksum"}},

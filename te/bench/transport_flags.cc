@@ -17,6 +17,7 @@
 namespace te::bench {
 namespace {
 
+constexpr const char* kShmFlags[] = {"shm_workers"};
 constexpr const char* kTcpFlags[] = {"tcp_streams", "tcp_io_threads",
                                      "tcp_window",  "tcp_socket_buffer",
                                      "checksum",    "peer_timeout"};
@@ -28,6 +29,12 @@ constexpr const char* kRdmaFlags[] = {
     "relaxed_ordering"};
 
 // The ranges are those of the transports, which do not know our flags.
+absl::Status SetShmOptions(const FlagValues& flags, ShmOptions& shm) {
+  TE_ASSIGN_OR_RETURN(shm.workers,
+                      IntFlag("shm_workers", flags.shm_workers, 0, 64));
+  return absl::OkStatus();
+}
+
 absl::Status SetTcpOptions(const FlagValues& flags, TcpOptions& tcp) {
   tcp.checksum = flags.checksum;
   TE_ASSIGN_OR_RETURN(tcp.streams_per_peer,
@@ -118,6 +125,10 @@ double Seconds(Duration duration) {
 
 absl::string_view Bool(bool value) { return value ? "true" : "false"; }
 
+void AddShm(const ShmOptions& shm, std::vector<std::string>& arguments) {
+  arguments.push_back(absl::StrCat("--shm_workers=", shm.workers));
+}
+
 void AddTcp(const TcpOptions& tcp, std::vector<std::string>& arguments) {
   arguments.insert(
       arguments.end(),
@@ -154,6 +165,7 @@ void AddRdma(const RdmaOptions& rdma, std::vector<std::string>& arguments) {
 }  // namespace
 
 absl::Status SetTransportOptions(const FlagValues& flags, Options& options) {
+  TE_RETURN_IF_ERROR(SetShmOptions(flags, options.shm));
   TE_RETURN_IF_ERROR(SetTcpOptions(flags, options.tcp));
   TE_RETURN_IF_ERROR(SetRdmaOptions(flags, options.rdma));
   options.tcp.spin = options.engine.spin;
@@ -164,6 +176,7 @@ absl::Status SetTransportOptions(const FlagValues& flags, Options& options) {
 std::vector<std::string> FlagsInVain(const FlagValues& flags) {
   std::vector<std::string> sentences;
   if (flags.protocol == "auto") return sentences;
+  if (flags.protocol != "shm") AddInVain(flags, kShmFlags, sentences);
   if (flags.protocol != "tcp") AddInVain(flags, kTcpFlags, sentences);
   if (flags.protocol != "rdma") AddInVain(flags, kRdmaFlags, sentences);
   return sentences;
@@ -172,6 +185,7 @@ std::vector<std::string> FlagsInVain(const FlagValues& flags) {
 std::vector<std::string> TransportArguments(const Options& options) {
   std::vector<std::string> arguments;
   const bool all = options.protocol == "auto";
+  if (all || options.protocol == "shm") AddShm(options.shm, arguments);
   if (all || options.protocol == "tcp") AddTcp(options.tcp, arguments);
   if (all || options.protocol == "rdma") AddRdma(options.rdma, arguments);
   return arguments;

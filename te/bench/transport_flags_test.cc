@@ -32,6 +32,13 @@ TEST(TransportFlagsTest, NamesThoseThatHaveNoEffect) {
       ElementsAre("--gid_index, --mtu have no effect with --protocol=tcp"));
   EXPECT_THAT(FlagsInVain(Given("rdma")),
               ElementsAre("--checksum has no effect with --protocol=rdma"));
+  FlagValues flags;
+  flags.protocol = "tcp";
+  flags.given = {"shm_workers"};
+  EXPECT_THAT(FlagsInVain(flags),
+              ElementsAre("--shm_workers has no effect with --protocol=tcp"));
+  flags.protocol = "shm";
+  EXPECT_THAT(FlagsInVain(flags), IsEmpty());
   EXPECT_THAT(FlagsInVain(Given("auto")), IsEmpty());
 }
 
@@ -42,12 +49,13 @@ TEST(TransportFlagsTest, ArgumentsMakeTheSameOptions) {
   flags.mtu = 2048;
   flags.relaxed_ordering = false;
   flags.tcp_streams = 3;
+  flags.shm_workers = 0;
   Options options;
   TE_ASSERT_OK(SetTransportOptions(flags, options));
-  EXPECT_THAT(
-      TransportArguments(options),
-      testing::IsSupersetOf({"--ib_port=2", "--gid_index=3", "--mtu=2048",
-                             "--relaxed_ordering=false", "--tcp_streams=3"}));
+  EXPECT_THAT(TransportArguments(options),
+              testing::IsSupersetOf({"--ib_port=2", "--gid_index=3",
+                                     "--mtu=2048", "--relaxed_ordering=false",
+                                     "--tcp_streams=3", "--shm_workers=0"}));
   Options defaults;
   TE_ASSERT_OK(SetTransportOptions(FlagValues(), defaults));
   EXPECT_THAT(TransportArguments(defaults),
@@ -65,6 +73,8 @@ TEST(TransportFlagsTest, NoArgumentsForOtherTransports) {
   options.protocol = "tcp";
   EXPECT_THAT(TransportArguments(options),
               Not(Contains(HasSubstr("--num_qp"))));
+  EXPECT_THAT(TransportArguments(options),
+              Not(Contains(HasSubstr("--shm_workers"))));
 }
 
 }  // namespace

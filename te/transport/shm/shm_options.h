@@ -13,7 +13,8 @@ struct ShmOptions {
   // should copy alone: so many for each NUMA node, bound to the CPUs next to it
   // that the process may use; memory of this process is copied by those of its
   // node. On a machine of one node, or of unknown ones, they are not bound.
-  // 1 to 64.
+  // 0 to 64. 0: whoever posts copies everything, however much, before Post
+  // returns.
   int workers = 1;
   // Slices of a Post are copied within it if they have no more bytes together;
   // others are left to those who wait, and to the workers. 0 to 64 MiB.

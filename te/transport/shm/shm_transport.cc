@@ -3,6 +3,7 @@
 #include <unistd.h>
 
 #include <cstring>
+#include <limits>
 #include <string>
 #include <utility>
 
@@ -38,7 +39,7 @@ absl::Status CheckRange(absl::string_view name, int64_t value, int64_t low,
 }
 
 absl::Status Validate(const ShmOptions& o) {
-  TE_RETURN_IF_ERROR(CheckRange("workers", o.workers, 1, 64));
+  TE_RETURN_IF_ERROR(CheckRange("workers", o.workers, 0, 64));
   TE_RETURN_IF_ERROR(CheckRange(
       "inline_bytes", static_cast<int64_t>(o.inline_bytes), 0, 64 << 20));
   TE_RETURN_IF_ERROR(CheckRange("max_peers", o.max_peers, 1, 1 << 16));
@@ -107,8 +108,12 @@ class ShmTransport final : public Transport {
             watcher_.get()));
     const std::string rail =
         absl::StrCat("shm to ", peer.name, ": ", link->Describe());
-    return std::make_shared<ShmRail>(rail, std::move(link),
-                                     options_.inline_bytes, *pools_);
+    // Without threads that help nobody but who waits would take the rest.
+    const uint64_t inline_bytes = options_.workers == 0
+                                      ? std::numeric_limits<uint64_t>::max()
+                                      : options_.inline_bytes;
+    return std::make_shared<ShmRail>(rail, std::move(link), inline_bytes,
+                                     *pools_);
   }
 
   absl::StatusOr<std::string> Accept(const Incarnation& client,

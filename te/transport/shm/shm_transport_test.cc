@@ -45,6 +45,8 @@ INSTANTIATE_TEST_SUITE_P(
                                       .inline_bytes = 0,
                                       .map_memory = false,
                                       .direct_within_process = false}),
+        Shm("NoWorkers",
+            {.workers = 0, .inline_bytes = 0, .direct_within_process = false}),
         Shm("AllInPost", {.inline_bytes = 64 << 20,
                           .map_memory = false,
                           .direct_within_process = false})),
@@ -52,7 +54,7 @@ INSTANTIATE_TEST_SUITE_P(
 
 TEST(ShmTransportTest, NamesTheOptionThatIsWrong) {
   const std::pair<const char*, std::function<void(ShmOptions&)>> cases[] = {
-      {"workers", [](ShmOptions& o) { o.workers = 0; }},
+      {"workers", [](ShmOptions& o) { o.workers = -1; }},
       {"inline_bytes", [](ShmOptions& o) { o.inline_bytes = UINT64_MAX; }},
       {"max_peers", [](ShmOptions& o) { o.max_peers = 0; }},
       {"hello_timeout", [](ShmOptions& o) { o.hello_timeout = Duration(0); }},
