@@ -228,6 +228,8 @@ absl::StatusOr<LatencyHistogram> MeasureHere(const Work& work, pid_t pid,
     TE_ASSIGN_OR_RETURN(const SharedMemory local,
                         SharedMemory::Map(work.buffer));
     Touch(local.bytes());
+    // The other process has touched this, but here no page is mapped yet.
+    Touch({remote, work.buffer});
     return Measure(work, pid, local.bytes().data(), remote);
   }
   TE_ASSIGN_OR_RETURN(const BenchMemory local, MapTouched(work.buffer));
