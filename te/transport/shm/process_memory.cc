@@ -6,6 +6,7 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <array>
 #include <cerrno>
 #include <cstdint>
 #include <string>
@@ -60,17 +61,23 @@ absl::StatusOr<ProcessMemory> ProcessMemory::Open(
         ErrnoToStatus(errno, absl::StrCat("pidfd_open of process ", pid))
             .message());
   }
-  Proof copy;
-  std::copy(proof.begin(), proof.end(), copy.begin());
-  ProcessMemory memory(pid, std::move(process), address, copy);
+  ProcessMemory memory(pid, std::move(process));
+  std::array<std::byte, kProofBytes> found = {};
+  const iovec here = {.iov_base = found.data(), .iov_len = found.size()};
+  const iovec there = {.iov_base = reinterpret_cast<void*>(address),
+                       .iov_len = found.size()};
   absl::Status why;
-  memory.Copy(Operation::kRead, {}, {}, why);
-  TE_RETURN_IF_ERROR(why);
+  memory.Copy(Operation::kRead, {&here, 1}, {&there, 1}, why);
+  if (!why.ok() && !absl::IsInvalidArgument(why)) return why;
+  if (!why.ok() || !std::equal(proof.begin(), proof.end(), found.begin())) {
+    return absl::UnavailableError(absl::StrCat(
+        "process ", pid, " is not the one that the handshake was with"));
+  }
   return memory;
 }
 
 absl::Status ProcessMemory::TryToWrite(uint64_t scratch) const {
-  Proof bytes = proof_;
+  std::array<std::byte, kProofBytes> bytes = {};
   const iovec here = {.iov_base = bytes.data(), .iov_len = bytes.size()};
   const iovec there = {.iov_base = reinterpret_cast<void*>(scratch),
                        .iov_len = bytes.size()};
@@ -110,34 +117,16 @@ size_t ProcessMemory::Copy(Operation operation, absl::Span<const iovec> local,
                            absl::Span<const iovec> remote,
                            absl::Status& why) const {
   CHECK_LE(local.size(), kMaxPieces);
-  Proof found = {};
-  std::array<iovec, kMaxPieces + 1> here;
-  std::array<iovec, kMaxPieces + 1> there;
-  here[0] = {.iov_base = found.data(), .iov_len = found.size()};
-  there[0] = {.iov_base = reinterpret_cast<void*>(address_),
-              .iov_len = found.size()};
-  std::copy(local.begin(), local.end(), here.begin() + 1);
-  std::copy(remote.begin(), remote.end(), there.begin() + 1);
-  const bool read = operation == Operation::kRead;
-  const auto copy = read ? process_vm_readv : process_vm_writev;
-  const size_t first = read ? 0 : 1;
-  const size_t count = local.size() + 1 - first;
-  const ssize_t copied =
-      copy(pid_, here.data() + first, count, there.data() + first, count, 0);
+  const auto copy =
+      operation == Operation::kRead ? process_vm_readv : process_vm_writev;
+  const ssize_t copied = copy(pid_, local.data(), local.size(), remote.data(),
+                              remote.size(), /*flags=*/0);
   if (copied < 0) {
     why = CopyError(errno);
     return 0;
   }
-  size_t left = static_cast<size_t>(copied);
-  if (read) {
-    if (left < found.size() || found != proof_) {
-      why = absl::UnavailableError(absl::StrCat(
-          "process ", pid_, " is not the one that the handshake was with"));
-      return 0;
-    }
-    left -= found.size();
-  }
   // It ends at the first page that it cannot reach.
+  size_t left = static_cast<size_t>(copied);
   size_t done = 0;
   while (done < remote.size() && left >= remote[done].iov_len) {
     left -= remote[done++].iov_len;

@@ -4,7 +4,6 @@
 #include <sys/types.h>
 #include <sys/uio.h>
 
-#include <array>
 #include <cstddef>
 #include <cstdint>
 #include <utility>
@@ -44,29 +43,20 @@ class ProcessMemory {
   // many are done; `why` says what has happened to the next one, of which a
   // part may have been copied.
   //
-  // What is read comes with the proof, in one call, so it is the memory of that
-  // process, as it was before any execve(2), and not of one that has got its
-  // number. The kernel cannot do that for what is written: look at pidfd, and
-  // at what else shows the end of the process, before each call.
+  // The kernel goes by the number, which another process may have got by now,
+  // or another program (execve(2)): look whether it still lives (LifeSign)
+  // before each call, to harm nobody, and after it, to know what was read.
   size_t Copy(Operation operation, absl::Span<const iovec> local,
               absl::Span<const iovec> remote, absl::Status& why) const;
 
  private:
-  using Proof = std::array<std::byte, kProofBytes>;
-
-  ProcessMemory(pid_t pid, UniqueFd process, uint64_t address,
-                const Proof& proof)
-      : pid_(pid),
-        process_(std::move(process)),
-        address_(address),
-        proof_(proof) {}
+  ProcessMemory(pid_t pid, UniqueFd process)
+      : pid_(pid), process_(std::move(process)) {}
 
   absl::Status CopyError(int error) const;
 
   pid_t pid_;
   UniqueFd process_;
-  uint64_t address_;
-  Proof proof_;
 };
 
 }  // namespace te::shm

@@ -236,9 +236,7 @@ void ShmRail::CopyGroup(Group& group) {
   const Operation operation = group.slice(0).operation;
   size_t next = 0;
   while (next < group.size()) {
-    // What is read proves itself.
-    absl::Status why;
-    if (operation == Operation::kWrite) why = link_->memory().life();
+    absl::Status why = link_->memory().life();
     size_t done = 0;
     if (why.ok()) {
       done =
