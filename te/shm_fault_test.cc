@@ -1,5 +1,7 @@
 // What becomes of shared memory between processes when one of them goes, or
 // takes its memory back, in the middle of an access.
+#include <sched.h>
+
 #include <algorithm>
 #include <chrono>
 #include <cstddef>
@@ -39,7 +41,9 @@ constexpr std::byte kOurs{0xee};
 
 MonotonicTime Soon() { return DeadlineAfter(RealClock().Now(), kEnough); }
 
-class ShmFaultTest : public testing::Test {
+// By the memory of the target: its own, which the kernel copies, or that of its
+// engine, which is mapped.
+class ShmFaultTest : public testing::TestWithParam<const char*> {
  protected:
   void SetUp() override {
     Options options;
@@ -54,7 +58,8 @@ class ShmFaultTest : public testing::Test {
 
   void StartTarget() {
     TE_ASSERT_OK_AND_ASSIGN(
-        target_, TargetProcess::Start({"127.0.0.1", absl::StrCat(kBytes)}));
+        target_,
+        TargetProcess::Start({"127.0.0.1", absl::StrCat(kBytes), GetParam()}));
   }
   void Open() {
     TE_ASSERT_OK_AND_ASSIGN(segment_,
@@ -134,11 +139,17 @@ class ShmFaultTest : public testing::Test {
   SegmentId segment_;
 };
 
+INSTANTIATE_TEST_SUITE_P(Memory, ShmFaultTest,
+                         testing::Values("read_write", "allocated"),
+                         [](const auto& info) {
+                           return std::string(info.param);
+                         });
+
 // What is copied fast may be done before the target is gone: once in so many
 // times it is not.
 constexpr int kAttempts = 20;
 
-TEST_F(ShmFaultTest, WhatIsReadFromATargetThatIsKilledIsTrue) {
+TEST_P(ShmFaultTest, WhatIsReadFromATargetThatIsKilledIsTrue) {
   bool in_the_middle = false;
   for (int i = 0; i < kAttempts && !in_the_middle; ++i) {
     Prepare();
@@ -149,7 +160,7 @@ TEST_F(ShmFaultTest, WhatIsReadFromATargetThatIsKilledIsTrue) {
   EXPECT_TRUE(in_the_middle);
 }
 
-TEST_F(ShmFaultTest, WhatIsReadFromMemoryThatIsUnregisteredIsTrue) {
+TEST_P(ShmFaultTest, WhatIsReadFromMemoryThatIsUnregisteredIsTrue) {
   int in_the_middle = 0;
   for (int i = 0; i < kAttempts && in_the_middle < 5; ++i) {
     Prepare();
@@ -161,7 +172,7 @@ TEST_F(ShmFaultTest, WhatIsReadFromMemoryThatIsUnregisteredIsTrue) {
   EXPECT_GT(in_the_middle, 0);
 }
 
-TEST_F(ShmFaultTest, WritesToATargetThatIsKilledEnd) {
+TEST_P(ShmFaultTest, WritesToATargetThatIsKilledEnd) {
   Prepare();
   std::vector<Batch> batches;
   for (size_t time = 0; time < kTimes; ++time) {
@@ -189,7 +200,7 @@ struct Held {
 
 Held HeldHere() {
   return {.descriptors = CountOpenDescriptors(),
-          .shared = CountMappings("te-shm-"),
+          .shared = CountMappings("memfd:te-"),
           .mappings = CountMappings("")};
 }
 Held HeldBy(TargetProcess& target) {
@@ -218,7 +229,7 @@ void ExpectBack(const Held& before, Look look) {
   EXPECT_LE(now.mappings, before.mappings + kMallocs);
 }
 
-TEST_F(ShmFaultTest, AThousandSegmentsOpenedAndClosedLeaveNothing) {
+TEST_P(ShmFaultTest, AThousandSegmentsOpenedAndClosedLeaveNothing) {
   StartTarget();
   const auto use = [this] {
     Open();
@@ -242,7 +253,7 @@ TEST_F(ShmFaultTest, AThousandSegmentsOpenedAndClosedLeaveNothing) {
   EXPECT_EQ(CountNamedSharedMemory("te-"), named);
 }
 
-TEST_F(ShmFaultTest, TargetsThatAreKilledLeaveNothing) {
+TEST_P(ShmFaultTest, TargetsThatAreKilledLeaveNothing) {
   const auto use = [this] {
     StartTarget();
     Open();
@@ -259,7 +270,34 @@ TEST_F(ShmFaultTest, TargetsThatAreKilledLeaveNothing) {
   EXPECT_EQ(CountNamedSharedMemory("te-"), named);
 }
 
-TEST_F(ShmFaultTest, EnginesThatGoLeaveNothingAtTheTarget) {
+// Nobody uses the segment, and nobody closes it: what the target had is the
+// system's again all the same.
+TEST_P(ShmFaultTest, AnIdlePeerKeepsNoMemoryOfATargetThatIsKilled) {
+  const Held before = HeldHere();
+  Prepare();
+  EXPECT_GT(HeldHere().shared, before.shared);
+  target_->Kill();
+  // The tables of the connection go with it.
+  const MonotonicTime deadline = Soon();
+  while (CountMappings("memfd:te-memory") > 0 && RealClock().Now() < deadline) {
+    sched_yield();
+  }
+  EXPECT_EQ(CountMappings("memfd:te-memory"), 0u);
+}
+
+TEST_P(ShmFaultTest, AnIdlePeerKeepsNoMemoryThatIsFreed) {
+  Prepare();
+  EXPECT_THAT(target_->Ask("retire"), IsOkAndHolds("ok"));
+  const MonotonicTime deadline = Soon();
+  while (CountMappings("memfd:te-memory") > 0 && RealClock().Now() < deadline) {
+    sched_yield();
+  }
+  EXPECT_EQ(CountMappings("memfd:te-memory"), 0u);
+  EXPECT_THAT(Transfer(Everything(Operation::kRead, 0)),
+              StatusIs(absl::StatusCode::kNotFound));
+}
+
+TEST_P(ShmFaultTest, EnginesThatGoLeaveNothingAtTheTarget) {
   StartTarget();
   const auto use = [this] {
     Options options;
