@@ -161,7 +161,7 @@ TEST_P(TransferEngineTest, EachNumaNodeHasThreadsThatCopy) {
                 NumaNode{.index = 3, .cpus = cpus, .gpu = PciAddress{}}}});
   TE_ASSERT_OK_AND_ASSIGN(target_, CreateTransferEngine(options));
   const std::multiset<std::string> expected = {"te-shm", "te-shm-0-0",
-                                               "te-shm-1-0"};
+                                               "te-shm-1-0", "te-shm-links"};
   // They name themselves.
   const MonotonicTime deadline = Soon();
   while (ThreadsNamed("te-shm") != expected && RealClock().Now() < deadline) {

@@ -57,9 +57,8 @@ struct SegmentId {
 struct AllocationRequest {
   // At least 1.
   size_t bytes = 0;
-  // The NUMA node that it must lie on; "*": each page on that of the thread
-  // which touches it first, that of AllocateMemory if a transport pins it. The
-  // engine does not find out which, so no NIC is preferred for it then.
+  // The NUMA node that it must lie on; "*": where the memory of the thread that
+  // calls AllocateMemory comes from.
   MemoryLocation location;
   Access access = Access::kRemoteReadWrite;
   HugePages huge_pages = HugePages::kIfAvailable;

@@ -132,12 +132,14 @@ class TransferEngine final : private ControlHandler {
 
   // Allocates zeroed memory and registers it, as RegisterMemory does. Other
   // processes of this host can map it, and huge pages are taken where there are
-  // some, so that shared memory moves it faster than any other. It is the
-  // engine's: FreeMemory frees it, or the end of the engine, and then it must
-  // not be touched any more.
+  // some, so that shared memory moves it faster than any other. All of it is
+  // there on return, which takes a second for some GiB. It is the engine's:
+  // FreeMemory frees it, or the end of the engine, and then it must not be
+  // touched any more. Children of a fork share it, and do not get copies.
   //
   // kInvalidArgument: no length, or a location that is no NUMA node of this
-  // machine. kResourceExhausted: there is not so much memory, or there are no
+  // machine. kPermissionDenied: the container may not choose nodes.
+  // kResourceExhausted: there is not so much memory, or there are no
   // huge pages that are required, or max_buffers is reached. And the errors of
   // RegisterMemory.
   absl::StatusOr<AllocatedMemory> AllocateMemory(

@@ -30,9 +30,6 @@ namespace {
 // What /proc/<pid>/maps shows.
 constexpr char kName[] = "te-memory";
 
-// Of vm.overcommit_memory.
-constexpr char kNoOvercommit[] = "2";
-
 constexpr char kTransparentFolder[] = "/sys/kernel/mm/transparent_hugepage/";
 
 std::string SizeText(uint64_t bytes) {
@@ -251,27 +248,28 @@ absl::StatusOr<MappableMemory> MappableMemory::OnOrdinaryPages(
         &memory.pages_,
         ", and huge ones where the kernel finds some (transparent)");
   }
-  // Such a system gives shared memory its pages only as it is touched, and a
-  // SIGBUS if it has promised all of them to others.
-  if (ReadLine("/proc/sys/vm/overcommit_memory") != kNoOvercommit) {
-    return memory;
-  }
-  if (const absl::Status status = memory.Populate(); !status.ok()) {
+  // Else it would be a peer that touches them first, on its node, at the
+  // expense of its container, and with a SIGBUS where there is none to be had.
+  const absl::Status populated = memory.Populate();
+  if (absl::IsInvalidArgument(populated)) return memory;
+  if (!populated.ok()) {
     return absl::ResourceExhaustedError(absl::StrCat(
-        "cannot allocate ", SizeText(bytes), ": ", status.message(),
-        "; the system promises no more than it has (vm.overcommit_memory)"));
+        "cannot allocate ", SizeText(bytes), ": ", populated.message(),
+        "; is there so much free memory (free), also for this container?"));
   }
   return memory;
 }
 
-// Takes all pages now, and fails where a touch would be a signal. Since Linux
-// 5.14. Not MAP_POPULATE, which comes before the node is chosen and does not
-// tell of failures, and not fallocate, which knows no nodes of huge pages.
+// Takes all pages now, and fails where a touch would be a signal.
+// INVALID_ARGUMENT: the kernel cannot do that before Linux 5.14. Not
+// MAP_POPULATE, which comes before the node is chosen and does not tell of
+// failures, and not fallocate, which knows no nodes of huge pages.
 absl::Status MappableMemory::Populate() {
   if (madvise(data_, file_bytes_, MADV_POPULATE_WRITE) == 0) {
     return absl::OkStatus();
   }
-  return ErrnoToStatus(errno, "madvise(MADV_POPULATE_WRITE)");
+  return ErrnoToStatus(
+      errno, "madvise(MADV_POPULATE_WRITE), which Linux has since 5.14,");
 }
 
 absl::Status MappableMemory::Bind(const MemoryLocation& location) {

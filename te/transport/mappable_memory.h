@@ -16,8 +16,9 @@ namespace te {
 
 // Memory that other processes of this host can map when they are sent its
 // descriptor: a memfd_create(2) file, which has no name that others could open,
-// and goes when the last of them does. Its length is sealed, so that no peer
-// can make the owner's accesses fail. Thread-compatible.
+// and goes when the last of them does. Its length is sealed, so that nobody can
+// cut off what others touch. Children of a fork share it, and do not get
+// copies. Thread-compatible.
 class MappableMemory {
  public:
   // Of no memory.
@@ -28,10 +29,9 @@ class MappableMemory {
   ~MappableMemory() { Unmap(); }
 
   // `bytes` of zeros, at least 1. On the NUMA node that `location` names
-  // ("cpu:1"), and nowhere else; "*": on those of the threads that touch its
-  // pages first. Huge pages that are reserved are taken at once, which takes a
-  // second for some GiB; others come when they are touched, except on a system
-  // without overcommit.
+  // ("cpu:1"), and nowhere else; "*": where this thread's memory comes from.
+  // The pages are taken at once, which takes a second for some GiB (since Linux
+  // 5.14; ordinary ones otherwise when they are touched).
   //
   // INVALID_ARGUMENT: no length, the memory of a GPU, or a node that does not
   // exist. RESOURCE_EXHAUSTED: there is not so much, and says of what and how
