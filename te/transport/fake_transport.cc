@@ -86,6 +86,15 @@ absl::Status FakeNetwork::CheckKey(const FakeTransport* server,
   return absl::NotFoundError("the key is not that of the remote memory");
 }
 
+bool FakeNetwork::Reaches(absl::string_view key) const {
+  MutexLock lock(mutex_);
+  if (reached_ == nullptr) return true;
+  for (const auto& [unused, registration] : registered_) {
+    if (registration.key == key) return reached_(registration.memory);
+  }
+  return false;
+}
+
 class FakeRail final : public Rail {
  public:
   FakeRail(std::shared_ptr<FakeNetwork> network, const FakeTransport* client,
@@ -158,6 +167,12 @@ class FakeRail final : public Rail {
     MutexLock lock(network_->mutex_);
     if (network_->sessions_.contains(session_)) return absl::OkStatus();
     return absl::UnavailableError("the fake session has ended");
+  }
+  std::string limits() const override {
+    return network_->is_limited() ? "only some memory" : "";
+  }
+  bool Reaches(absl::string_view key) const override {
+    return network_->Reaches(key);
   }
   std::string name() const override { return name_; }
 

@@ -77,6 +77,13 @@ class FakeNetwork {
     on_polled_ = std::move(on_polled);
   }
 
+  // From now on rails say that they reach such registered memory only, and
+  // which it is.
+  void ReachOnly(std::function<bool(const LocalMemory&)> reached) {
+    MutexLock lock(mutex_);
+    reached_ = std::move(reached);
+  }
+
   // From now on a refused access breaks its rail, as with hardware.
   void BreakRailsOnRefusals() {
     MutexLock lock(mutex_);
@@ -123,6 +130,11 @@ class FakeNetwork {
     MutexLock lock(mutex_);
     return refusals_break_;
   }
+  bool is_limited() const {
+    MutexLock lock(mutex_);
+    return reached_ != nullptr;
+  }
+  bool Reaches(absl::string_view key) const;
   absl::Status NextConnect();
   absl::Status NextFence();
   absl::Status NextSlice(const Slice& slice);
@@ -142,6 +154,7 @@ class FakeNetwork {
   std::function<absl::Status(const LocalMemory&)> on_register_
       ABSL_GUARDED_BY(mutex_);
   std::function<void()> on_polled_ ABSL_GUARDED_BY(mutex_);
+  std::function<bool(const LocalMemory&)> reached_ ABSL_GUARDED_BY(mutex_);
   bool refusals_break_ ABSL_GUARDED_BY(mutex_) = false;
   bool holding_ ABSL_GUARDED_BY(mutex_) = false;
   uint64_t slices_ ABSL_GUARDED_BY(mutex_) = 0;
