@@ -81,21 +81,20 @@ absl::StatusOr<FoundRails> FindRails(
     if (complete || !descriptor.transports.contains(name)) continue;
     absl::StatusOr<std::shared_ptr<Rail>> rail =
         transport->Connect(identity, history.rail_id(), channel, deadline);
+    const absl::Status status = rail.status();
     // The latter: something of an earlier rail may still arrive.
-    if (IsStalePeer(rail.status()) || absl::IsAborted(rail.status())) {
-      return rail.status();
-    }
-    std::string why(rail.status().message());
+    if (IsStalePeer(status) || absl::IsAborted(status)) return status;
+    std::string why(status.message());
     if (rail.ok()) {
       why = (*rail)->limits();
       complete = why.empty();
       found.rails.push_back({.transport = name, .rail = *std::move(rail)});
     } else {
-      failure = rail.status();
+      failure = status;
     }
     if (complete) continue;
     found.passed_over.push_back(absl::StrCat(name, ": ", why));
-    if (rail.ok() || !absl::IsNotFound(rail.status())) {
+    if (!absl::IsNotFound(status)) {
       found.worries.push_back(found.passed_over.back());
     }
   }
