@@ -44,17 +44,11 @@ void BatchState::Reset(Host& host, uint64_t handle, size_t requests,
   peers_.clear();
   // One more than there are: Launch's own, so that the batch cannot finish
   // before all of it has been posted.
-  unfinished_requests_ = requests + 1;
-  failed_ = false;
-  finished_ = false;
-  settled_ = false;
-  aborted_ = false;
-  cancelled_ = false;
-  awaiting_notification_ = false;
-  {
-    MutexLock lock(mutex_);
-    abort_status_ = absl::OkStatus();
-    notification_status_ = absl::OkStatus();
+  Set(unfinished_requests_, requests + 1);
+  for (std::atomic<bool>* const flag :
+       {&failed_, &finished_, &settled_, &aborted_, &cancelled_,
+        &awaiting_notification_}) {
+    Set(*flag, false);
   }
 }
 
@@ -371,6 +365,11 @@ uint64_t BatchState::Vacate(size_t kept) {
   run_count_ = 0;
   slices_.clear();
   peers_.clear();
+  if (aborted_ || notification_.has_value()) {
+    MutexLock lock(mutex_);
+    abort_status_ = absl::OkStatus();
+    notification_status_ = absl::OkStatus();
+  }
   notification_.reset();
   on_finished_ = nullptr;
   if (slices_.capacity() > kept) {

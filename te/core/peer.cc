@@ -207,7 +207,8 @@ void Peer::TellWorries(const Route& route, const std::string& worries) {
   }
   LOG_IF(WARNING, !worries.empty())
       << "segment " << name_ << " is reached over "
-      << absl::StrJoin(transports, " and ") << ", because " << worries;
+      << absl::StrJoin(transports, " and ")
+      << ". What it is not reached over, or not all of it: " << worries;
 }
 
 uint64_t Peer::downgrades() const {

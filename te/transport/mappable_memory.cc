@@ -9,10 +9,12 @@
 #include <sys/sysinfo.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cerrno>
 #include <climits>
 #include <cstdint>
 #include <fstream>
+#include <optional>
 #include <utility>
 #include <vector>
 
@@ -20,6 +22,7 @@
 #include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/string_view.h"
+#include "absl/strings/strip.h"
 #include "glog/logging.h"
 #include "te/base/errno_status.h"
 #include "te/base/status_macros.h"
@@ -67,6 +70,58 @@ absl::Status CheckSize(size_t bytes) {
       (uint64_t{system.totalram} + system.totalswap) * system.mem_unit;
   if (bytes > memory) {
     return TooMuch(bytes, "with swap, this machine has", memory);
+  }
+  return absl::OkStatus();
+}
+
+// Of /proc/meminfo, in bytes; nothing if it is not there.
+std::optional<uint64_t> MemoryInfo(absl::string_view name) {
+  std::ifstream file("/proc/meminfo");
+  for (std::string line; std::getline(file, line);) {
+    absl::string_view rest = line;
+    uint64_t kilobytes = 0;
+    if (absl::ConsumePrefix(&rest, name) && absl::ConsumePrefix(&rest, ":") &&
+        absl::ConsumeSuffix(&rest, " kB") &&
+        absl::SimpleAtoi(rest, &kilobytes)) {
+      return kilobytes << 10;
+    }
+  }
+  return std::nullopt;
+}
+
+// What the process may have, by the control groups that it is in (cgroups(7),
+// version 2); nothing if there is no limit.
+std::optional<uint64_t> ContainerLimit() {
+  std::string group = ReadLine("/proc/self/cgroup");
+  if (!absl::StartsWith(group, "0::/")) return std::nullopt;
+  group.erase(0, 3);
+  std::optional<uint64_t> least;
+  // Up to the root, which has none outside containers.
+  while (!group.empty()) {
+    uint64_t bytes = 0;
+    if (absl::SimpleAtoi(
+            ReadLine(absl::StrCat("/sys/fs/cgroup", group, "/memory.max")),
+            &bytes)) {
+      least = std::min(least.value_or(bytes), bytes);
+    }
+    group.erase(group.rfind('/'));
+  }
+  return least;
+}
+
+// Pages are taken at once. Where there are too few, the kernel would not say
+// so, but end some process.
+absl::Status CheckRoom(size_t bytes) {
+  const std::optional<uint64_t> limit = ContainerLimit();
+  if (limit && bytes > *limit) {
+    return TooMuch(bytes, "the limit of the container (memory.max) is", *limit);
+  }
+  const std::optional<uint64_t> available = MemoryInfo("MemAvailable");
+  if (!available) return absl::OkStatus();
+  const uint64_t room = *available + MemoryInfo("SwapFree").value_or(0);
+  if (bytes > room) {
+    return TooMuch(bytes, "what is available of this machine's memory is",
+                   room);
   }
   return absl::OkStatus();
 }
@@ -233,6 +288,7 @@ absl::StatusOr<MappableMemory> MappableMemory::OnReservedPages(
 
 absl::StatusOr<MappableMemory> MappableMemory::OnOrdinaryPages(
     size_t bytes, const MemoryLocation& location, HugePages huge_pages) {
+  TE_RETURN_IF_ERROR(CheckRoom(bytes));
   TE_ASSIGN_OR_RETURN(UniqueFd fd, CreateFile(0));
   TE_ASSIGN_OR_RETURN(MappableMemory memory,
                       Map(std::move(fd), bytes, SmallPageBytes()));

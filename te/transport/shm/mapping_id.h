@@ -13,7 +13,7 @@ inline constexpr uint32_t kMaxMappings = 1024;
 struct MappingId {
   // Below kMaxMappings.
   uint32_t index = 0;
-  // From 1 on.
+  // From 1 on, and in the order in which the owner has allocated them.
   uint32_t serial = 0;
 
   bool valid() const { return serial != 0; }

@@ -21,7 +21,8 @@ MappingId MappingList::Add(const LocalMemory& memory) {
   free_.pop_back();
   Entry& entry = entries_[index];
   // 0 names nothing.
-  entry.serial = std::max(entry.serial + 1, uint32_t{1});
+  last_serial_ = std::max(last_serial_ + 1, uint32_t{1});
+  entry.serial = last_serial_;
   entry.taken = true;
   entry.slot = memory.slot;
   entry.fd = memory.fd;

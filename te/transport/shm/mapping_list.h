@@ -36,7 +36,6 @@ class MappingList {
 
  private:
   struct Entry {
-    // Which one was there last, or is.
     uint32_t serial = 0;
     bool taken = false;
     uint32_t slot = 0;
@@ -49,6 +48,7 @@ class MappingList {
   std::array<Entry, kMaxMappings> entries_;
   // The one that was given back last is used first.
   std::vector<uint32_t> free_;
+  uint32_t last_serial_ = 0;
 };
 
 }  // namespace te::shm

@@ -2,6 +2,7 @@
 
 #include <fcntl.h>
 #include <sys/mman.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -24,6 +25,15 @@ SharedRegion::~SharedRegion() {
 
 absl::StatusOr<SharedRegion> SharedRegion::Create(const std::string& name,
                                                   size_t bytes) {
+  rlimit limit = {};
+  // Beyond it ftruncate sends a signal.
+  if (getrlimit(RLIMIT_FSIZE, &limit) == 0 && bytes > limit.rlim_cur) {
+    return absl::ResourceExhaustedError(
+        absl::StrCat("shared memory of ", bytes,
+                     " bytes exceeds the limit on the size of files (ulimit "
+                     "-f), which is ",
+                     limit.rlim_cur));
+  }
   SharedRegion region;
   region.fd_ =
       UniqueFd(memfd_create(name.c_str(), MFD_CLOEXEC | MFD_ALLOW_SEALING));

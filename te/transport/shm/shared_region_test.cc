@@ -2,6 +2,7 @@
 
 #include <fcntl.h>
 #include <sys/mman.h>
+#include <sys/resource.h>
 #include <unistd.h>
 
 #include <cerrno>
@@ -151,6 +152,19 @@ TEST(SharedRegionTest, OutlivesWhoMadeIt) {
 TEST(SharedRegionTest, ALengthThatCannotBeIsAnError) {
   EXPECT_FALSE(SharedRegion::Create("test", 0).ok());
   EXPECT_FALSE(SharedRegion::Create("test", SIZE_MAX).ok());
+}
+
+// Beyond the limit the kernel would end the process.
+TEST(SharedRegionTest, TheLimitOnFilesIsAnError) {
+  rlimit before = {};
+  ASSERT_EQ(getrlimit(RLIMIT_FSIZE, &before), 0);
+  const rlimit low = {.rlim_cur = 4096, .rlim_max = before.rlim_max};
+  ASSERT_EQ(setrlimit(RLIMIT_FSIZE, &low), 0);
+  TE_EXPECT_OK(SharedRegion::Create("te-test", 4096));
+  EXPECT_THAT(SharedRegion::Create("te-test", 4097),
+              StatusIs(absl::StatusCode::kResourceExhausted,
+                       testing::HasSubstr("ulimit -f")));
+  ASSERT_EQ(setrlimit(RLIMIT_FSIZE, &before), 0);
 }
 
 }  // namespace
