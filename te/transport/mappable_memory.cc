@@ -21,6 +21,7 @@
 #include "absl/strings/match.h"
 #include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
+#include "absl/strings/str_split.h"
 #include "absl/strings/string_view.h"
 #include "absl/strings/strip.h"
 #include "glog/logging.h"
@@ -89,22 +90,36 @@ std::optional<uint64_t> MemoryInfo(absl::string_view name) {
   return std::nullopt;
 }
 
-// What the process may have, by the control groups that it is in (cgroups(7),
-// version 2); nothing if there is no limit.
-std::optional<uint64_t> ContainerLimit() {
-  std::string group = ReadLine("/proc/self/cgroup");
-  if (!absl::StartsWith(group, "0::/")) return std::nullopt;
-  group.erase(0, 3);
-  std::optional<uint64_t> least;
-  // Up to the root, which has none outside containers.
-  while (!group.empty()) {
+// The least that such a file says of a control group and of those it is in.
+void TakeLimits(const std::string& folder, std::string group,
+                absl::string_view file, std::optional<uint64_t>& least) {
+  for (;;) {
     uint64_t bytes = 0;
-    if (absl::SimpleAtoi(
-            ReadLine(absl::StrCat("/sys/fs/cgroup", group, "/memory.max")),
-            &bytes)) {
+    if (absl::SimpleAtoi(ReadLine(absl::StrCat(folder, group, "/", file)),
+                         &bytes)) {
       least = std::min(least.value_or(bytes), bytes);
     }
+    if (group.empty()) return;
     group.erase(group.rfind('/'));
+  }
+}
+
+// What the process may have by its control groups, of either version
+// (cgroups(7)); nothing if there is no limit.
+std::optional<uint64_t> ContainerLimit() {
+  std::optional<uint64_t> least;
+  std::ifstream file("/proc/self/cgroup");
+  // "4:memory:/group", or "0::/group" of version 2.
+  for (std::string line; std::getline(file, line);) {
+    const std::vector<std::string> parts =
+        absl::StrSplit(line, absl::MaxSplits(':', 2));
+    if (parts.size() != 3 || !absl::StartsWith(parts[2], "/")) continue;
+    if (parts[1] == "memory") {
+      TakeLimits("/sys/fs/cgroup/memory", parts[2], "memory.limit_in_bytes",
+                 least);
+    } else if (parts[1].empty()) {
+      TakeLimits("/sys/fs/cgroup", parts[2], "memory.max", least);
+    }
   }
   return least;
 }
@@ -114,7 +129,7 @@ std::optional<uint64_t> ContainerLimit() {
 absl::Status CheckRoom(size_t bytes) {
   const std::optional<uint64_t> limit = ContainerLimit();
   if (limit && bytes > *limit) {
-    return TooMuch(bytes, "the limit of the container (memory.max) is", *limit);
+    return TooMuch(bytes, "the limit of the container (cgroup) is", *limit);
   }
   const std::optional<uint64_t> available = MemoryInfo("MemAvailable");
   if (!available) return absl::OkStatus();
