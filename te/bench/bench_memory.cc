@@ -69,8 +69,7 @@ absl::Status BenchMemory::AddTo(TransferEngine& engine, Access access,
     return Register(engine, access);
   }
   for (Buffer& buffer : buffers_) {
-    TE_RETURN_IF_ERROR(Allocate(engine, access, buffer));
-    fill(buffer.bytes);
+    TE_RETURN_IF_ERROR(Allocate(engine, access, fill, buffer));
   }
   return absl::OkStatus();
 }
@@ -88,9 +87,12 @@ absl::Status BenchMemory::Register(TransferEngine& engine, Access access) {
 }
 
 absl::Status BenchMemory::Allocate(TransferEngine& engine, Access access,
-                                   Buffer& buffer) {
-  const absl::StatusOr<AllocatedMemory> memory = engine.AllocateMemory(
-      {.bytes = size_, .location = LocationOf(buffer), .access = access});
+                                   Fill fill, Buffer& buffer) {
+  const absl::StatusOr<AllocatedMemory> memory =
+      engine.AllocateMemory({.bytes = size_,
+                             .location = LocationOf(buffer),
+                             .access = access,
+                             .initialize = fill});
   if (!memory.ok()) {
     return absl::Status(memory.status().code(),
                         absl::StrCat("--memory=engine, --buffer_size=", size_,

@@ -51,7 +51,7 @@ class BenchMemory {
   ~BenchMemory();
 
   // Has the engine register the buffers, or allocate them. `fill` is called
-  // with each, before peers are told of it if it is the user's. After an error
+  // with each before peers are told of it. After an error
   // the engine may have kept some. Once, or again after RemoveFrom.
   using Fill = absl::FunctionRef<void(absl::Span<std::byte>)>;
   absl::Status AddTo(TransferEngine& engine, Access access,
@@ -72,7 +72,8 @@ class BenchMemory {
   static void FillWithNothing(absl::Span<std::byte>) {}
   absl::Status Map(Buffer& buffer, bool bind);
   absl::Status Register(TransferEngine& engine, Access access);
-  absl::Status Allocate(TransferEngine& engine, Access access, Buffer& buffer);
+  absl::Status Allocate(TransferEngine& engine, Access access, Fill fill,
+                        Buffer& buffer);
 
   const MemorySource source_;
   const uint64_t size_;

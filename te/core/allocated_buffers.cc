@@ -2,6 +2,7 @@
 
 #include <utility>
 
+#include "absl/types/span.h"
 #include "glog/logging.h"
 #include "te/base/status_macros.h"
 
@@ -14,6 +15,9 @@ absl::StatusOr<AllocatedMemory> AllocatedBuffers::Allocate(
                                                request.huge_pages));
   LOG(INFO) << "allocated " << request.bytes << " bytes of "
             << request.location.ToString() << " on " << memory.pages();
+  if (request.initialize) {
+    request.initialize(absl::MakeSpan(memory.data(), memory.size()));
+  }
   AllocatedMemory allocated = {.address = memory.data(),
                                .length = memory.size()};
   TE_ASSIGN_OR_RETURN(allocated.id,

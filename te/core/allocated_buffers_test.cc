@@ -7,6 +7,7 @@
 
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
+#include "absl/types/span.h"
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
 #include "te/base/memory_location.h"
@@ -48,6 +49,22 @@ TEST(AllocatedBuffersTest, RegistersAFileThatBeginsWithTheMemory) {
   EXPECT_EQ(memory->address[4999], std::byte{3});
   EXPECT_TRUE(buffers.Contains(kId));
   EXPECT_FALSE(buffers.Contains(BufferId{8}));
+}
+
+TEST(AllocatedBuffersTest, ItIsInitializedBeforeAnybodyKnowsOfIt) {
+  AllocatedBuffers buffers;
+  const auto memory = buffers.Allocate(
+      {.bytes = 5000,
+       .initialize =
+           [](absl::Span<std::byte> bytes) {
+             EXPECT_EQ(bytes.size(), 5000u);
+             bytes[4999] = std::byte{3};
+           }},
+      [&](const MemoryRegion& region, int) -> absl::StatusOr<BufferId> {
+        EXPECT_EQ(static_cast<std::byte*>(region.address)[4999], std::byte{3});
+        return kId;
+      });
+  TE_EXPECT_OK(memory);
 }
 
 TEST(AllocatedBuffersTest, WhatCannotBeRegisteredIsNotKept) {

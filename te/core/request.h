@@ -8,6 +8,7 @@
 #include <string>
 
 #include "absl/status/status.h"
+#include "absl/types/span.h"
 #include "te/base/clock.h"
 #include "te/base/memory_location.h"
 #include "te/transport/huge_pages.h"
@@ -62,6 +63,9 @@ struct AllocationRequest {
   MemoryLocation location;
   Access access = Access::kRemoteReadWrite;
   HugePages huge_pages = HugePages::kIfAvailable;
+  // Called with the memory before it is registered, so that peers find in it
+  // what this has written; on the thread of AllocateMemory.
+  std::function<void(absl::Span<std::byte>)> initialize;
 };
 
 // Memory that an engine has allocated, as zeros, and registered. Its own until
