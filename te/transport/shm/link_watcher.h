@@ -36,8 +36,9 @@ class LinkWatcher {
   ~LinkWatcher();
 
   // Tells the listener when one of these can be read, or its other end has
-  // gone. They stay open until Forget. An error: too little memory, or too many
-  // watches (/proc/sys/fs/epoll/max_user_watches).
+  // gone. They stay open until Forget, which is called in any case. An error:
+  // too little memory, or too many watches
+  // (/proc/sys/fs/epoll/max_user_watches).
   absl::Status Watch(Listener& listener, absl::Span<const int> fds);
   // The listener is not called any more once it returns.
   void Forget(const Listener& listener);

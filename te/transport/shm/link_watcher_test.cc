@@ -98,6 +98,7 @@ TEST_F(LinkWatcherTest, WhoHasHeardAllIsNotCalledAgain) {
   EXPECT_EQ(counter.Await(2), 2);
   AwaitAllElse();
   EXPECT_EQ(counter.Await(2), 2);
+  watcher_->Forget(counter);
 }
 
 // Also while the descriptor lives on, as in a child of a fork.
@@ -122,6 +123,7 @@ TEST_F(LinkWatcherTest, AnyOfItsDescriptorsCounts) {
   // Its other end goes.
   write_end.reset();
   EXPECT_EQ(counter.Await(1), 1);
+  watcher_->Forget(counter);
 }
 
 TEST_F(LinkWatcherTest, WhatCannotBeWatchedIsAnError) {
