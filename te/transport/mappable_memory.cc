@@ -4,7 +4,6 @@
 #include <numa.h>
 #include <numaif.h>
 #include <sys/mman.h>
-#include <sys/resource.h>
 #include <sys/stat.h>
 #include <sys/sysinfo.h>
 #include <unistd.h>
@@ -26,6 +25,7 @@
 #include "absl/strings/strip.h"
 #include "glog/logging.h"
 #include "te/base/errno_status.h"
+#include "te/base/file_size_limit.h"
 #include "te/base/status_macros.h"
 
 namespace te {
@@ -141,17 +141,6 @@ absl::Status CheckRoom(size_t bytes) {
   return absl::OkStatus();
 }
 
-// Beyond it ftruncate sends a signal.
-absl::Status CheckFileSize(size_t bytes) {
-  rlimit limit = {};
-  if (getrlimit(RLIMIT_FSIZE, &limit) != 0) {
-    return ErrnoToStatus(errno, "getrlimit");
-  }
-  if (bytes <= limit.rlim_cur) return absl::OkStatus();
-  return TooMuch(bytes, "the limit on the size of files (ulimit -f) is",
-                 limit.rlim_cur);
-}
-
 absl::Status CheckLocation(size_t bytes, const MemoryLocation& location) {
   if (location.kind() == MemoryLocation::Kind::kAny) return absl::OkStatus();
   if (location.kind() != MemoryLocation::Kind::kCpu) {
@@ -255,7 +244,7 @@ absl::StatusOr<MappableMemory> MappableMemory::Map(UniqueFd fd, size_t bytes,
   memory.fd_ = std::move(fd);
   memory.size_ = bytes;
   memory.file_bytes_ = (bytes + page_bytes - 1) / page_bytes * page_bytes;
-  TE_RETURN_IF_ERROR(CheckFileSize(memory.file_bytes_));
+  TE_RETURN_IF_ERROR(CheckFileSizeLimit(memory.file_bytes_));
   const std::string what = SizeText(memory.file_bytes_);
   if (ftruncate(memory.fd(), static_cast<off_t>(memory.file_bytes_)) != 0) {
     return ErrnoToStatus(errno, absl::StrCat("make a memory file of ", what));

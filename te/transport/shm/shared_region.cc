@@ -2,7 +2,6 @@
 
 #include <fcntl.h>
 #include <sys/mman.h>
-#include <sys/resource.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -10,6 +9,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "te/base/errno_status.h"
+#include "te/base/file_size_limit.h"
 #include "te/base/status_macros.h"
 
 namespace te::shm {
@@ -25,15 +25,7 @@ SharedRegion::~SharedRegion() {
 
 absl::StatusOr<SharedRegion> SharedRegion::Create(const std::string& name,
                                                   size_t bytes) {
-  rlimit limit = {};
-  // Beyond it ftruncate sends a signal.
-  if (getrlimit(RLIMIT_FSIZE, &limit) == 0 && bytes > limit.rlim_cur) {
-    return absl::ResourceExhaustedError(
-        absl::StrCat("shared memory of ", bytes,
-                     " bytes exceeds the limit on the size of files (ulimit "
-                     "-f), which is ",
-                     limit.rlim_cur));
-  }
+  TE_RETURN_IF_ERROR(CheckFileSizeLimit(bytes));
   SharedRegion region;
   region.fd_ =
       UniqueFd(memfd_create(name.c_str(), MFD_CLOEXEC | MFD_ALLOW_SEALING));
