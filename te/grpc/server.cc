@@ -78,6 +78,13 @@ void SetLimits(grpc::ServerBuilder& builder, const GrpcServerOptions& options) {
                              options.max_threads);
   builder.SetMaxReceiveMessageSize(options.max_message_bytes);
   builder.SetMaxSendMessageSize(options.max_message_bytes);
+  // A window that no message exhausts. Windows that follow the bandwidth, as
+  // gRPC measures it, let one call of 16 MiB in twenty stand still with gRPC
+  // 1.51 where CPUs were short, both ends waiting, until a keepalive ping came
+  // 10 s later.
+  builder.AddChannelArgument(GRPC_ARG_HTTP2_BDP_PROBE, 0);
+  builder.AddChannelArgument(GRPC_ARG_HTTP2_STREAM_LOOKAHEAD_BYTES,
+                             options.max_message_bytes);
   builder.SetSyncServerOption(grpc::ServerBuilder::NUM_CQS, 1);
   builder.SetSyncServerOption(grpc::ServerBuilder::MIN_POLLERS, 1);
   builder.SetSyncServerOption(grpc::ServerBuilder::MAX_POLLERS, 1);
