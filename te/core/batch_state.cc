@@ -306,7 +306,7 @@ absl::Status BatchState::notification_status() const {
 void BatchState::Cancel() {
   cancelled_ = true;
   for (const PeerUse& use : peers_) {
-    use.peer->Withdraw([this](const Slice& s) { return s.sink == this; },
+    use.peer->Withdraw([this](const Slice& s) { return s.owner == this; },
                        absl::CancelledError("cancelled before it was sent"));
   }
 }
@@ -317,7 +317,7 @@ void BatchState::Abort(const absl::Status& why) {
     if (abort_status_.ok()) abort_status_ = why;
     aborted_ = true;
   }
-  const auto mine = [this](const Slice& s) { return s.sink == this; };
+  const auto mine = [this](const Slice& s) { return s.owner == this; };
   const absl::Status cut = absl::AbortedError(
       absl::StrCat("the connection was cut to end a request: ", why.message()));
   for (size_t i = 0; i < peers_.size(); ++i) {

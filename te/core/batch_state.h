@@ -97,7 +97,8 @@ class BatchState final : public CompletionSink {
   // In the order of the requests. To be filled in, but for the sink.
   Slice& AddSlice() {
     Slice& slice = slices_.emplace_back();
-    slice.sink = this;
+    slice.sink = slice.owner = this;
+    slice.deadline = deadline_;
     return slice;
   }
   // Of a request; null if it was rejected.

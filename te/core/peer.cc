@@ -51,7 +51,7 @@ std::shared_ptr<Rail> Joined(const std::vector<NamedRail>& rails) {
 Route::Path Route::PathTo(const BufferDescriptor& buffer) const {
   Path path;
   for (size_t i = 0; i < rails.size(); ++i) {
-    path = {.rail = static_cast<uint8_t>(i),
+    path = {.transport = static_cast<uint8_t>(i),
             .key = buffer.keys.Find(rails[i].transport)};
     if (i + 1 == rails.size() || rails[i].rail->Reaches(path.key)) break;
   }
@@ -360,7 +360,7 @@ void Peer::SendParked() {
   slices.reserve(parked.size());
   for (const auto& [slice, remote] : parked) {
     const Route::Path path = route->PathTo(*remote);
-    slice->rail = path.rail;
+    slice->transport = path.transport;
     slice->remote_key = path.key;
     slices.push_back(slice);
   }

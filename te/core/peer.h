@@ -55,7 +55,7 @@ struct Route {
 
   // How to reach a buffer, of this view or another one of the same incarnation.
   struct Path {
-    uint8_t rail = 0;       // Slice::rail
+    uint8_t transport = 0;  // Slice::transport
     absl::string_view key;  // Slice::remote_key
   };
   Path PathTo(

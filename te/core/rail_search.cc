@@ -79,16 +79,17 @@ absl::StatusOr<FoundRails> FindRails(
   for (const auto& transport : transports) {
     const std::string name(transport->name());
     if (complete || !descriptor.transports.contains(name)) continue;
-    absl::StatusOr<std::shared_ptr<Rail>> rail =
+    absl::StatusOr<Rails> rails =
         transport->Connect(identity, history.rail_id(), channel, deadline);
-    const absl::Status status = rail.status();
+    const absl::Status status = rails.status();
     // The latter: something of an earlier rail may still arrive.
     if (IsStalePeer(status) || absl::IsAborted(status)) return status;
     std::string why(status.message());
-    if (rail.ok()) {
-      why = (*rail)->limits();
+    if (rails.ok()) {
+      why = rails->front()->limits();
       complete = why.empty();
-      found.rails.push_back({.transport = name, .rail = *std::move(rail)});
+      found.rails.push_back(
+          {.transport = name, .rail = std::move(rails->front())});
     } else {
       failure = status;
     }

@@ -14,6 +14,10 @@ struct Slicing {
   uint32_t last = 0;
 };
 
+// Requests of at most so many bytes are meant to be quick, and need not wait
+// for the slices of longer ones: what 100 Gb/s carry in 5 us.
+inline constexpr uint64_t kLatencyBytes = 64 << 10;
+
 // For Cut: a request of at least `slice_bytes`.
 Slicing CutLong(uint64_t length, uint32_t slice_bytes);
 

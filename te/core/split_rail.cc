@@ -11,10 +11,10 @@ namespace te {
 void SplitRail::Post(absl::Span<Slice* const> slices) {
   while (!slices.empty()) {
     // Read before it is posted: it may be gone afterwards.
-    const size_t rail = slices.front()->rail;
+    const size_t rail = slices.front()->transport;
     const auto end =
         std::find_if(slices.begin(), slices.end(),
-                     [rail](const Slice* s) { return s->rail != rail; });
+                     [rail](const Slice* s) { return s->transport != rail; });
     const auto count = static_cast<size_t>(end - slices.begin());
     rails_[rail]->Post(slices.first(count));
     slices.remove_prefix(count);

@@ -15,8 +15,8 @@
 namespace te {
 
 // Several rails to one peer as one, for a peer that no one of them reaches all
-// the memory of: each slice goes over the one that Slice::rail says. Healthy as
-// long as all of them are. Thread-safe.
+// the memory of: each slice goes over the one that Slice::transport says.
+// Healthy as long as all of them are. Thread-safe.
 class SplitRail final : public Rail {
  public:
   explicit SplitRail(std::vector<std::shared_ptr<Rail>> rails)

@@ -90,7 +90,8 @@ void Submission::AddSlices() {
       slice.local_location = run->pin.LocationOf(slice.local, slice.length);
       slice.remote_address = request.remote_address + offset;
       slice.remote_generation = run->remote->generation;
-      slice.rail = run->path.rail;
+      slice.bulk = request.length > kLatencyBytes;
+      slice.transport = run->path.transport;
       slice.remote_key = run->path.key;
       offset += slice.length;
     }

@@ -157,8 +157,11 @@ class RailFixture : public testing::Test {
     return absl::OkStatus();
   }
   absl::StatusOr<std::shared_ptr<Rail>> MakeRail(uint64_t rail_id) {
-    return client_->Connect({.name = "server", .incarnation = server_id_},
-                            rail_id, channel_, Soon());
+    TE_ASSIGN_OR_RETURN(
+        const Rails rails,
+        client_->Connect({.name = "server", .incarnation = server_id_}, rail_id,
+                         channel_, Soon()));
+    return rails.front();
   }
 
   void CloseRail() {

@@ -84,10 +84,10 @@ class RdmaEvictionTest : public testing::Test {
 
   void Connect(uint64_t rail_id) {
     TE_ASSERT_OK_AND_ASSIGN(
-        std::shared_ptr<te::Rail> rail,
+        const Rails rails,
         client_->Connect({.name = "server", .incarnation = kServer}, rail_id,
                          channel_, Soon()));
-    rails_.push_back(std::move(rail));
+    rails_.push_back(rails.front());
   }
   absl::Status Write(te::Rail& rail) {
     RecordingSink sink(1);

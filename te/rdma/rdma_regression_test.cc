@@ -222,9 +222,10 @@ TEST_F(RdmaRegressionTest, DeadPeersHeldUpAHealthyOne) {
   std::vector<std::shared_ptr<te::Rail>> rails;
   for (uint64_t id = 100; id < 100 + kDead; ++id) {
     TE_ASSERT_OK_AND_ASSIGN(
-        rails.emplace_back(),
+        const Rails made,
         client_->Connect({.name = "dead", .incarnation = server_id_}, id, dead,
                          Soon()));
+    rails.push_back(made.front());
   }
   std::atomic<bool> go_on = false;
   dead->SetScript([&](absl::string_view, MonotonicTime, const auto&) {

@@ -105,9 +105,9 @@ class RdmaTransport final : public Transport {
 
   absl::string_view name() const override { return kRdmaTransportName; }
 
-  absl::StatusOr<std::shared_ptr<te::Rail>> Connect(
-      const PeerIdentity& peer, uint64_t rail_id,
-      std::shared_ptr<PeerChannel> channel, MonotonicTime deadline) override {
+  absl::StatusOr<Rails> Connect(const PeerIdentity& peer, uint64_t rail_id,
+                                std::shared_ptr<PeerChannel> channel,
+                                MonotonicTime deadline) override {
     TE_ASSIGN_OR_RETURN(
         std::shared_ptr<RdmaRail> rail,
         RdmaRail::Create({.options = options_,
@@ -124,7 +124,7 @@ class RdmaTransport final : public Transport {
                                 [](const auto& r) { return r.expired(); }),
                  rails_.end());
     rails_.push_back(rail);
-    return rail;
+    return Rails{std::move(rail)};
   }
 
   absl::Status Fence(const PeerIdentity& peer, uint64_t rail_id,
@@ -221,7 +221,7 @@ class RdmaTransport final : public Transport {
                               .spin = options_.spin},
                              [this, unit = nic.get()](ibv_event_type type) {
                                if (!ConcernsDevice(type)) return;
-                               for (const auto& rail : Rails())
+                               for (const auto& rail : LiveRails())
                                  rail->OnDeviceChange(*unit);
                              }));
     nics_.push_back(std::move(nic));
@@ -254,7 +254,7 @@ class RdmaTransport final : public Transport {
         pkeys, "; give one from 0 to ", std::max(pkeys, 1) - 1));
   }
 
-  std::vector<std::shared_ptr<RdmaRail>> Rails() {
+  std::vector<std::shared_ptr<RdmaRail>> LiveRails() {
     std::vector<std::shared_ptr<RdmaRail>> alive;
     MutexLock lock(mutex_);
     for (const std::weak_ptr<RdmaRail>& weak : rails_) {
@@ -274,7 +274,7 @@ class RdmaTransport final : public Transport {
 
   void Sweep() {
     const MonotonicTime now = RealClock().Now();
-    for (const auto& rail : Rails()) rail->Sweep(now);
+    for (const auto& rail : LiveRails()) rail->Sweep(now);
     responders_->ProbePeers(now);
   }
 

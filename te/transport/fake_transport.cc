@@ -256,7 +256,7 @@ FakeTransport::~FakeTransport() {
       << "slot " << left->first.second << " is still registered";
 }
 
-absl::StatusOr<std::shared_ptr<Rail>> FakeTransport::Connect(
+absl::StatusOr<Rails> FakeTransport::Connect(
     const PeerIdentity& peer, uint64_t rail_id,
     std::shared_ptr<PeerChannel> channel, MonotonicTime deadline) {
   TE_RETURN_IF_ERROR(network_->NextConnect());
@@ -267,7 +267,7 @@ absl::StatusOr<std::shared_ptr<Rail>> FakeTransport::Connect(
   if (!absl::SimpleAtoi(answer, &session)) {
     return absl::DataLossError("a fake handshake was answered by others");
   }
-  return std::make_shared<FakeRail>(network_, this, session, peer);
+  return Rails{std::make_shared<FakeRail>(network_, this, session, peer)};
 }
 
 absl::Status FakeTransport::Fence(const PeerIdentity& /*peer*/,

@@ -186,9 +186,9 @@ class FakeTransport final : public Transport {
   ~FakeTransport() override;
 
   absl::string_view name() const override { return name_; }
-  absl::StatusOr<std::shared_ptr<Rail>> Connect(
-      const PeerIdentity& peer, uint64_t rail_id,
-      std::shared_ptr<PeerChannel> channel, MonotonicTime deadline) override;
+  absl::StatusOr<Rails> Connect(const PeerIdentity& peer, uint64_t rail_id,
+                                std::shared_ptr<PeerChannel> channel,
+                                MonotonicTime deadline) override;
   // Counts: what a closed rail has sent has arrived.
   absl::Status Fence(const PeerIdentity& peer, uint64_t rail_id,
                      PeerChannel& channel, MonotonicTime deadline) override;

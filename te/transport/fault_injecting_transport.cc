@@ -45,14 +45,7 @@ class FaultInjectingRail final : public Rail, private CompletionSink {
 
   void Withdraw(absl::FunctionRef<bool(const Slice&)> matches,
                 const absl::Status& status) override {
-    inner_->Withdraw(
-        [&](const Slice& slice) {
-          Slice original = slice;
-          MutexLock lock(mutex_);
-          original.sink = sinks_.at(&slice);
-          return matches(original);
-        },
-        status);
+    inner_->Withdraw(matches, status);
   }
   void Close(const absl::Status& why) override {
     inner_->Close(why);
@@ -131,14 +124,17 @@ Fault FaultScript::Next(Call call) {
   return call == call_ && index == index_ ? fault_ : Fault::kNone;
 }
 
-absl::StatusOr<std::shared_ptr<Rail>> FaultInjectingTransport::Connect(
+absl::StatusOr<Rails> FaultInjectingTransport::Connect(
     const PeerIdentity& peer, uint64_t rail_id,
     std::shared_ptr<PeerChannel> channel, MonotonicTime deadline) {
   if (script_->Next(Call::kConnect) == Fault::kFail) return Injected();
   TE_ASSIGN_OR_RETURN(
-      std::shared_ptr<Rail> rail,
+      Rails rails,
       inner_->Connect(peer, rail_id, std::move(channel), deadline));
-  return std::make_shared<FaultInjectingRail>(std::move(rail), script_);
+  for (std::shared_ptr<Rail>& rail : rails) {
+    rail = std::make_shared<FaultInjectingRail>(std::move(rail), script_);
+  }
+  return rails;
 }
 
 }  // namespace te

@@ -69,9 +69,9 @@ class FaultInjectingTransport final : public Transport {
       : inner_(std::move(inner)), script_(std::move(script)) {}
 
   absl::string_view name() const override { return inner_->name(); }
-  absl::StatusOr<std::shared_ptr<Rail>> Connect(
-      const PeerIdentity& peer, uint64_t rail_id,
-      std::shared_ptr<PeerChannel> channel, MonotonicTime deadline) override;
+  absl::StatusOr<Rails> Connect(const PeerIdentity& peer, uint64_t rail_id,
+                                std::shared_ptr<PeerChannel> channel,
+                                MonotonicTime deadline) override;
   absl::Status Fence(const PeerIdentity& peer, uint64_t rail_id,
                      PeerChannel& channel, MonotonicTime deadline) override {
     return inner_->Fence(peer, rail_id, channel, deadline);

@@ -7,6 +7,7 @@
 
 #include "absl/status/status.h"
 #include "absl/strings/string_view.h"
+#include "te/base/clock.h"
 #include "te/base/memory_location.h"
 
 namespace te {
@@ -25,8 +26,11 @@ class CompletionSink;
 // Done it is lent to the rail, which alone may touch `next`.
 struct Slice {
   Operation operation = Operation::kRead;
-  // Which of several rails to the peer it goes over: for who chooses among
-  // them, not for the transport.
+  // A part of a long request, which gives way to short ones.
+  bool bulk = false;
+  // Which of several transports, and of a transport's rails, it goes over: for
+  // who chooses among them, not for the transport.
+  uint8_t transport = 0;
   uint8_t rail = 0;
   // Where the local memory lies; "*" if that is unknown.
   MemoryLocation local_location;
@@ -46,7 +50,14 @@ struct Slice {
   // as its descriptor says: bytes that nobody has checked. Empty where the
   // transport needs none. Valid while the slice is lent to the rail.
   absl::string_view remote_key;
+  // When its request is to have ended.
+  MonotonicTime deadline = kNoDeadline;
+  // When it was posted to the rail, for who chooses among rails.
+  MonotonicTime posted_at;
+  // Who gets it back from the rail, and whose it is: the same, unless somebody
+  // stands between the two.
   CompletionSink* sink = nullptr;
+  CompletionSink* owner = nullptr;
   Slice* next = nullptr;
 };
 

@@ -4,6 +4,7 @@
 #include <cstdint>
 #include <memory>
 #include <string>
+#include <vector>
 
 #include "absl/functional/function_ref.h"
 #include "absl/status/status.h"
@@ -12,6 +13,7 @@
 #include "absl/types/span.h"
 #include "te/base/clock.h"
 #include "te/base/incarnation.h"
+#include "te/base/memory_location.h"
 #include "te/transport/local_memory.h"
 #include "te/transport/peer_channel.h"
 #include "te/transport/slice.h"
@@ -32,7 +34,25 @@ enum class Progress {
 // been given back once Close has returned.
 class Rail {
  public:
+  // What becomes of slices that are posted now.
+  enum class State : uint8_t {
+    kReady,      // they go out at once
+    kIdle,       // once the rail has been set up, which begins with that
+    kPreparing,  // once it has been set up, which is under way
+    kDown,       // they come back: it does not work, for now
+  };
+
   virtual ~Rail() = default;
+
+  virtual State state() const {
+    return health().ok() ? State::kReady : State::kDown;
+  }
+  // Has an idle rail get ready, without anything posted. Does not block.
+  virtual void Prepare() {}
+  // Whether its local NIC is among the nearest to such memory.
+  virtual bool IsNear(MemoryLocation /*location*/) const { return true; }
+  // Bytes per second that the link carries at most; 0 if that is not known.
+  virtual uint64_t link_rate() const { return 0; }
 
   // Takes `slices` over: the sink of each gets it back exactly once. Does not
   // block. One call per group, so that a group shares system calls or
@@ -57,7 +77,7 @@ class Rail {
   // returns. Must not be called from a sink.
   virtual void Close(const absl::Status& why) = 0;
 
-  // OK, or why this rail does not work any more.
+  // OK, or why this rail does not work any more, and never will.
   virtual absl::Status health() const = 0;
 
   // Why some of the peer's memory cannot be reached, for people; empty if all
@@ -68,6 +88,10 @@ class Rail {
   // For people: "tcp 127.0.0.1:4000 to 127.0.0.1:5000".
   virtual std::string name() const = 0;
 };
+
+// All rails of a transport to one peer, which share an id, and may share their
+// end: where one is closed or fails, the others may be closed too.
+using Rails = std::vector<std::shared_ptr<Rail>>;
 
 // Whom to connect to.
 struct PeerIdentity {
@@ -85,24 +109,26 @@ class Transport {
   // As in descriptors, flags and errors: "tcp".
   virtual absl::string_view name() const = 0;
 
-  // Sets a rail up with the peer, by `deadline`. `rail_id` is chosen by the
-  // caller, once per lasting relation: connecting again under the same id first
-  // makes sure, at the peer, that nothing sent over the earlier rail of that id
-  // can reach memory any more. The earlier rail must be closed. The rail may
-  // keep the channel, to set up again what is a part of it.
+  // Sets rails up with the peer, by `deadline`: at least one, and that is
+  // ready; others may be idle. `rail_id` is chosen by the caller, once per
+  // lasting relation: connecting again under the same id first makes sure, at
+  // the peer, that nothing sent over earlier rails of that id can reach memory
+  // any more. Those must be closed. Rails may keep the channel, to be set up
+  // again.
   //
   // If it fails, that need not hold: before another transport takes over, Fence
   // is called. kAborted: nothing may be sent to that peer in another way.
   // kNotFound: it never leads to such a peer, which is no fault, as shared
   // memory does not to other hosts.
-  virtual absl::StatusOr<std::shared_ptr<Rail>> Connect(
-      const PeerIdentity& peer, uint64_t rail_id,
-      std::shared_ptr<PeerChannel> channel, MonotonicTime deadline) = 0;
+  virtual absl::StatusOr<Rails> Connect(const PeerIdentity& peer,
+                                        uint64_t rail_id,
+                                        std::shared_ptr<PeerChannel> channel,
+                                        MonotonicTime deadline) = 0;
 
-  // The same without a new rail: makes sure, at the peer, that nothing sent
-  // over an earlier rail of that id, which is closed, can reach memory any
-  // more. For who goes on over another transport. By default there is nothing
-  // to do: where nothing is under way any more once Rail::Close has returned.
+  // The same without new rails: makes sure, at the peer, that nothing sent over
+  // earlier rails of that id, which are closed, can reach memory any more. For
+  // who goes on over another transport. By default there is nothing to do:
+  // where nothing is under way any more once Rail::Close has returned.
   virtual absl::Status Fence(const PeerIdentity& /*peer*/, uint64_t /*rail_id*/,
                              PeerChannel& /*channel*/,
                              MonotonicTime /*deadline*/) {

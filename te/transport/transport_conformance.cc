@@ -8,6 +8,7 @@
 #include <thread>
 #include <utility>
 
+#include "te/base/status_macros.h"
 #include "te/base/status_matchers.h"
 #include "te/transport/local_memory.h"
 
@@ -98,8 +99,11 @@ void TransportConformance::Aim(Slice& slice, const std::byte* address,
 
 absl::StatusOr<std::shared_ptr<Rail>> TransportConformance::Connect(
     uint64_t rail_id) {
-  return client_->Connect({.name = "server", .incarnation = server_id_},
-                          rail_id, channel_, Soon());
+  TE_ASSIGN_OR_RETURN(
+      const Rails rails,
+      client_->Connect({.name = "server", .incarnation = server_id_}, rail_id,
+                       channel_, Soon()));
+  return rails.front();
 }
 
 Slice TransportConformance::MakeSlice(Operation operation, size_t offset,
@@ -112,7 +116,7 @@ Slice TransportConformance::MakeSlice(Operation operation, size_t offset,
   slice.local = local_.data() + offset;
   slice.length = length;
   Aim(slice, remote_.data() + offset, *exposed_remote_);
-  slice.sink = &sink;
+  slice.sink = slice.owner = &sink;
   return slice;
 }
 
@@ -159,7 +163,7 @@ std::vector<absl::Status> TransportConformance::TransferEach(
     for (Slice& slice : slices) {
       const absl::Status& so_far = outcomes[slice.request];
       if (!absl::IsUnavailable(so_far) && !absl::IsAborted(so_far)) continue;
-      slice.sink = &sink;
+      slice.sink = slice.owner = &sink;
       posted.push_back(&slice);
     }
     if (posted.empty()) break;
@@ -443,12 +447,12 @@ TEST_P(TransportConformance, SeveralThreadsPostAndPoll) {
 TEST_P(TransportConformance, NothingGoesToAnotherIncarnation) {
   Fill(absl::MakeSpan(local_), 1);
   const auto before = remote_;
-  const absl::StatusOr<std::shared_ptr<Rail>> rail =
+  const absl::StatusOr<Rails> rails =
       client_->Connect({.name = "server", .incarnation = Incarnation({9})},
                        kRailId + 1, channel_, Soon());
-  if (rail.ok()) {
+  if (rails.ok()) {
     rail_->Close(Gone());
-    rail_ = *rail;
+    rail_ = rails->front();
     EXPECT_FALSE(Transfer(Operation::kWrite, 0, 1000).ok());
   }
   EXPECT_EQ(0, memcmp(remote_.data(), before.data(), kBytes));

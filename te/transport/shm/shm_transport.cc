@@ -75,9 +75,9 @@ class ShmTransport final : public Transport {
 
   absl::string_view name() const override { return kShmTransportName; }
 
-  absl::StatusOr<std::shared_ptr<Rail>> Connect(
-      const PeerIdentity& peer, uint64_t rail_id,
-      std::shared_ptr<PeerChannel> channel, MonotonicTime deadline) override {
+  absl::StatusOr<Rails> Connect(const PeerIdentity& peer, uint64_t rail_id,
+                                std::shared_ptr<PeerChannel> channel,
+                                MonotonicTime deadline) override {
     if (!peer.boot_id.empty()) {
       TE_RETURN_IF_ERROR(CheckHost(peer, peer.boot_id));
     }
@@ -112,8 +112,8 @@ class ShmTransport final : public Transport {
     const uint64_t inline_bytes = options_.workers == 0
                                       ? std::numeric_limits<uint64_t>::max()
                                       : options_.inline_bytes;
-    return std::make_shared<ShmRail>(rail, std::move(link), inline_bytes,
-                                     *pools_);
+    return Rails{std::make_shared<ShmRail>(rail, std::move(link), inline_bytes,
+                                           *pools_)};
   }
 
   absl::StatusOr<std::string> Accept(const Incarnation& client,

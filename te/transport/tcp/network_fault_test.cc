@@ -84,8 +84,10 @@ class NetworkFaultTest : public testing::Test {
     generation_ =
         server_memory_.Add(absl::MakeSpan(remote_), TestMemory::Rights::kBoth);
     TE_ASSERT_OK_AND_ASSIGN(
-        rail_, client_->Connect({.name = "server", .incarnation = server_id},
-                                /*rail_id=*/1, channel_, Soon()));
+        const Rails rails,
+        client_->Connect({.name = "server", .incarnation = server_id},
+                         /*rail_id=*/1, channel_, Soon()));
+    rail_ = rails.front();
   }
   void TearDown() override { Stop(); }
   void Stop() {

@@ -77,9 +77,9 @@ class TcpTransport final : public Transport {
 
   absl::string_view name() const override { return kTcpTransportName; }
 
-  absl::StatusOr<std::shared_ptr<Rail>> Connect(
-      const PeerIdentity& peer, uint64_t rail_id,
-      std::shared_ptr<PeerChannel> channel, MonotonicTime deadline) override {
+  absl::StatusOr<Rails> Connect(const PeerIdentity& peer, uint64_t rail_id,
+                                std::shared_ptr<PeerChannel> channel,
+                                MonotonicTime deadline) override {
     const auto streams = static_cast<uint32_t>(options_.streams_per_peer);
     TE_ASSIGN_OR_RETURN(const HandshakeResponse response,
                         Handshake(peer, rail_id, streams, *channel, deadline));
@@ -99,12 +99,15 @@ class TcpTransport final : public Transport {
       TE_RETURN_IF_ERROR(SayHello(socket.get(), peer, session, i, deadline));
       sockets.push_back(std::move(socket));
     }
-    return TcpRail::Create({.self = self_,
-                            .peer = peer.incarnation,
-                            .name = absl::StrCat("tcp to ", peer.name),
-                            .window_bytes = options_.window_bytes,
-                            .checksum = options_.checksum},
-                           std::move(sockets), loops_, next_loop_++);
+    TE_ASSIGN_OR_RETURN(
+        std::shared_ptr<Rail> rail,
+        TcpRail::Create({.self = self_,
+                         .peer = peer.incarnation,
+                         .name = absl::StrCat("tcp to ", peer.name),
+                         .window_bytes = options_.window_bytes,
+                         .checksum = options_.checksum},
+                        std::move(sockets), loops_, next_loop_++));
+    return Rails{std::move(rail)};
   }
 
   absl::Status Fence(const PeerIdentity& peer, uint64_t rail_id,
