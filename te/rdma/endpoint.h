@@ -84,9 +84,8 @@ class Endpoint final : public EndpointStore::Evictable,
            QueueFor(slice) != nullptr;
   }
   // Takes slices from the front, with a key of each of the peer's NICs: the
-  // first, for which there must be room, and those that follow while there is
-  // room and they are no more than `bytes` together.
-  void Add(SliceList& slices, uint64_t bytes);
+  // first, for which there must be room, and those that follow while there is.
+  void Add(SliceList& slices);
   // Asks the peer's NIC for a sign of life, if nothing is under way: a WRITE of
   // no bytes (see Responder::Probe). Breaks the connection if none comes.
   void Probe();

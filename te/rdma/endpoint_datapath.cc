@@ -60,9 +60,8 @@ SendQueue* Endpoint::FindQueue(uint32_t parts) {
   return nullptr;
 }
 
-void Endpoint::Add(SliceList& slices, uint64_t bytes) {
-  const uint64_t limit =
-      std::min(bytes, options_.window_bytes - in_flight_bytes_.load());
+void Endpoint::Add(SliceList& slices) {
+  const uint64_t limit = options_.window_bytes - in_flight_bytes_.load();
   const uint32_t longest = connection_->max_message_bytes;
   uint64_t added = 0;
   SendQueue* queue = QueueFor(*slices.front());

@@ -1,6 +1,7 @@
 #ifndef TE_RDMA_RAIL_FIXTURE_H_
 #define TE_RDMA_RAIL_FIXTURE_H_
 
+#include <algorithm>
 #include <atomic>
 #include <chrono>
 #include <cstddef>
@@ -94,7 +95,7 @@ class ScriptedChannel final : public PeerChannel {
 };
 
 // A client on host "a" and a server on host "b", each with memory of kBytes,
-// and a rail between them, made step by step so that each may fail.
+// and rails between them, made step by step so that each may fail.
 class RailFixture : public testing::Test {
  protected:
   static constexpr size_t kBytes = 1 << 20;
@@ -121,7 +122,7 @@ class RailFixture : public testing::Test {
     pair_ = std::make_unique<EmulatedPair>(fabric, nics, change);
   }
 
-  // All steps up to a rail.
+  // All steps up to the rails.
   absl::Status Start(const RdmaOptions& options = Quick()) {
     TE_RETURN_IF_ERROR(StartServer(options));
     TE_RETURN_IF_ERROR(StartClient(options));
@@ -151,22 +152,49 @@ class RailFixture : public testing::Test {
     client_registered_ = true;
     return absl::OkStatus();
   }
-  // Over the rail that there was, which must be closed.
+  // Over the rails that there were, which must be closed.
   absl::Status Connect(uint64_t rail_id = kRailId) {
-    TE_ASSIGN_OR_RETURN(rail_, MakeRail(rail_id));
+    TE_ASSIGN_OR_RETURN(rails_, MakeRails(rail_id));
+    rail_ = ReadyOne(rails_);
     return absl::OkStatus();
   }
+  absl::StatusOr<Rails> MakeRails(uint64_t rail_id) {
+    return client_->Connect({.name = "server", .incarnation = server_id_},
+                            rail_id, channel_, Soon());
+  }
+  // One that is ready, which has the others for company.
   absl::StatusOr<std::shared_ptr<Rail>> MakeRail(uint64_t rail_id) {
-    TE_ASSIGN_OR_RETURN(
-        const Rails rails,
-        client_->Connect({.name = "server", .incarnation = server_id_}, rail_id,
-                         channel_, Soon()));
-    return rails.front();
+    TE_ASSIGN_OR_RETURN(const Rails rails, MakeRails(rail_id));
+    return ReadyOne(rails);
+  }
+  // Which to use: the first that is ready, else the first that may be.
+  static std::shared_ptr<Rail> ReadyOne(const Rails& rails) {
+    std::shared_ptr<Rail> best = rails.front();
+    for (const auto& rail : rails) {
+      const Rail::State state = rail->state();
+      if (state == Rail::State::kReady) return rail;
+      if (best->state() == Rail::State::kDown) best = rail;
+    }
+    return best;
+  }
+  static bool AreAllDown(const Rails& rails) {
+    return std::all_of(rails.begin(), rails.end(), [](const auto& rail) {
+      return rail->state() == Rail::State::kDown;
+    });
+  }
+
+  // Has it opened, and waits for that.
+  static bool Open(Rail& rail) {
+    return Await([&rail] {
+      rail.Prepare();
+      return rail.state() == Rail::State::kReady;
+    });
   }
 
   void CloseRail() {
     if (rail_ != nullptr) rail_->Close(absl::CancelledError("closed by test"));
     rail_.reset();
+    rails_.clear();
   }
   void StopClient() {
     CloseRail();
@@ -220,6 +248,10 @@ class RailFixture : public testing::Test {
   // Posts `count` slices one after the other, and waits for them.
   std::vector<absl::Status> TransferMany(Operation operation, size_t count,
                                          uint32_t length) {
+    return TransferOver(*ReadyOne(rails_), operation, count, length);
+  }
+  std::vector<absl::Status> TransferOver(Rail& rail, Operation operation,
+                                         size_t count, uint32_t length) {
     RecordingSink sink(count);
     std::vector<Slice> slices;
     for (size_t i = 0; i < count; ++i) {
@@ -228,7 +260,7 @@ class RailFixture : public testing::Test {
     }
     std::vector<Slice*> pointers;
     for (Slice& slice : slices) pointers.push_back(&slice);
-    rail_->Post(pointers);
+    rail.Post(pointers);
     EXPECT_TRUE(sink.Wait(Soon())) << "not all slices have come back";
     std::vector<absl::Status> outcomes;
     for (size_t i = 0; i < count; ++i) {
@@ -242,24 +274,24 @@ class RailFixture : public testing::Test {
     RecordingSink sink(1);
     Slice slice = MakeSlice(operation, offset, length, sink);
     Slice* const posted = &slice;
-    rail_->Post({&posted, 1});
+    ReadyOne(rails_)->Post({&posted, 1});
     EXPECT_TRUE(sink.Wait(Soon())) << "the slice has not come back";
     return sink.status();
   }
 
-  // Transfers until it works again, over a new rail if the old one has failed,
+  // Transfers until it works again, over new rails if the old ones do not work,
   // as engines do it. Whatever fails meanwhile may be tried again.
   void AwaitHealing() {
     const MonotonicTime deadline = Soon();
     absl::Status status = absl::UnavailableError("not tried");
     while (!status.ok() && RealClock().Now() < deadline) {
-      if (rail_ != nullptr && !rail_->health().ok()) CloseRail();
+      if (rail_ != nullptr && AreAllDown(rails_)) CloseRail();
       status = rail_ == nullptr ? Connect() : Transfer();
       if (status.ok()) status = Transfer(Operation::kRead);
     }
     TE_EXPECT_OK(status);
   }
-  // The same over the rail that there is, which must stay healthy.
+  // The same over the rails that there are, which must stay healthy.
   void AwaitHealingOfRail() {
     const MonotonicTime deadline = Soon();
     absl::Status status = Transfer();
@@ -309,6 +341,8 @@ class RailFixture : public testing::Test {
   bool server_registered_ = false;
   std::unique_ptr<Transport> server_;
   std::unique_ptr<Transport> client_;
+  Rails rails_;
+  // The one of them that was ready first.
   std::shared_ptr<Rail> rail_;
 };
 

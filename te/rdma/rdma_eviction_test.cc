@@ -153,6 +153,13 @@ TEST_F(RdmaEvictionTest, WhatNobodyUsesIsClosedAndOpenedAgain) {
   AwaitQueuePairs(pair_.a(0), 0);
   AwaitQueuePairs(pair_.b(0), 0);
   TE_EXPECT_OK(rails_.front()->health());
+  // The client has yet to hear that the server has ended its side.
+  const MonotonicTime deadline = Soon();
+  while (rails_.front()->state() != te::Rail::State::kIdle &&
+         RealClock().Now() < deadline) {
+    std::this_thread::yield();
+  }
+  EXPECT_EQ(rails_.front()->state(), te::Rail::State::kIdle);
   TE_EXPECT_OK(Write(*rails_.front()));
 }
 

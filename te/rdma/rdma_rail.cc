@@ -1,16 +1,14 @@
-// A rail, and how its connections end.
+// A rail, and what becomes of its connections.
 
 #include "te/rdma/rdma_rail.h"
-
-#include <sched.h>
 
 #include <algorithm>
 #include <chrono>
 #include <utility>
 
 #include "absl/strings/str_cat.h"
-#include "absl/strings/str_join.h"
 #include "glog/logging.h"
+#include "te/rdma/device.h"
 
 namespace te::rdma {
 namespace {
@@ -19,9 +17,9 @@ using std::chrono::milliseconds;
 
 constexpr Duration kFirstPause = milliseconds(10);
 constexpr Duration kLongestPause = std::chrono::seconds(1);
-// Between two looks at a connection that is giving back its work.
-constexpr Duration kFlushPause = milliseconds(1);
-constexpr Duration kFarewell = std::chrono::seconds(1);
+// Between two attempts to open a further lane where all endpoints are in use:
+// after that an idle one would give way (EndpointStore::Need).
+constexpr Duration kSparePause = std::chrono::seconds(1);
 
 // The first attempt comes at once.
 Duration PauseAfter(int failures) {
@@ -30,191 +28,79 @@ Duration PauseAfter(int failures) {
                   kLongestPause);
 }
 
-}  // namespace
+// A lost packet must have been sent again by then, a few times.
+Duration ProofTime(const RdmaOptions& options) {
+  const Duration ack_timeout =
+      std::chrono::nanoseconds(int64_t{4096} << options.ack_timeout);
+  return std::max<Duration>(std::chrono::seconds(1), 4 * ack_timeout);
+}
 
-MonotonicTime RdmaRail::In(Duration time) {
+MonotonicTime In(Duration time) {
   return DeadlineAfter(RealClock().Now(), time);
 }
 
-RdmaRail::~RdmaRail() {
-  // The transport may be gone if it is.
-  if (!closed_) Close(absl::CancelledError("the rail is gone"));
+}  // namespace
+
+RdmaRail::RdmaRail(const Parts& parts, NicUnit& nic, size_t local, size_t index)
+    : session_(parts.session),
+      peer_(parts.peer),
+      options_(parts.options),
+      matrix_(parts.matrix),
+      index_(index),
+      device_(nic.device->name()),
+      endpoint_(nic, local, parts.memory, parts.options, *this) {
+  UpdateLinkRate();
 }
 
-size_t RdmaRail::LaneOf(const Endpoint& endpoint) const {
-  size_t lane = 0;
-  while (lanes_[lane].endpoint.get() != &endpoint) ++lane;
-  return lane;
+void RdmaRail::SetRemoteNics(size_t count) {
+  key_bytes_ = count * kRemoteKeyBytes;
 }
 
-// Not from the destructor, when nobody can share the rail any more: what Close
-// does there needs no task.
-void RdmaRail::Schedule(TaskQueue& queue, Duration pause,
-                        void (RdmaRail::*task)(size_t), size_t lane) {
-  auto self = weak_from_this().lock();
-  if (self == nullptr) return;
-  queue.Schedule(In(pause), [self = std::move(self), task, lane] {
-    ((*self).*task)(lane);
-  });
+// Of a port that is down nothing is known; mostly it comes back as it was.
+void RdmaRail::UpdateLinkRate() {
+  constexpr double kBytesPerGigabit = 1e9 / 8;
+  const Device& device = *endpoint_.nic().device;
+  if (!device.usable()) return;
+  link_rate_ =
+      static_cast<uint64_t>(device.port().nic.rate_gbps * kBytesPerGigabit);
 }
 
-void RdmaRail::OnBroken(Endpoint& endpoint) {
-  // That of a rail that is closed needs no mention.
-  if (!failed_) {
-    const absl::Status why = endpoint.failure();
-    LOG(WARNING) << "rdma to " << peer_.name << ": " << why;
-    MutexLock lock(mutex_);
-    last_error_ = why;
+// The transport, and so the NIC, may be gone if it has failed.
+te::Rail::State RdmaRail::state() const {
+  if (failed_) return State::kDown;
+  const Phase phase = phase_;
+  if (phase == Phase::kOpen && endpoint_.usable()) {
+    return endpoint_.proven() ? State::kReady : State::kPreparing;
   }
-  TellWhoAwaitsProof();
-  Schedule(services_.local_tasks, {}, &RdmaRail::Recover, LaneOf(endpoint));
+  if (!NicIsUsable()) return State::kDown;
+  if (phase == Phase::kClosed) {
+    return CanOpen(RealClock().Now()) ? State::kIdle : State::kDown;
+  }
+  // One that is broken will mostly work again. One that is evicted is closed
+  // first, and then opened again if it is wanted.
+  const bool evicted =
+      phase == Phase::kOpen && endpoint_.evicted() && !endpoint_.broken();
+  return evicted && !wanted_ ? State::kIdle : State::kPreparing;
 }
 
-void RdmaRail::OnEvicted(Endpoint& endpoint) {
-  Schedule(services_.local_tasks, {}, &RdmaRail::Drain, LaneOf(endpoint));
-}
-
-// A task: ends a connection that nobody wants any more, once nothing is under
-// way on it. If it breaks meanwhile, Recover does so.
-void RdmaRail::Drain(size_t index) {
-  Lane& lane = lanes_[index];
-  lane.endpoint->Poll();
-  driving_.Take();
-  const bool evicted = lane.state == State::kOpen && lane.endpoint->evicted() &&
-                       !lane.endpoint->broken();
-  const bool quiet = evicted && lane.endpoint->quiet();
-  if (quiet) {
-    // Mostly nothing: something may have failed at the last moment.
-    lane.held.Append(lane.endpoint->Retire());
-    lane.state = State::kBroken;
-  }
-  driving_.Pass();
-  // Others may have come by meanwhile.
-  Drive();
-  if (quiet) {
-    Schedule(services_.handshakes, {}, &RdmaRail::TellPeer, index);
-  } else if (evicted) {
-    Schedule(services_.local_tasks, kFlushPause, &RdmaRail::Drain, index);
-  }
-}
-
-// Whether a broken lane has nothing under way any more, or may not have.
-bool RdmaRail::Flushed(Lane& lane, MonotonicTime now) {
-  if (lane.state == State::kOpen && lane.endpoint->broken()) {
-    lane.state = State::kBroken;
-    lane.flush_deadline = DeadlineAfter(now, services_.options.flush_timeout);
-  }
-  return lane.state == State::kBroken &&
-         (lane.endpoint->quiet() || now >= lane.flush_deadline);
-}
-
-// A task: ends a broken connection here.
-void RdmaRail::Recover(size_t index) {
-  Lane& lane = lanes_[index];
-  lane.endpoint->Poll();
-  const MonotonicTime now = RealClock().Now();
-  driving_.Take();
-  const bool flushed = Flushed(lane, now);
-  const bool broken = lane.state == State::kBroken;
-  if (flushed) lane.held.Append(lane.endpoint->Retire());
-  driving_.Pass();
-  // Others may have come by meanwhile, and other lanes may have room for them.
-  Drive();
-  if (flushed) {
-    Schedule(services_.handshakes, {}, &RdmaRail::TellPeer, index);
-  } else if (broken) {
-    // Else Close has done it.
-    Schedule(services_.local_tasks, kFlushPause, &RdmaRail::Recover, index);
-  }
-}
-
-// A task: has the peer end its side of a lane that has ended here, and gives
-// back what was on it. What was sent may arrive until then.
-void RdmaRail::TellPeer(size_t index) {
-  Lane& lane = lanes_[index];
-  absl::Status told;
-  if (!failed_) {
-    told =
-        Exchange(index, std::nullopt, In(services_.options.handshake_timeout))
-            .status();
-  }
-  const absl::Status broken = lane.endpoint->failure();
-  const absl::Status why =
-      broken.ok() ? absl::AbortedError("its endpoint was closed") : broken;
-  if (!told.ok()) {
-    // Then whoever connects anew makes sure of that.
-    Fail(absl::UnavailableError(absl::StrCat(
-        why.message(),
-        "; besides, the peer cannot be told so: ", told.message())));
-  }
-  driving_.Take();
-  SliceList held = std::move(lane.held);
-  CloseLane(lane);
-  driving_.Pass();
-  FinishAll(std::move(held), failed_ ? health() : why);
+void RdmaRail::Prepare() {
+  if (state() != State::kIdle) return;
+  wanted_ = true;
+  look_again_ = true;
   Drive();
 }
 
-void RdmaRail::CountFailure(Lane& lane) {
-  lane.retry_at = In(PauseAfter(++lane.failures));
+bool RdmaRail::CanOpen(MonotonicTime now) const {
+  return phase_ == Phase::kClosed && now >= retry_at_.load() && NicIsUsable() &&
+         (now >= retry_as_spare_at_.load() ||
+          !session_.HasReadyRailBeside(*this));
 }
 
-void RdmaRail::CloseLane(Lane& lane) {
-  if (lane.state == State::kClosed) return;
-  lane.state = State::kClosed;
-  if (lane.endpoint->has_carried() || lane.endpoint->failure().ok()) {
-    lane.failures = 0;
-  }
-  CountFailure(lane);
-}
-
-void RdmaRail::SetFailed(const absl::Status& why) {
-  MutexLock lock(mutex_);
-  if (!health_.ok()) return;
-  health_ = why;
-  failed_ = true;
-}
-
-void RdmaRail::BreakAll(const absl::Status& why) {
-  for (Lane& lane : lanes_) {
-    if (lane.state == State::kOpen) lane.endpoint->Break(why);
-  }
-}
-
-void RdmaRail::Fail(const absl::Status& why) {
-  SetFailed(why);
-  driving_.Take();
-  BreakAll(why);
-  driving_.Pass();
-  Drive();
-}
-
-void RdmaRail::Sweep(MonotonicTime now) {
-  driving_.Take();
-  for (Lane& lane : lanes_) SweepLane(lane, now);
-  driving_.Pass();
-  Drive();
-}
-
-void RdmaRail::SweepLane(Lane& lane, MonotonicTime now) {
-  Endpoint& endpoint = *lane.endpoint;
-  if (lane.state != State::kOpen) return;
-  // What has completed unseen is not late.
-  endpoint.Poll();
-  endpoint.CheckProgress(now);
-  if (!endpoint.usable()) return;
-  const uint64_t completed = endpoint.completed();
-  if (completed != std::exchange(lane.completed, completed)) {
-    lane.last_completion = now;
-    if (!std::exchange(lane.probed, false)) lane.last_use = now;
-  }
-  if (!endpoint.quiet()) return;
-  if (now - lane.last_use >= services_.options.idle_timeout) {
-    endpoint.Evict();
-  } else if (now - lane.last_completion >= services_.options.keepalive) {
-    lane.probed = true;
-    endpoint.Probe();
-  }
+bool RdmaRail::IsNear(MemoryLocation location) const {
+  if (failed_) return false;
+  const auto near = matrix_.Find(location).preferred();
+  return near.empty() || std::find(near.begin(), near.end(),
+                                   endpoint_.nic().matrix_index) != near.end();
 }
 
 absl::Status RdmaRail::health() const {
@@ -223,71 +109,248 @@ absl::Status RdmaRail::health() const {
 }
 
 std::string RdmaRail::name() const {
-  std::vector<std::string> lanes;
-  for (const Lane& lane : lanes_) {
-    if (!lane.endpoint->broken()) lanes.push_back(lane.endpoint->Describe());
-  }
-  return absl::StrCat(
-      "rdma to ", peer_.name, ": ",
-      lanes.empty() ? "no connection" : absl::StrJoin(lanes, "; "));
+  return absl::StrCat("rdma to ", peer_, ": ",
+                      endpoint_.broken()
+                          ? absl::StrCat(device_, ", not connected")
+                          : endpoint_.Describe());
 }
 
-void RdmaRail::Close(const absl::Status& why) {
-  if (closed_) {
-    // The transport may be gone. What is posted all the same comes back by
-    // itself.
-    while (unfinished_ > 0) sched_yield();
-    return;
-  }
-  Fail(why);
-  const MonotonicTime deadline = In(services_.options.flush_timeout);
-  bool open = false;
-  do {
-    open = RetireLanes(deadline);
-    Drive();
-    if (open || unfinished_ > 0) sched_yield();
-  } while (open || unfinished_ > 0);
-  SayGoodbye();
-  closed_ = true;
-}
+// --- Their beginning. ---
 
-// So that the peer need not find out by itself that nobody uses its queue pairs
-// any more.
-void RdmaRail::SayGoodbye() {
-  std::vector<size_t> known;
+void RdmaRail::Install(std::unique_ptr<Connection>& connection) {
   driving_.Take();
-  for (size_t i = 0; i < lanes_.size(); ++i) {
-    if (std::exchange(lanes_[i].known_to_peer, false)) known.push_back(i);
+  if (failed_) {
+    phase_ = Phase::kClosed;
+  } else {
+    opened_at_ = last_use_ = last_completion_ = RealClock().Now();
+    wanted_ = false;
+    endpoint_.Install(std::move(connection));
+    // Who finds it open finds the endpoint as it is now.
+    phase_ = Phase::kOpen;
+    probed_ = true;
+    endpoint_.Probe();
   }
   driving_.Pass();
   Drive();
-  const auto self = weak_from_this().lock();
-  if (known.empty() || self == nullptr) return;
-  services_.farewells.Schedule(RealClock().Now(), [self, known] {
-    for (const size_t lane : known) {
-      self->Exchange(lane, std::nullopt, In(kFarewell)).IgnoreError();
-    }
-  });
 }
 
-// Returns whether there is still one that gives back its work.
-bool RdmaRail::RetireLanes(MonotonicTime deadline) {
-  bool open = false;
-  for (Lane& lane : lanes_) {
-    lane.endpoint->Poll();
-    const MonotonicTime now = RealClock().Now();
-    driving_.Take();
-    if (Flushed(lane, now) ||
-        (lane.state == State::kBroken && now >= deadline)) {
-      lane.held.Append(lane.endpoint->Retire());
-      CloseLane(lane);
-    }
-    open |= lane.state == State::kBroken;
-    SliceList held = std::move(lane.held);
-    driving_.Pass();
-    FinishAll(std::move(held), health());
+void RdmaRail::OpeningFailed(const absl::Status& why, bool lacks_place) {
+  driving_.Take();
+  phase_ = Phase::kClosed;
+  wanted_ = false;
+  last_error_ = why;
+  if (lacks_place) {
+    retry_as_spare_at_ = In(kSparePause);
+  } else {
+    // The next attempt would fail likewise.
+    failures_ = std::max(failures_, 1);
+    CountFailure();
   }
-  return open;
+  SliceList unsent = TakeUnsent();
+  driving_.Pass();
+  FinishAll(std::move(unsent), failed_
+                                   ? health()
+                                   : absl::UnavailableError(absl::StrCat(
+                                         "no RDMA path from ", device_, " to ",
+                                         peer_, ": ", why.message())));
+  Drive();
+}
+
+// Handshakes go by another way.
+absl::Status RdmaRail::AwaitProof(MonotonicTime deadline) {
+  deadline = std::min(deadline, In(ProofTime(options_)));
+  // Before the looks at the endpoint: who changes it looks the other way round.
+  awaiting_proof_ = true;
+  {
+    MutexLock lock(mutex_);
+    while (!endpoint_.proven() && !endpoint_.broken() &&
+           changed_.WaitUntil(mutex_, deadline)) {
+    }
+  }
+  awaiting_proof_ = false;
+  if (endpoint_.proven()) return absl::OkStatus();
+  const absl::Status why = Unproven();
+  driving_.Take();
+  endpoint_.Break(why);
+  driving_.Pass();
+  // Whoever else breaks it may not have said why yet.
+  const absl::Status failure = endpoint_.failure();
+  return failure.ok() ? why : failure;
+}
+
+absl::Status RdmaRail::Unproven() const {
+  return absl::UnavailableError(absl::StrCat(
+      endpoint_.Describe(),
+      ": the peer's NIC has not answered in time to a first packet. Are both "
+      "in one network? If not, choose at both ends those that are "
+      "(--device_name)"));
+}
+
+void RdmaRail::TellWhoAwaitsProof() {
+  if (!awaiting_proof_) return;
+  MutexLock lock(mutex_);
+  changed_.NotifyAll();
+}
+
+// --- Their end. ---
+
+void RdmaRail::OnBroken(Endpoint& endpoint) {
+  // That of a rail that is closed needs no mention.
+  LOG_IF(WARNING, !failed_)
+      << "rdma to " << peer_ << ": " << endpoint.failure();
+  TellWhoAwaitsProof();
+  session_.OnBroken(*this);
+}
+
+void RdmaRail::OnEvicted(Endpoint& /*endpoint*/) { session_.OnEvicted(*this); }
+
+// Whether a broken connection has nothing under way any more, or may not have.
+// When it has just been found broken, `unsent` gets what waits for it: other
+// rails may do better. If but a request was to blame, that waits for the next
+// connection.
+bool RdmaRail::Flush(MonotonicTime now, SliceList& unsent) {
+  if (phase_ == Phase::kOpen && endpoint_.broken()) {
+    phase_ = Phase::kBroken;
+    flush_deadline_ = DeadlineAfter(now, options_.flush_timeout);
+    if (!absl::IsAborted(endpoint_.failure())) unsent.Append(TakeUnsent());
+  }
+  return phase_ == Phase::kBroken &&
+         (endpoint_.quiet() || now >= flush_deadline_);
+}
+
+void RdmaRail::Retire() {
+  held_.Append(endpoint_.Retire());
+  phase_ = Phase::kRetired;
+}
+
+absl::Status RdmaRail::WhyEnded() const {
+  if (failed_) return health();
+  const absl::Status broken = endpoint_.failure();
+  return broken.ok() ? absl::AbortedError("its endpoint was closed") : broken;
+}
+
+RdmaRail::Ending RdmaRail::EndBroken() {
+  endpoint_.Poll();
+  const MonotonicTime now = RealClock().Now();
+  SliceList unsent;
+  driving_.Take();
+  const bool flushed = Flush(now, unsent);
+  if (flushed) Retire();
+  const bool under_way = phase_ == Phase::kBroken;
+  driving_.Pass();
+  FinishAll(std::move(unsent), WhyEnded());
+  // Others may have come by meanwhile.
+  Drive();
+  if (flushed) return Ending::kDone;
+  return under_way ? Ending::kUnderWay : Ending::kNone;
+}
+
+// If it breaks meanwhile, EndBroken does that.
+RdmaRail::Ending RdmaRail::EndEvicted() {
+  endpoint_.Poll();
+  driving_.Take();
+  const bool evicted =
+      phase_ == Phase::kOpen && endpoint_.evicted() && !endpoint_.broken();
+  const bool quiet = evicted && endpoint_.quiet();
+  // Mostly that gives back nothing: something may have failed at the last
+  // moment.
+  if (quiet) Retire();
+  driving_.Pass();
+  Drive();
+  if (quiet) return Ending::kDone;
+  return evicted ? Ending::kUnderWay : Ending::kNone;
+}
+
+void RdmaRail::Release() {
+  const absl::Status why = WhyEnded();
+  driving_.Take();
+  SliceList held = std::move(held_);
+  if (phase_ == Phase::kRetired) MarkClosed();
+  driving_.Pass();
+  FinishAll(std::move(held), why);
+  // What waits for a connection has another one made.
+  Drive();
+}
+
+void RdmaRail::MarkClosed() {
+  phase_ = Phase::kClosed;
+  const absl::Status failure = endpoint_.failure();
+  if (endpoint_.has_carried() || failure.ok()) failures_ = 0;
+  if (!failure.ok()) last_error_ = failure;
+  CountFailure();
+}
+
+void RdmaRail::CountFailure() { retry_at_ = In(PauseAfter(++failures_)); }
+
+void RdmaRail::Fail(const absl::Status& why) {
+  {
+    MutexLock lock(mutex_);
+    if (health_.ok()) health_ = why;
+    failed_ = true;
+  }
+  driving_.Take();
+  if (phase_ == Phase::kOpen) endpoint_.Break(why);
+  driving_.Pass();
+  Drive();
+}
+
+bool RdmaRail::EndFailed(MonotonicTime deadline) {
+  endpoint_.Poll();
+  const MonotonicTime now = RealClock().Now();
+  SliceList ended;
+  driving_.Take();
+  if (Flush(now, ended) || (phase_ == Phase::kBroken && now >= deadline)) {
+    Retire();
+  }
+  ended.Append(std::move(held_));
+  if (phase_ == Phase::kRetired) MarkClosed();
+  const bool under_way = phase_ == Phase::kBroken;
+  driving_.Pass();
+  FinishAll(std::move(ended), health());
+  Drive();
+  return under_way || has_unfinished();
+}
+
+void RdmaRail::OnDeviceChange() {
+  const absl::Status health = endpoint_.nic().device->health();
+  UpdateLinkRate();
+  driving_.Take();
+  if (!health.ok() && phase_ == Phase::kOpen) endpoint_.Break(health);
+  failures_ = 0;
+  retry_at_ = MonotonicTime();
+  driving_.Pass();
+  Drive();
+}
+
+void RdmaRail::Sweep(MonotonicTime now) {
+  // What has completed unseen is not late. Before the baton is taken: whoever
+  // hears of it may want to withdraw something.
+  endpoint_.Poll();
+  driving_.Take();
+  SweepConnection(now);
+  driving_.Pass();
+  Drive();
+}
+
+void RdmaRail::SweepConnection(MonotonicTime now) {
+  if (phase_ != Phase::kOpen) return;
+  endpoint_.CheckProgress(now);
+  if (!endpoint_.usable()) return;
+  if (!endpoint_.proven() && now - opened_at_ >= ProofTime(options_)) {
+    return endpoint_.Break(Unproven());
+  }
+  const uint64_t completed = endpoint_.completed();
+  if (completed != std::exchange(completed_, completed)) {
+    last_completion_ = now;
+    if (!std::exchange(probed_, false)) last_use_ = now;
+  }
+  if (!endpoint_.quiet()) return;
+  if (now - last_use_ >= options_.idle_timeout) {
+    endpoint_.Evict();
+  } else if (now - last_completion_ >= options_.keepalive) {
+    probed_ = true;
+    endpoint_.Probe();
+  }
 }
 
 }  // namespace te::rdma

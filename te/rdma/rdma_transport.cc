@@ -19,7 +19,7 @@
 #include "te/rdma/handshake.h"
 #include "te/rdma/memory_regions.h"
 #include "te/rdma/nic_unit.h"
-#include "te/rdma/rdma_rail.h"
+#include "te/rdma/rdma_session.h"
 #include "te/rdma/responder_table.h"
 #include "te/topology/gid_choice.h"
 #include "te/topology/nic.h"
@@ -92,7 +92,7 @@ class RdmaTransport final : public Transport {
   }
 
   ~RdmaTransport() override {
-    // Rails that were closed say goodbye to their peers.
+    // Sessions that were closed say goodbye to their peers.
     if (farewells_ != nullptr) {
       farewells_->Drain(DeadlineAfter(RealClock().Now(), kFarewell));
     }
@@ -109,27 +109,27 @@ class RdmaTransport final : public Transport {
                                 std::shared_ptr<PeerChannel> channel,
                                 MonotonicTime deadline) override {
     TE_ASSIGN_OR_RETURN(
-        std::shared_ptr<RdmaRail> rail,
-        RdmaRail::Create({.options = options_,
-                          .nics = nics_,
-                          .matrix = parts_.matrix,
-                          .memory = *memory_,
-                          .endpoints = endpoints_,
-                          .local_tasks = *local_tasks_,
-                          .handshakes = *handshakes_,
-                          .farewells = *farewells_},
-                         peer, rail_id, std::move(channel), deadline));
+        const std::shared_ptr<RdmaSession> session,
+        RdmaSession::Create({.options = options_,
+                             .nics = nics_,
+                             .matrix = parts_.matrix,
+                             .memory = *memory_,
+                             .endpoints = endpoints_,
+                             .local_tasks = *local_tasks_,
+                             .handshakes = *handshakes_,
+                             .farewells = *farewells_},
+                            peer, rail_id, std::move(channel), deadline));
     MutexLock lock(mutex_);
-    rails_.erase(std::remove_if(rails_.begin(), rails_.end(),
-                                [](const auto& r) { return r.expired(); }),
-                 rails_.end());
-    rails_.push_back(rail);
-    return Rails{std::move(rail)};
+    sessions_.erase(std::remove_if(sessions_.begin(), sessions_.end(),
+                                   [](const auto& s) { return s.expired(); }),
+                    sessions_.end());
+    sessions_.push_back(session);
+    return session->rails();
   }
 
   absl::Status Fence(const PeerIdentity& peer, uint64_t rail_id,
                      PeerChannel& channel, MonotonicTime deadline) override {
-    return RdmaRail::Fence(peer, rail_id, channel, deadline);
+    return RdmaSession::Fence(peer, rail_id, channel, deadline);
   }
 
   absl::StatusOr<std::string> Accept(const Incarnation& client,
@@ -221,8 +221,8 @@ class RdmaTransport final : public Transport {
                               .spin = options_.spin},
                              [this, unit = nic.get()](ibv_event_type type) {
                                if (!ConcernsDevice(type)) return;
-                               for (const auto& rail : LiveRails())
-                                 rail->OnDeviceChange(*unit);
+                               for (const auto& session : LiveSessions())
+                                 session->OnDeviceChange(*unit);
                              }));
     nics_.push_back(std::move(nic));
     return absl::OkStatus();
@@ -254,11 +254,11 @@ class RdmaTransport final : public Transport {
         pkeys, "; give one from 0 to ", std::max(pkeys, 1) - 1));
   }
 
-  std::vector<std::shared_ptr<RdmaRail>> LiveRails() {
-    std::vector<std::shared_ptr<RdmaRail>> alive;
+  std::vector<std::shared_ptr<RdmaSession>> LiveSessions() {
+    std::vector<std::shared_ptr<RdmaSession>> alive;
     MutexLock lock(mutex_);
-    for (const std::weak_ptr<RdmaRail>& weak : rails_) {
-      if (auto rail = weak.lock()) alive.push_back(std::move(rail));
+    for (const std::weak_ptr<RdmaSession>& weak : sessions_) {
+      if (auto session = weak.lock()) alive.push_back(std::move(session));
     }
     return alive;
   }
@@ -274,7 +274,7 @@ class RdmaTransport final : public Transport {
 
   void Sweep() {
     const MonotonicTime now = RealClock().Now();
-    for (const auto& rail : LiveRails()) rail->Sweep(now);
+    for (const auto& session : LiveSessions()) session->Sweep(now);
     responders_->ProbePeers(now);
   }
 
@@ -284,7 +284,7 @@ class RdmaTransport final : public Transport {
   EndpointStore endpoints_;
   // Used by the threads of nics_, so before them.
   Mutex mutex_;
-  std::vector<std::weak_ptr<RdmaRail>> rails_ ABSL_GUARDED_BY(mutex_);
+  std::vector<std::weak_ptr<RdmaSession>> sessions_ ABSL_GUARDED_BY(mutex_);
   // In the order of their names.
   std::vector<std::unique_ptr<NicUnit>> nics_;
   std::unique_ptr<MemoryRegions> memory_;

@@ -73,6 +73,11 @@ void EmulatedDevice::SetLossProbability(double probability) {
   wire_.BumpEpoch();
 }
 
+void EmulatedDevice::SetBandwidth(uint64_t bytes_per_second) {
+  MutexLock lock(wire_.mutex());
+  state_.spec.bytes_per_second = bytes_per_second;
+}
+
 void EmulatedDevice::FailQp(uint32_t qp_num) {
   MutexLock lock(wire_.mutex());
   EmulatedQp* const qp = state_.FindQp(qp_num);

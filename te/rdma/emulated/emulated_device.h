@@ -51,6 +51,8 @@ class EmulatedDevice {
   // Each packet to or from the device is lost with this probability; a request
   // is one packet. Retries are up to the queue pairs.
   void SetLossProbability(double probability);
+  // As EmulatedDeviceSpec::bytes_per_second, for what is posted from now on.
+  void SetBandwidth(uint64_t bytes_per_second);
   // Takes a queue pair into the error state by itself: IBV_EVENT_QP_FATAL.
   void FailQp(uint32_t qp_num);
   // For good: IBV_EVENT_DEVICE_FATAL. Everything outstanding is flushed; what
