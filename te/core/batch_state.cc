@@ -66,6 +66,7 @@ BatchState::Run& BatchState::BeginRun(BufferRegistry::LocalPin pin, size_t peer,
   run.peer = peer;
   run.remote = &remote;
   run.path = route(peer).PathTo(remote);
+  run.advice = route(peer).rails[run.path.transport].rail->slice_advice();
   run.slices = 0;
   Set<uint32_t>(run.unfinished_requests, 0);
   return run;
@@ -132,6 +133,10 @@ void BatchState::OnFailure(Slice& slice, absl::Status status) {
   if (aborted_) {
     MutexLock lock(mutex_);
     status = abort_status_;
+  } else if (cancelled_ && absl::IsAborted(status)) {
+    // It would have been sent again.
+    status = absl::CancelledError(
+        absl::StrCat("cancelled; before that, ", status.message()));
   }
   Fail(request, std::move(status));
   FinishSlice(request);

@@ -58,8 +58,9 @@ class BatchState final : public CompletionSink {
     size_t peer = 0;
     // In the view of the peer's route, which lasts as long as the batch.
     const BufferDescriptor* remote = nullptr;
-    // How to reach it.
+    // How to reach it, and how its requests are cut.
     Route::Path path;
+    SliceAdvice advice;
     // How many there are; they follow those of the run before.
     size_t slices = 0;
     // Who ends the last one lets go of the pin.

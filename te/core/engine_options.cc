@@ -2,6 +2,8 @@
 
 #include "absl/strings/str_cat.h"
 #include "te/base/status_macros.h"
+#include "te/core/rail_model.h"
+#include "te/core/rail_scheduler.h"
 #include "te/metadata/buffer_table.h"
 #include "te/transport/slice.h"
 
@@ -21,6 +23,35 @@ absl::Status Check(absl::string_view name, Duration value) {
   return Check(absl::StrCat(name, " (ns)"), value.count(), 1, kLongest.count());
 }
 
+absl::Status CheckScheduling(const RailScheduler::Options& options) {
+  constexpr int64_t kMostBytes = int64_t{1} << 40;
+  const RailModelOptions& model = options.model;
+  TE_RETURN_IF_ERROR(Check("scheduling.max_in_flight",
+                           static_cast<int64_t>(options.max_in_flight),
+                           kMaxSliceBytes, kMostBytes));
+  TE_RETURN_IF_ERROR(Check("scheduling.model.min_window",
+                           static_cast<int64_t>(model.min_window), 4096,
+                           kMostBytes));
+  TE_RETURN_IF_ERROR(Check("scheduling.model.max_window",
+                           static_cast<int64_t>(model.max_window),
+                           static_cast<int64_t>(model.min_window), kMostBytes));
+  TE_RETURN_IF_ERROR(Check("scheduling.model.slack", model.slack));
+  TE_RETURN_IF_ERROR(Check("scheduling.model.tight_slack", model.tight_slack));
+  TE_RETURN_IF_ERROR(Check("scheduling.model.sample_time", model.sample_time));
+  TE_RETURN_IF_ERROR(Check("scheduling.model.memory", model.memory));
+  TE_RETURN_IF_ERROR(Check("scheduling.model.first_pause", model.first_pause));
+  TE_RETURN_IF_ERROR(
+      Check("scheduling.model.longest_pause", model.longest_pause));
+  TE_RETURN_IF_ERROR(Check("scheduling.model.forgiveness", model.forgiveness));
+  TE_RETURN_IF_ERROR(Check("scheduling.tight_time", options.tight_time));
+  if (options.far_factor >= 1 && options.far_factor <= 1000) {
+    return absl::OkStatus();
+  }
+  return absl::InvalidArgumentError(
+      absl::StrCat("engine option scheduling.far_factor is ",
+                   options.far_factor, "; it must be from 1 to 1000"));
+}
+
 }  // namespace
 
 absl::Status EngineOptions::Validate() const {
@@ -34,6 +65,9 @@ absl::Status EngineOptions::Validate() const {
       Check("max_spin (ns)", max_spin.count(), 0, 1'000'000'000));
   TE_RETURN_IF_ERROR(
       Check("slice_bytes", slice_bytes, 4096, kMaxSliceBytes / 2));
+  TE_RETURN_IF_ERROR(
+      Check("min_slice_bytes", min_slice_bytes, 4096, kMaxSliceBytes / 2));
+  TE_RETURN_IF_ERROR(CheckScheduling(scheduling));
   TE_RETURN_IF_ERROR(
       Check("max_slices", static_cast<int64_t>(max_slices), 1, 1 << 28));
   TE_RETURN_IF_ERROR(

@@ -7,6 +7,7 @@
 
 #include "absl/status/status.h"
 #include "te/base/clock.h"
+#include "te/core/rail_scheduler.h"
 
 namespace te {
 
@@ -28,9 +29,16 @@ struct EngineOptions {
   Duration spin = std::chrono::microseconds(50);
   Duration max_spin = std::chrono::milliseconds(1);
 
-  // Requests are cut into slices of this many bytes; the last one is up to half
-  // as long again. 4 KiB to 32 MiB.
+  // Requests are cut into slices of at most this many bytes, but the last one,
+  // which is up to half as long again, and those of requests of a GiB or more.
+  // 4 KiB to 32 MiB.
   uint32_t slice_bytes = 256 << 10;
+  // Slices are shorter than that where a rail is slow, and where a request is
+  // to be spread over several, but no shorter than this, or `slice_bytes` if
+  // that is less. From 4 KiB.
+  uint32_t min_slice_bytes = 8 << 10;
+  // How slices are spread over the rails to a peer, and how much is under way.
+  RailScheduler::Options scheduling;
   // Memory for bookkeeping: per slice about 100 bytes, and per request as many.
   // Between two uses a batch keeps its share, max_slices / max_batches of both;
   // Submit of a larger one allocates.

@@ -35,6 +35,17 @@ TEST(EngineOptionsTest, NamesTheOptionThatIsWrong) {
       {"slice_bytes", [](EngineOptions& o) { o.slice_bytes = 4095; }},
       // The slicer would cut into pieces of half of that.
       {"slice_bytes", [](EngineOptions& o) { o.slice_bytes = kMaxSliceBytes; }},
+      {"min_slice_bytes", [](EngineOptions& o) { o.min_slice_bytes = 0; }},
+      {"scheduling.max_in_flight",
+       [](EngineOptions& o) { o.scheduling.max_in_flight = 0; }},
+      {"scheduling.far_factor",
+       [](EngineOptions& o) { o.scheduling.far_factor = 0.5; }},
+      {"scheduling.model.max_window",
+       [](EngineOptions& o) {
+         o.scheduling.model.max_window = o.scheduling.model.min_window - 1;
+       }},
+      {"scheduling.model.memory",
+       [](EngineOptions& o) { o.scheduling.model.memory = Duration(0); }},
       {"max_slices", [](EngineOptions& o) { o.max_slices = 0; }},
       {"max_batches", [](EngineOptions& o) { o.max_batches = SIZE_MAX; }},
       {"max_buffers", [](EngineOptions& o) { o.max_buffers = 0; }},

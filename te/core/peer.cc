@@ -11,6 +11,7 @@
 #include "glog/logging.h"
 #include "te/base/stale_peer.h"
 #include "te/base/status_macros.h"
+#include "te/core/rail_set.h"
 #include "te/core/split_rail.h"
 
 namespace te {
@@ -33,15 +34,29 @@ bool IsNewer(const SegmentView& view, const SegmentView& than) {
          view.descriptor()->version >= than.descriptor()->version;
 }
 
-// The sink must not send it here again.
+// The owner must not send it here again.
 void GiveBackForGood(Slice& slice, const absl::Status& status) {
   slice.attempts = Peer::kGivenUp;
-  slice.sink->Done(slice, status);
+  slice.owner->Done(slice, status);
+}
+
+// It may have been meant for another route to the same buffer.
+void Aim(Slice& slice, const BufferDescriptor& remote, const Route& route) {
+  const Route::Path path = route.PathTo(remote);
+  slice.transport = path.transport;
+  slice.remote_key = path.key;
+}
+
+// Of a transport.
+std::shared_ptr<Rail> Join(Rails rails, const PeerServices& services) {
+  if (rails.size() == 1 && !rails.front()->is_link()) return rails.front();
+  return std::make_shared<RailSet>(
+      std::move(rails), services.options.scheduling, services.timers);
 }
 
 std::shared_ptr<Rail> Joined(const std::vector<NamedRail>& rails) {
   if (rails.size() == 1) return rails.front().rail;
-  std::vector<std::shared_ptr<Rail>> all;
+  Rails all;
   for (const NamedRail& each : rails) all.push_back(each.rail);
   return std::make_shared<SplitRail>(std::move(all));
 }
@@ -181,9 +196,12 @@ absl::Status Peer::Connect(std::shared_ptr<const SegmentDescriptor> descriptor,
   CutOff(absl::AbortedError("the peer is being connected anew"));
   TE_ASSIGN_OR_RETURN(std::shared_ptr<ControlLink> link,
                       services_.make_link(*descriptor));
-  TE_ASSIGN_OR_RETURN(FoundRails found,
-                      FindRails(services_.transports, name_, *descriptor,
-                                *rails_, link, deadline));
+  TE_ASSIGN_OR_RETURN(
+      FoundRails found,
+      FindRails(
+          services_.transports,
+          [this](Rails rails) { return Join(std::move(rails), services_); },
+          name_, *descriptor, *rails_, link, deadline));
   auto route = std::make_shared<Route>();
   route->view = std::make_shared<SegmentView>(std::move(descriptor));
   route->link = std::move(link);
@@ -279,6 +297,7 @@ absl::Status Peer::last_error() const {
 void Peer::Retry(Slice& slice, const BufferDescriptor& remote,
                  const Route& route, const absl::Status& why) {
   absl::Status refusal;
+  std::shared_ptr<const Route> now;
   {
     MutexLock lock(mutex_);
     refusal = refusal_;
@@ -287,13 +306,21 @@ void Peer::Retry(Slice& slice, const BufferDescriptor& remote,
       refusal = StaleError();
     }
     if (refusal.ok()) {
-      parked_.push_back({.slice = &slice, .remote = &remote});
-      last_error_ = why;
-      if (!reconnecting_) ScheduleReconnect();
-      return;
+      // One of several rails has failed, which the others make up for.
+      if (route_->rail->health().ok()) {
+        now = route_;
+      } else {
+        last_error_ = why;
+        parked_.push_back({.slice = &slice, .remote = &remote});
+        if (!reconnecting_) ScheduleReconnect();
+        return;
+      }
     }
   }
-  GiveBackForGood(slice, refusal);
+  if (now == nullptr) return GiveBackForGood(slice, refusal);
+  Aim(slice, remote, *now);
+  Slice* const again = &slice;
+  now->rail->Post({&again, 1});
 }
 
 void Peer::ScheduleReconnect() {
@@ -359,9 +386,7 @@ void Peer::SendParked() {
   std::vector<Slice*> slices;
   slices.reserve(parked.size());
   for (const auto& [slice, remote] : parked) {
-    const Route::Path path = route->PathTo(*remote);
-    slice->transport = path.transport;
-    slice->remote_key = path.key;
+    Aim(*slice, *remote, *route);
     slices.push_back(slice);
   }
   route->rail->Post(slices);

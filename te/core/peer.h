@@ -40,6 +40,8 @@ struct PeerServices {
   TaskQueue& tasks;
   // For looking up what has changed, which may wait for the metadata store.
   TaskQueue& lookups;
+  // For what waits for nobody.
+  TaskQueue& timers;
 };
 
 // How to reach a segment at one moment. Immutable; the rail may have failed.

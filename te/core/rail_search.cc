@@ -62,7 +62,7 @@ absl::Status FenceOthers(Transports transports, const FoundRails& found,
 }  // namespace
 
 absl::StatusOr<FoundRails> FindRails(
-    Transports transports, const std::string& segment,
+    Transports transports, RailJoiner join, const std::string& segment,
     const SegmentDescriptor& descriptor, RailHistory& history,
     const std::shared_ptr<PeerChannel>& channel, MonotonicTime deadline) {
   const PeerIdentity identity = {.name = segment,
@@ -86,10 +86,10 @@ absl::StatusOr<FoundRails> FindRails(
     if (IsStalePeer(status) || absl::IsAborted(status)) return status;
     std::string why(status.message());
     if (rails.ok()) {
-      why = rails->front()->limits();
-      complete = why.empty();
       found.rails.push_back(
-          {.transport = name, .rail = std::move(rails->front())});
+          {.transport = name, .rail = join(*std::move(rails))});
+      why = found.rails.back().rail->limits();
+      complete = why.empty();
     } else {
       failure = status;
     }

@@ -5,6 +5,7 @@
 #include <string>
 #include <vector>
 
+#include "absl/functional/function_ref.h"
 #include "absl/status/statusor.h"
 #include "absl/types/span.h"
 #include "te/base/clock.h"
@@ -15,7 +16,7 @@
 
 namespace te {
 
-// A rail, and the name of its transport.
+// The rails of a transport as one, and its name.
 struct NamedRail {
   std::string transport;
   std::shared_ptr<Rail> rail;
@@ -32,12 +33,15 @@ struct FoundRails {
   std::vector<std::string> worries;
 };
 
+// Makes one of the rails of a transport.
+using RailJoiner = absl::FunctionRef<std::shared_ptr<Rail>(Rails)>;
+
 // Sets rails up with the peer that the descriptor tells of, over the first of
 // `transports` that works, and the next ones as long as those before do not
 // reach all of its memory. Earlier rails to it are closed. When this returns
 // OK, nothing that others in `history` have sent can arrive any more.
 absl::StatusOr<FoundRails> FindRails(
-    absl::Span<const std::unique_ptr<Transport>> transports,
+    absl::Span<const std::unique_ptr<Transport>> transports, RailJoiner join,
     const std::string& segment, const SegmentDescriptor& descriptor,
     RailHistory& history, const std::shared_ptr<PeerChannel>& channel,
     MonotonicTime deadline);

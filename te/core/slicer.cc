@@ -13,6 +13,18 @@ constexpr uint64_t kAlignment = 4096;
 
 }  // namespace
 
+uint32_t SliceBytes(uint64_t length, const SliceAdvice& advice,
+                    const SliceBounds& bounds) {
+  uint64_t bytes = advice.bytes > 0 ? advice.bytes : bounds.most;
+  // What is short goes one way: to spread it costs more than it brings.
+  if (advice.rails > 1 && length > kLatencyBytes) {
+    bytes = std::min(bytes, (length + advice.rails - 1) / advice.rails);
+  }
+  bytes = (bytes + kAlignment - 1) / kAlignment * kAlignment;
+  return static_cast<uint32_t>(
+      std::clamp<uint64_t>(bytes, bounds.least, bounds.most));
+}
+
 Slicing CutLong(uint64_t length, uint32_t slice_bytes) {
   // Leaves room for the rest that joins the last slice.
   constexpr uint64_t kLongest = kMaxSliceBytes / 2;

@@ -6,6 +6,7 @@
 
 #include "gtest/gtest.h"
 #include "te/transport/slice.h"
+#include "te/transport/transport.h"
 
 namespace te {
 namespace {
@@ -41,6 +42,26 @@ TEST(SlicerTest, CutsAsAskedFor) {
 TEST(SlicerTest, TheNumberOfSlicesIsBounded) {
   // 16 GiB in 4 KiB slices would be four million.
   EXPECT_LE(Cut(uint64_t{16} << 30, 4096).count, 4097u);
+}
+
+TEST(SlicerTest, SlicesAreAsAdvisedWithinBounds) {
+  const SliceBounds bounds = {.least = 16 << 10, .most = 256 << 10};
+  constexpr uint64_t kLong = 64 << 20;
+  EXPECT_EQ(SliceBytes(kLong, {}, bounds), bounds.most);
+  EXPECT_EQ(SliceBytes(kLong, {.bytes = 100}, bounds), bounds.least);
+  EXPECT_EQ(SliceBytes(kLong, {.bytes = 1 << 30}, bounds), bounds.most);
+  EXPECT_EQ(SliceBytes(kLong, {.bytes = 100'000}, bounds), 102'400u);
+}
+
+TEST(SlicerTest, EachRailGetsASlice) {
+  const SliceBounds bounds = {.least = 16 << 10, .most = 256 << 10};
+  const SliceAdvice eight = {.rails = 8};
+  EXPECT_EQ(SliceBytes(1 << 20, eight, bounds), 128u << 10);
+  EXPECT_EQ(Cut(1 << 20, eight, bounds).count, 8u);
+  EXPECT_EQ(SliceBytes(100'000, eight, bounds), bounds.least);
+  EXPECT_EQ(Cut(64 << 10, eight, bounds).count, 1u);
+  EXPECT_EQ(SliceBytes(64 << 20, eight, bounds), bounds.most);
+  EXPECT_EQ(Cut(4096, eight, bounds).count, 1u);
 }
 
 }  // namespace

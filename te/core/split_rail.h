@@ -19,8 +19,7 @@ namespace te {
 // Healthy as long as all of them are. Thread-safe.
 class SplitRail final : public Rail {
  public:
-  explicit SplitRail(std::vector<std::shared_ptr<Rail>> rails)
-      : rails_(std::move(rails)) {}
+  explicit SplitRail(Rails rails) : rails_(std::move(rails)) {}
 
   void Post(absl::Span<Slice* const> slices) override;
   Progress Poll() override;
@@ -33,7 +32,7 @@ class SplitRail final : public Rail {
   std::string name() const override;
 
  private:
-  const std::vector<std::shared_ptr<Rail>> rails_;
+  const Rails rails_;
 };
 
 }  // namespace te

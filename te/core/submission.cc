@@ -13,11 +13,11 @@
 namespace te {
 
 Submission::Submission(BufferRegistry& buffers, const SegmentTable& segments,
-                       uint32_t slice_bytes, BatchPool& pool, BatchState& batch,
-                       absl::Span<const Request> requests)
+                       const SliceBounds& bounds, BatchPool& pool,
+                       BatchState& batch, absl::Span<const Request> requests)
     : buffers_(buffers),
       segments_(segments),
-      slice_bytes_(slice_bytes),
+      bounds_(bounds),
       pool_(pool),
       batch_(batch),
       requests_(requests) {}
@@ -33,7 +33,7 @@ absl::Status Submission::Prepare() {
         continue;
       }
     }
-    const size_t count = Cut(request.length, slice_bytes_).count;
+    const size_t count = Cut(request.length, run_->advice, bounds_).count;
     slices += count;
     batch_.SetRequest(i, *run_, count);
   }
@@ -78,7 +78,7 @@ void Submission::AddSlices() {
     const BatchState::Run* const run = batch_.run(index);
     if (run == nullptr) continue;
     const Request& request = requests_[index];
-    const Slicing slicing = Cut(request.length, slice_bytes_);
+    const Slicing slicing = Cut(request.length, run->advice, bounds_);
     uint64_t offset = 0;
     for (size_t i = 0; i < slicing.count; ++i) {
       Slice& slice = batch_.AddSlice();

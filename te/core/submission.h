@@ -14,6 +14,7 @@
 #include "te/core/request.h"
 #include "te/core/segment_table.h"
 #include "te/core/segment_view.h"
+#include "te/core/slicer.h"
 
 namespace te {
 
@@ -24,7 +25,7 @@ class Submission {
  public:
   // All outlive it. `batch` has been acquired for `requests`.
   Submission(BufferRegistry& buffers, const SegmentTable& segments,
-             uint32_t slice_bytes, BatchPool& pool, BatchState& batch,
+             const SliceBounds& bounds, BatchPool& pool, BatchState& batch,
              absl::Span<const Request> requests);
 
   // Requests that are wrong end in the batch. kResourceExhausted: too many
@@ -51,7 +52,7 @@ class Submission {
 
   BufferRegistry& buffers_;
   const SegmentTable& segments_;
-  const uint32_t slice_bytes_;
+  const SliceBounds bounds_;
   BatchPool& pool_;
   BatchState& batch_;
   const absl::Span<const Request> requests_;

@@ -96,6 +96,7 @@ absl::Status TransferEngine::Start() {
       tasks_, TaskQueue::Create("te-connect", options_.control_threads));
   TE_ASSIGN_OR_RETURN(lookups_,
                       TaskQueue::Create("te-lookup", options_.control_threads));
+  TE_ASSIGN_OR_RETURN(timers_, TaskQueue::Create("te-rails", 1));
   TE_ASSIGN_OR_RETURN(outbox_,
                       NotificationOutbox::Create(options_.control_threads,
                                                  options_.connect_timeout));
@@ -137,6 +138,7 @@ TransferEngine::~TransferEngine() {
   deadlines_.reset();
   tasks_.reset();
   lookups_.reset();
+  timers_.reset();
   if (publisher_ != nullptr) publisher_->Withdraw(In(kFarewell));
   buffers_.DisposeOfAll([this](uint32_t slot) {
     UnregisterFromTransports(slot, transports_.size());
@@ -190,7 +192,8 @@ absl::StatusOr<SegmentId> TransferEngine::OpenSegment(absl::string_view name,
                                                .transports = transports_,
                                                .make_link = make_link_,
                                                .tasks = *tasks_,
-                                               .lookups = *lookups_}));
+                                               .lookups = *lookups_,
+                                               .timers = *timers_}));
   if (const absl::Status status = entry.peer->Open(In(timeout)); !status.ok()) {
     CloseSegment(entry.id).IgnoreError();
     return status;
@@ -235,9 +238,12 @@ absl::StatusOr<Batch> TransferEngine::Submit(absl::Span<const Request> requests,
                       batches_->Acquire(requests.size(),
                                         options_.max_slice_attempts, deadline));
   state->set_options(options);
-  absl::Status status = Submission(buffers_, segments_, options_.slice_bytes,
-                                   *batches_, *state, requests)
-                            .Prepare();
+  const SliceBounds bounds = {
+      .least = std::min(options_.min_slice_bytes, options_.slice_bytes),
+      .most = options_.slice_bytes};
+  absl::Status status =
+      Submission(buffers_, segments_, bounds, *batches_, *state, requests)
+          .Prepare();
   if (status.ok() && options.notification && state->peer_count() > 1) {
     status = absl::InvalidArgumentError(
         "a batch with a notification must have one segment only");

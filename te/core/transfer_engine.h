@@ -235,6 +235,7 @@ class TransferEngine final : private ControlHandler {
   std::unique_ptr<TaskQueue> tasks_;
   // For following what metadata stores tell of open segments.
   std::unique_ptr<TaskQueue> lookups_;
+  std::unique_ptr<TaskQueue> timers_;
   std::unique_ptr<NotificationOutbox> outbox_;
   const std::shared_ptr<BatchPool> batches_;
   std::unique_ptr<DeadlineKeeper> deadlines_;

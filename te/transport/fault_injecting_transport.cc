@@ -1,5 +1,6 @@
 #include "te/transport/fault_injecting_transport.h"
 
+#include <atomic>
 #include <map>
 #include <vector>
 
@@ -27,7 +28,12 @@ class FaultInjectingRail final : public Rail, private CompletionSink {
   }
 
   void Post(absl::Span<Slice* const> slices) override {
-    if (script_->Next(Call::kPost) == Fault::kFail) Close(Injected());
+    if (script_->Next(Call::kPost) == Fault::kFail) cut_ = true;
+    if (cut_) {
+      Flush();
+      for (Slice* slice : slices) slice->sink->Done(*slice, Injected());
+      return;
+    }
     CompletionSink& self = *this;
     {
       MutexLock lock(mutex_);
@@ -51,7 +57,9 @@ class FaultInjectingRail final : public Rail, private CompletionSink {
     inner_->Close(why);
     Flush();
   }
-  absl::Status health() const override { return inner_->health(); }
+  absl::Status health() const override {
+    return cut_ ? Injected() : inner_->health();
+  }
   std::string name() const override { return inner_->name(); }
 
  private:
@@ -68,7 +76,7 @@ class FaultInjectingRail final : public Rail, private CompletionSink {
     const bool hold = fault == Fault::kDelay || fault == Fault::kDrop;
     {
       MutexLock lock(mutex_);
-      const bool open = inner_->health().ok();
+      const bool open = health().ok();
       std::vector<Held> kept;
       for (Held& held : held_) {
         (open && held.until_close ? kept : due).push_back(std::move(held));
@@ -106,6 +114,8 @@ class FaultInjectingRail final : public Rail, private CompletionSink {
 
   const std::shared_ptr<Rail> inner_;
   const std::shared_ptr<FaultScript> script_;
+  // What is under way still ends, as it would where only one side is cut.
+  std::atomic<bool> cut_{false};
   Mutex mutex_;
   std::map<const Slice*, CompletionSink*> sinks_ ABSL_GUARDED_BY(mutex_);
   std::vector<Held> held_ ABSL_GUARDED_BY(mutex_);

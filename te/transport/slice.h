@@ -28,6 +28,9 @@ struct Slice {
   Operation operation = Operation::kRead;
   // A part of a long request, which gives way to short ones.
   bool bulk = false;
+  // Next to nothing else was under way on its rail when it was posted: as
+  // posted_at.
+  bool alone = false;
   // Which of several transports, and of a transport's rails, it goes over: for
   // who chooses among them, not for the transport.
   uint8_t transport = 0;
@@ -52,8 +55,10 @@ struct Slice {
   absl::string_view remote_key;
   // When its request is to have ended.
   MonotonicTime deadline = kNoDeadline;
-  // When it was posted to the rail, for who chooses among rails.
+  // When it was posted to its rail, and what that had carried until then: for
+  // who chooses among rails, who may leave them out.
   MonotonicTime posted_at;
+  uint64_t carried_before = 0;
   // Who gets it back from the rail, and whose it is: the same, unless somebody
   // stands between the two.
   CompletionSink* sink = nullptr;

@@ -27,6 +27,14 @@ enum class Progress {
   kBusy,   // another thread is driving the rail: do not spin, sleep
 };
 
+// How a request is best cut for a rail, or for several that are as one.
+struct SliceAdvice {
+  // Bytes of a slice; 0: as many as one likes.
+  uint32_t bytes = 0;
+  // How many slices can be under way side by side.
+  uint32_t rails = 1;
+};
+
 // One path to one peer, from a local to a remote NIC. Thread-safe.
 //
 // Shut-down: Close, after which the rail only refuses; a failed rail closes
@@ -53,6 +61,10 @@ class Rail {
   virtual bool IsNear(MemoryLocation /*location*/) const { return true; }
   // Bytes per second that the link carries at most; 0 if that is not known.
   virtual uint64_t link_rate() const { return 0; }
+  // Whether it is a link, on which what is posted waits for what was before, so
+  // that order and amount matter. A copy in memory is none.
+  virtual bool is_link() const { return true; }
+  virtual SliceAdvice slice_advice() const { return {}; }
 
   // Takes `slices` over: the sink of each gets it back exactly once. Does not
   // block. One call per group, so that a group shares system calls or

@@ -45,6 +45,7 @@ class ShmRail final : public Rail,
   void Withdraw(absl::FunctionRef<bool(const Slice&)> matches,
                 const absl::Status& status) override;
   void Close(const absl::Status& why) override;
+  bool is_link() const override { return false; }
   absl::Status health() const override;
   std::string limits() const override { return link_->limits(); }
   bool Reaches(absl::string_view key) const override;
