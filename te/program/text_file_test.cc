@@ -4,6 +4,7 @@
 #include <string>
 
 #include "absl/status/status.h"
+#include "gmock/gmock.h"
 #include "gtest/gtest.h"
 #include "te/base/status_matchers.h"
 
@@ -28,6 +29,23 @@ TEST(TextFileTest, NamesWhatItCannotRead) {
       StatusIs(absl::StatusCode::kNotFound, HasSubstr("/nonexistent/matrix")));
   EXPECT_THAT(ReadTextFile("/proc", 1).status().message(),
               HasSubstr("read /proc"));
+}
+
+TEST(TextFileTest, WritesAllOfIt) {
+  const std::string path = testing::TempDir() + "/written";
+  const std::string text(200'000, 'x');
+  for (const std::string& written : {text, std::string("short")}) {
+    TE_EXPECT_OK(WriteTextFile(path, written));
+    EXPECT_THAT(ReadTextFile(path, text.size()), IsOkAndHolds(written));
+  }
+}
+
+TEST(TextFileTest, NamesWhatItCannotWrite) {
+  EXPECT_THAT(
+      WriteTextFile("/nonexistent/picture", "x"),
+      StatusIs(absl::StatusCode::kNotFound, HasSubstr("/nonexistent/picture")));
+  EXPECT_THAT(WriteTextFile("/dev/full", "x").message(),
+              HasSubstr("write /dev/full"));
 }
 
 }  // namespace

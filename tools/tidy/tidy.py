@@ -22,6 +22,8 @@ PROGRAMS = (
     "te/bench/",
     "te/metadata/server/",
     "te/program/",
+    "te/sim/te_sim.cc",
+    "te/testing/chaos_main.cc",
     "te/tools/",
     "tools/",
 )

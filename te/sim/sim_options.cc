@@ -1,0 +1,88 @@
+#include "te/sim/sim_options.h"
+
+#include <cstdint>
+#include <iterator>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "absl/status/status.h"
+#include "absl/status/statusor.h"
+#include "absl/strings/str_cat.h"
+#include "absl/strings/string_view.h"
+#include "te/base/status_macros.h"
+#include "te/program/name_list.h"
+#include "te/sim/policy.h"
+#include "te/sim/scenario.h"
+
+namespace te::sim {
+namespace {
+
+// More would not fit into memory.
+constexpr int64_t kMaxHosts = 10'000;
+constexpr int64_t kMaxRails = 64;
+constexpr int64_t kMaxGbps = 100'000;
+
+absl::Status Bad(absl::string_view flag, absl::string_view why) {
+  return absl::InvalidArgumentError(absl::StrCat("--", flag, ": ", why));
+}
+
+absl::StatusOr<uint32_t> ParseCount(absl::string_view flag, int64_t value,
+                                    int64_t most) {
+  if (value < 0 || value > most) {
+    return Bad(flag, absl::StrCat(value, " is not between 0 and ", most));
+  }
+  return static_cast<uint32_t>(value);
+}
+
+absl::StatusOr<std::vector<Policy>> ParsePolicies(const std::string& text) {
+  std::vector<Policy> policies;
+  if (text == "all") {
+    policies.assign(std::begin(kPolicies), std::end(kPolicies));
+    return policies;
+  }
+  for (const std::string& name : program::ParseNameList(text)) {
+    const absl::StatusOr<Policy> policy = ParsePolicy(name);
+    if (!policy.ok()) return Bad("policy", policy.status().message());
+    policies.push_back(*policy);
+  }
+  if (policies.empty()) return Bad("policy", "there is none");
+  return policies;
+}
+
+std::vector<std::string> NamesOf(const std::string& text) {
+  if (text != "all") return program::ParseNameList(text);
+  std::vector<std::string> names;
+  for (const ScenarioName& scenario : ScenarioNames()) {
+    names.emplace_back(scenario.name);
+  }
+  return names;
+}
+
+}  // namespace
+
+absl::StatusOr<SimOptions> ParseSimOptions(
+    const SimFlags& flags, const std::vector<std::string>& words) {
+  if (!words.empty()) {
+    return absl::InvalidArgumentError(
+        absl::StrCat("\"", words.front(), "\" is no flag"));
+  }
+  if (flags.svg == "-") return Bad("svg", "the tables go to stdout already");
+  SimOptions options = {.svg = flags.svg};
+  TE_ASSIGN_OR_RETURN(options.policies, ParsePolicies(flags.policy));
+  ScenarioScale scale = {.seconds = flags.seconds};
+  TE_ASSIGN_OR_RETURN(scale.hosts, ParseCount("hosts", flags.hosts, kMaxHosts));
+  TE_ASSIGN_OR_RETURN(scale.rails, ParseCount("rails", flags.rails, kMaxRails));
+  TE_ASSIGN_OR_RETURN(scale.gbps, ParseCount("gbps", flags.gbps, kMaxGbps));
+  if (flags.seed < 0) return Bad("seed", "it is negative");
+  scale.seed = static_cast<uint64_t>(flags.seed);
+  for (const std::string& name : NamesOf(flags.scenario)) {
+    absl::StatusOr<Scenario> scenario = MakeScenario(name, scale);
+    if (!scenario.ok()) return Bad("scenario", scenario.status().message());
+    options.scenarios.push_back(*std::move(scenario));
+  }
+  if (options.scenarios.empty()) return Bad("scenario", "there is none");
+  return options;
+}
+
+}  // namespace te::sim

@@ -1,0 +1,142 @@
+// The program: flags, help, exit status.
+
+#include <cstddef>
+#include <iostream>
+#include <set>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "absl/status/status.h"
+#include "absl/status/statusor.h"
+#include "absl/strings/str_cat.h"
+#include "absl/strings/string_view.h"
+#include "absl/types/span.h"
+#include "gflags/gflags.h"
+#include "te/base/status_macros.h"
+#include "te/program/command_line.h"
+#include "te/program/exit_status.h"
+#include "te/program/flag_help.h"
+#include "te/program/standard_streams.h"
+#include "te/program/text_file.h"
+#include "te/program/text_table.h"
+#include "te/sim/report.h"
+#include "te/sim/report_picture.h"
+#include "te/sim/scenario.h"
+#include "te/sim/sim_options.h"
+
+namespace te::sim {
+namespace {
+
+const SimFlags& Defaults() {
+  static const SimFlags defaults;
+  return defaults;
+}
+
+}  // namespace
+}  // namespace te::sim
+
+using te::sim::Defaults;
+
+DEFINE_string(scenario, Defaults().scenario,
+              "what is simulated, of those that --list shows: one, several "
+              "with commas, or all");
+DEFINE_string(policy, Defaults().policy,
+              "who chooses the rails: scheduler, as the engine does; "
+              "round_robin, random or least_in_flight; several with commas, or "
+              "all, side by side");
+DEFINE_int64(hosts, Defaults().hosts,
+             "how many there are. 0: as the scenario has it");
+DEFINE_int64(rails, Defaults().rails,
+             "NICs of a host. 0: as the scenario has it");
+DEFINE_int64(gbps, Defaults().gbps,
+             "the rate of a NIC, in Gb/s. 0: as the scenario has it");
+DEFINE_int64(seed, Defaults().seed,
+             "equal seeds give equal results to the last digit");
+DEFINE_double(seconds, Defaults().seconds,
+              "time that is simulated. 0: as the scenario has it");
+DEFINE_string(svg, Defaults().svg,
+              "a file for a picture of the throughput over time");
+DEFINE_bool(list, false, "shows the scenarios, and ends");
+
+namespace te::sim {
+namespace {
+
+constexpr absl::string_view kIntroduction =
+    R"(te_sim shows how the engine's choice of rails does in a cluster that is only
+simulated, and how others would.
+
+  te_sim --list
+  te_sim --scenario=throttled
+  te_sim --scenario=all --svg=all.svg
+
+Exit status: 0; 1, something failed, and stderr says what; 2, a flag is wrong.
+
+Flags:
+)";
+
+std::string HelpText() {
+  std::string text(kIntroduction);
+  for (const char* flag : {"scenario", "policy", "hosts", "rails", "gbps",
+                           "seed", "seconds", "svg", "list"}) {
+    absl::StrAppend(&text, program::DescribeFlag(flag, "te/sim/te_sim.cc"));
+  }
+  return text;
+}
+
+std::string ListText() {
+  std::vector<std::vector<std::string>> rows;
+  for (const ScenarioName& scenario : ScenarioNames()) {
+    rows.push_back(
+        {std::string(scenario.name), std::string(scenario.description)});
+  }
+  return program::FormatTable(rows);
+}
+
+absl::Status Show(const SimOptions& options) {
+  std::vector<Report> reports;
+  for (const Scenario& scenario : options.scenarios) {
+    TE_ASSIGN_OR_RETURN(Report report, RunScenario(scenario, options.policies));
+    if (!reports.empty()) std::cout << "\n";
+    std::cout << ReportText(report) << std::flush;
+    reports.push_back(std::move(report));
+  }
+  if (options.svg.empty()) return absl::OkStatus();
+  return program::WriteTextFile(options.svg, ReportsSvg(reports));
+}
+
+absl::Status Run(absl::Span<char* const> arguments) {
+  std::vector<std::string> words;
+  TE_ASSIGN_OR_RETURN(const std::set<std::string> given,
+                      program::ParseCommandLine(arguments.subspan(1), &words));
+  if (given.contains("help")) {
+    std::cout << HelpText();
+    return absl::OkStatus();
+  }
+  TE_ASSIGN_OR_RETURN(const SimOptions options,
+                      ParseSimOptions({.scenario = FLAGS_scenario,
+                                       .policy = FLAGS_policy,
+                                       .hosts = FLAGS_hosts,
+                                       .rails = FLAGS_rails,
+                                       .gbps = FLAGS_gbps,
+                                       .seed = FLAGS_seed,
+                                       .seconds = FLAGS_seconds,
+                                       .svg = FLAGS_svg},
+                                      words));
+  if (FLAGS_list) {
+    std::cout << ListText();
+    return absl::OkStatus();
+  }
+  return program::AtRunTime(Show(options));
+}
+
+}  // namespace
+}  // namespace te::sim
+
+int main(int argc, char** argv) {
+  te::program::OccupyStandardStreams();
+  absl::Status status = te::sim::Run({argv, static_cast<size_t>(argc)});
+  status.Update(te::program::CheckWritten(std::cout));
+  if (!status.ok()) std::cerr << "te_sim: " << status.message() << "\n";
+  return te::program::ExitStatus(status);
+}
