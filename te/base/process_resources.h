@@ -10,6 +10,7 @@
 #include <fstream>
 #include <iterator>
 #include <string>
+#include <system_error>
 
 #include "absl/strings/match.h"
 #include "absl/strings/string_view.h"
@@ -22,6 +23,19 @@ inline size_t CountOpenDescriptors() {
   using Iterator = std::filesystem::directory_iterator;
   return static_cast<size_t>(
       std::distance(Iterator("/proc/self/fd"), Iterator()));
+}
+
+// What they are, for people.
+inline std::string DescribeOpenDescriptors() {
+  std::string all;
+  for (const auto& entry :
+       std::filesystem::directory_iterator("/proc/self/fd")) {
+    // It may have been closed meanwhile.
+    std::error_code error;
+    all += entry.path().filename().string() + " is " +
+           std::filesystem::read_symlink(entry.path(), error).string() + "; ";
+  }
+  return all;
 }
 
 // Of memory, by what /proc/self/maps says of it: "" is all of it.
@@ -49,6 +63,22 @@ inline size_t AwaitOpenDescriptors(size_t wanted, MonotonicTime deadline) {
   while (count > wanted && RealClock().Now() < deadline) {
     sched_yield();
     count = CountOpenDescriptors();
+  }
+  return count;
+}
+
+inline size_t CountThreads() {
+  using Iterator = std::filesystem::directory_iterator;
+  return static_cast<size_t>(
+      std::distance(Iterator("/proc/self/task"), Iterator()));
+}
+
+// The same as AwaitOpenDescriptors, of threads.
+inline size_t AwaitThreads(size_t wanted, MonotonicTime deadline) {
+  size_t count = CountThreads();
+  while (count > wanted && RealClock().Now() < deadline) {
+    sched_yield();
+    count = CountThreads();
   }
   return count;
 }
