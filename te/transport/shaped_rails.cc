@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <chrono>
+#include <optional>
 #include <string>
 
 #include "absl/strings/str_cat.h"
@@ -200,7 +201,7 @@ void ShapedRails::Done(Slice& slice, absl::Status status) {
   const auto self = shared_from_this();
   const MonotonicTime now = RealClock().Now();
   MonotonicTime due = now;
-  bool held = false;
+  std::optional<absl::Status> back;
   {
     MutexLock lock(mutex_);
     const Posted& posted = posted_.find(&slice)->second;
@@ -217,11 +218,12 @@ void ShapedRails::Done(Slice& slice, absl::Status status) {
                                      .carry = false,
                                      .always = posted.falls != pipe.falls,
                                      .status = std::move(status)});
-      held = true;
+    } else {
+      back = std::move(status);
     }
   }
-  if (held) return wake_();
-  GiveBack({{&slice, std::move(status)}});
+  if (!back) return wake_();
+  GiveBack({{&slice, *std::move(back)}});
 }
 
 // Brings a rail up to this moment: until now it was as it was seen last.
