@@ -68,11 +68,16 @@ void RailSet::Note(Member& member, const Slice& slice) {
   // Of a lesson that nobody has read yet, and that tells of the latency, there
   // may not be another one soon.
   if (!member.lesson || !member.lesson->mark.alone) {
-    const uint64_t carried =
-        member.returned + slice.length - member.failed - member.given_back;
-    member.lesson = {.mark = {.since = slice.posted_at, .alone = slice.alone},
-                     .carried = carried - slice.carried_before,
-                     .completed_at = RealClock().Now()};
+    const uint64_t undone = member.failed + member.given_back;
+    const uint64_t carried = member.returned + slice.length - undone;
+    const auto since = static_cast<int64_t>(carried - slice.carried_before);
+    // Less, if others have given something back between these looks: then there
+    // is nothing to learn.
+    if (since >= int64_t{slice.length}) {
+      member.lesson = {.mark = {.since = slice.posted_at, .alone = slice.alone},
+                       .carried = static_cast<uint64_t>(since),
+                       .completed_at = RealClock().Now()};
+    }
   }
   member.noting.Pass();
 }
