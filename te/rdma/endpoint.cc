@@ -48,26 +48,31 @@ void Endpoint::Install(std::unique_ptr<Connection> connection) {
   ready_ = true;
 }
 
-SliceList Endpoint::Retire() {
-  if (connection_ == nullptr) return {};
+Endpoint::Remains Endpoint::Retire() {
+  Remains remains;
+  if (connection_ == nullptr) return remains;
   ready_ = false;
   polling_.Take();
-  while (PollOnce() > 0) {
+  while (PollOnce(remains.finished) > 0) {
   }
   // From here on the device touches no memory, and nothing completes.
   for (const auto& queue : connection_->queues) queue->DestroyPair();
   for (const auto& queue : connection_->queues) {
-    queue->CompleteBefore(queue->end(),
-                          [this](const SendQueue::Posted& posted) {
-                            polling_.AssertHeld();
-                            GiveUp(posted);
-                          });
+    queue->CompleteBefore(queue->end(), [&](const SendQueue::Posted& posted) {
+      polling_.AssertHeld();
+      GiveUp(posted, remains.finished);
+    });
   }
-  std::unique_ptr<Connection> connection = std::move(connection_);
-  SliceList flushed = std::move(flushed_);
+  remains.connection = std::move(connection_);
+  remains.unknown.Append(std::move(flushed_));
   polling_.Pass();
-  DropConnection(nic_, std::move(connection));
-  return flushed;
+  return remains;
+}
+
+void Endpoint::Conclude(Remains remains) {
+  CHECK(remains.unknown.empty());
+  GiveBack(std::move(remains.finished));
+  if (remains.connection != nullptr) Discard(std::move(remains.connection));
 }
 
 void Endpoint::Break(const absl::Status& why) {

@@ -6,6 +6,7 @@
 #include <cstdint>
 #include <memory>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "absl/base/thread_annotations.h"
@@ -30,21 +31,22 @@ namespace te::rdma {
 //
 // The rail decides who posts: a function below that says so is called by one
 // thread at a time. All others are thread-safe. Completions are given back on
-// whatever thread polls: a caller's, or the device's.
+// whatever thread polls, a caller's or the device's, with no lock of the
+// endpoint's held: who gets them may want to withdraw something.
 //
 //   Install -> Add, Ring, Poll -> Break -> Poll until quiet -> Retire ->
-//   Install
+//   Conclude -> Install
 class Endpoint final : public EndpointStore::Evictable,
                        private DeviceWorker::Client {
  public:
-  // The rail. Called with no lock held; must not block.
+  // The rail. Must not block.
   class Host {
    public:
-    // Ends slices that were added.
+    // Ends slices that were added. By Poll and Conclude alone.
     virtual void FinishAll(SliceList slices, const absl::Status& status) = 0;
-    // Work requests have completed: there may be room for more.
+    // Work requests have completed: there may be room for more. By Poll alone.
     virtual void OnRoom() = 0;
-    // The connection is broken. Once for each.
+    // The connection is broken. Once for each; with locks held.
     virtual void OnBroken(Endpoint& endpoint) = 0;
     // Its place is wanted: the connection is to be retired when it is quiet.
     virtual void OnEvicted(Endpoint& endpoint) = 0;
@@ -73,10 +75,22 @@ class Endpoint final : public EndpointStore::Evictable,
 
   // There must be no connection yet.
   void Install(std::unique_ptr<Connection> connection);
-  // Gives up the connection, with everything that is still on it: that is in
-  // the result, which may have reached the peer. Destroys the queue pairs.
-  // Waits for a poller.
-  SliceList Retire();
+  // What polls have found, to be given back.
+  struct Finished {
+    SliceList done;
+    std::vector<std::pair<SliceList, absl::Status>> failed;
+  };
+  // Of a connection.
+  struct Remains {
+    // What may have reached the peer.
+    SliceList unknown;
+    // For Conclude.
+    Finished finished;
+    std::unique_ptr<Connection> connection;
+  };
+  // Gives up the connection, with everything that is still on it. Destroys the
+  // queue pairs. Waits for a poller.
+  Remains Retire();
 
   // It must be usable.
   bool HasRoomFor(const Slice& slice) {
@@ -98,6 +112,9 @@ class Endpoint final : public EndpointStore::Evictable,
 
   // --- Any thread. ---
 
+  // The rest of Retire, before the next Install. Gives back slices, and waits
+  // for the device's thread: with no lock held.
+  void Conclude(Remains remains);
   Progress Poll();
   void BeginPolling() { ++pollers_; }
   void EndPolling();
@@ -151,15 +168,18 @@ class Endpoint final : public EndpointStore::Evictable,
   void Arm();
 
   // How many completions there were.
-  int PollOnce() ABSL_EXCLUSIVE_LOCKS_REQUIRED(polling_);
-  void Complete(const ibv_wc& completion, MonotonicTime now)
+  int PollOnce(Finished& finished) ABSL_EXCLUSIVE_LOCKS_REQUIRED(polling_);
+  void Complete(const ibv_wc& completion, MonotonicTime now, Finished& finished)
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(polling_);
-  void Succeed(SendQueue::Completed completed);
-  void Fail(const ibv_wc& completion, const SendQueue::Posted& posted)
+  void Succeed(SendQueue::Completed completed, Finished& finished)
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(polling_);
-  void GiveUp(const SendQueue::Posted& posted)
+  void Fail(const ibv_wc& completion, const SendQueue::Posted& posted,
+            Finished& finished) ABSL_EXCLUSIVE_LOCKS_REQUIRED(polling_);
+  void GiveUp(const SendQueue::Posted& posted, Finished& finished)
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(polling_);
-  void Account(uint32_t work_requests, uint64_t bytes);
+  void Account(uint32_t work_requests, uint64_t bytes)
+      ABSL_EXCLUSIVE_LOCKS_REQUIRED(polling_);
+  void GiveBack(Finished finished);
 
   NicUnit& nic_;
   const size_t local_;

@@ -160,9 +160,11 @@ void Endpoint::CheckProgress(MonotonicTime now) {
 
 Progress Endpoint::Poll() {
   if (!polling_.TryTake()) return Progress::kBusy;
-  const int count = PollOnce();
+  Finished finished;
+  const int count = PollOnce(finished);
   polling_.Pass();
   if (count == 0) return Progress::kIdle;
+  GiveBack(std::move(finished));
   if (pollers_ > 0 && !found_by_caller_) found_by_caller_ = true;
   host_.OnRoom();
   return Progress::kMoved;
@@ -218,7 +220,7 @@ void Endpoint::Arm() {
   LOG_IF(ERROR, error != 0) << ErrnoToStatus(error, "ibv_req_notify_cq");
 }
 
-int Endpoint::PollOnce() {
+int Endpoint::PollOnce(Finished& finished) {
   if (connection_ == nullptr) return 0;
   std::array<ibv_wc, kCompletions> completions;
   const int count = ibv_poll_cq(connection_->completions.get(), kCompletions,
@@ -230,12 +232,13 @@ int Endpoint::PollOnce() {
   if (count <= 0) return 0;
   const MonotonicTime now = RealClock().Now();
   for (int i = 0; i < count; ++i) {
-    Complete(completions[static_cast<size_t>(i)], now);
+    Complete(completions[static_cast<size_t>(i)], now, finished);
   }
   return count;
 }
 
-void Endpoint::Complete(const ibv_wc& completion, MonotonicTime now) {
+void Endpoint::Complete(const ibv_wc& completion, MonotonicTime now,
+                        Finished& finished) {
   const WorkRequestId id = WorkRequestId::Unpack(completion.wr_id);
   CHECK_LT(id.queue, connection_->queues.size());
   SendQueue& queue = *connection_->queues[id.queue];
@@ -244,38 +247,39 @@ void Endpoint::Complete(const ibv_wc& completion, MonotonicTime now) {
   queue.NoteProgress(now);
   if (completion.status == IBV_WC_SUCCESS) {
     if (!proven_) proven_ = true;
-    return Succeed(queue.TakeBefore(id.position + 1));
+    return Succeed(queue.TakeBefore(id.position + 1), finished);
   }
   // They complete in order, so those before have been done: unless they were
   // flushed as well, for who knows whether a device reports those that did not
   // ask for a completion.
   if (completion.status != IBV_WC_WR_FLUSH_ERR) {
-    Succeed(queue.TakeBefore(id.position));
+    Succeed(queue.TakeBefore(id.position), finished);
   }
   queue.CompleteThrough(id.position, [&](const SendQueue::Posted& posted) {
     polling_.AssertHeld();
-    Fail(completion, posted);
+    Fail(completion, posted, finished);
   });
 }
 
-void Endpoint::Succeed(SendQueue::Completed completed) {
+void Endpoint::Succeed(SendQueue::Completed completed, Finished& finished) {
   if (completed.bytes > 0 && !has_carried_) has_carried_ = true;
-  host_.FinishAll(std::move(completed.slices), absl::OkStatus());
+  finished.done.Append(std::move(completed.slices));
   Account(completed.work_requests, completed.bytes);
 }
 
 // The first error on a queue pair is what happened; the others are flushed. If
 // nothing else came first, the device has given the queue pair up by itself.
-void Endpoint::Fail(const ibv_wc& completion, const SendQueue::Posted& posted) {
+void Endpoint::Fail(const ibv_wc& completion, const SendQueue::Posted& posted,
+                    Finished& finished) {
   if (completion.status == IBV_WC_WR_FLUSH_ERR && broken()) {
-    return GiveUp(posted);
+    return GiveUp(posted, finished);
   }
   const absl::Status why = CompletionStatus(
       completion.status, completion.vendor_err,
       posted.first == nullptr ? "a probe" : NameOf(*posted.first), Describe());
   if (absl::IsUnavailable(why)) {
     Break(why);
-    return GiveUp(posted);
+    return GiveUp(posted, finished);
   }
   // Neither the connection is to blame, nor what else is on it.
   proven_ = true;
@@ -285,19 +289,19 @@ void Endpoint::Fail(const ibv_wc& completion, const SendQueue::Posted& posted) {
     failed_ = posted.first;
     failed_status_ = why;
   } else if (posted.first != nullptr) {
-    host_.FinishAll(SliceList(*posted.first, *posted.last), why);
+    finished.failed.emplace_back(SliceList(*posted.first, *posted.last), why);
   }
   Account(1, posted.bytes);
 }
 
 // Whether the peer has got it is unknown, unless it has failed before.
-void Endpoint::GiveUp(const SendQueue::Posted& posted) {
+void Endpoint::GiveUp(const SendQueue::Posted& posted, Finished& finished) {
   if (!posted.partial) {
-    ForEach(posted.first, [this](Slice& slice) {
+    ForEach(posted.first, [&](Slice& slice) {
       polling_.AssertHeld();
       if (&slice == failed_) {
         failed_ = nullptr;
-        host_.FinishAll(SliceList(slice, slice), failed_status_);
+        finished.failed.emplace_back(SliceList(slice, slice), failed_status_);
       } else {
         flushed_.PushBack(slice);
       }
@@ -307,13 +311,20 @@ void Endpoint::GiveUp(const SendQueue::Posted& posted) {
 }
 
 // The last that is done for work requests: who finds the endpoint quiet finds
-// everything in its place.
+// everything in its place, if only in the hands of a poller.
 void Endpoint::Account(uint32_t work_requests, uint64_t bytes) {
   in_flight_bytes_ -= bytes;
   // Only the poller changes it.
   completed_.store(completed_.load(std::memory_order_relaxed) + work_requests,
                    std::memory_order_relaxed);
   in_flight_ -= work_requests;
+}
+
+void Endpoint::GiveBack(Finished finished) {
+  host_.FinishAll(std::move(finished.done), absl::OkStatus());
+  for (auto& [slices, why] : finished.failed) {
+    host_.FinishAll(std::move(slices), why);
+  }
 }
 
 }  // namespace te::rdma

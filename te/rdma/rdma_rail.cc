@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <chrono>
+#include <optional>
 #include <utility>
 
 #include "absl/strings/str_cat.h"
@@ -218,9 +219,18 @@ bool RdmaRail::Flush(MonotonicTime now, SliceList& unsent) {
          (endpoint_.quiet() || now >= flush_deadline_);
 }
 
-void RdmaRail::Retire() {
-  held_.Append(endpoint_.Retire());
+Endpoint::Remains RdmaRail::Retire() {
+  ++unfinished_;
+  Endpoint::Remains remains = endpoint_.Retire();
+  held_.Append(std::move(remains.unknown));
   phase_ = Phase::kRetired;
+  return remains;
+}
+
+// Once the baton has been passed.
+void RdmaRail::Conclude(Endpoint::Remains remains) {
+  endpoint_.Conclude(std::move(remains));
+  --unfinished_;
 }
 
 absl::Status RdmaRail::WhyEnded() const {
@@ -235,9 +245,11 @@ RdmaRail::Ending RdmaRail::EndBroken() {
   SliceList unsent;
   driving_.Take();
   const bool flushed = Flush(now, unsent);
-  if (flushed) Retire();
+  std::optional<Endpoint::Remains> remains;
+  if (flushed) remains.emplace(Retire());
   const bool under_way = phase_ == Phase::kBroken;
   driving_.Pass();
+  if (remains) Conclude(*std::move(remains));
   FinishAll(std::move(unsent), WhyEnded());
   // Others may have come by meanwhile.
   Drive();
@@ -254,8 +266,10 @@ RdmaRail::Ending RdmaRail::EndEvicted() {
   const bool quiet = evicted && endpoint_.quiet();
   // Mostly that gives back nothing: something may have failed at the last
   // moment.
-  if (quiet) Retire();
+  std::optional<Endpoint::Remains> remains;
+  if (quiet) remains.emplace(Retire());
   driving_.Pass();
+  if (remains) Conclude(*std::move(remains));
   Drive();
   if (quiet) return Ending::kDone;
   return evicted ? Ending::kUnderWay : Ending::kNone;
@@ -299,13 +313,15 @@ bool RdmaRail::EndFailed(MonotonicTime deadline) {
   const MonotonicTime now = RealClock().Now();
   SliceList ended;
   driving_.Take();
-  if (Flush(now, ended) || (phase_ == Phase::kBroken && now >= deadline)) {
-    Retire();
-  }
+  const bool over =
+      Flush(now, ended) || (phase_ == Phase::kBroken && now >= deadline);
+  std::optional<Endpoint::Remains> remains;
+  if (over) remains.emplace(Retire());
   ended.Append(std::move(held_));
   if (phase_ == Phase::kRetired) MarkClosed();
   const bool under_way = phase_ == Phase::kBroken;
   driving_.Pass();
+  if (remains) Conclude(*std::move(remains));
   FinishAll(std::move(ended), health());
   Drive();
   return under_way || has_unfinished();

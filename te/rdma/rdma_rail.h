@@ -155,7 +155,8 @@ class RdmaRail final : public te::Rail, private Endpoint::Host {
   absl::Status WhyEnded() const;
   bool Flush(MonotonicTime now, SliceList& unsent)
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(driving_);
-  void Retire() ABSL_EXCLUSIVE_LOCKS_REQUIRED(driving_);
+  Endpoint::Remains Retire() ABSL_EXCLUSIVE_LOCKS_REQUIRED(driving_);
+  void Conclude(Endpoint::Remains remains);
   void MarkClosed() ABSL_EXCLUSIVE_LOCKS_REQUIRED(driving_);
   // The next attempt comes the later, the more have failed.
   void CountFailure() ABSL_EXCLUSIVE_LOCKS_REQUIRED(driving_);
@@ -188,6 +189,7 @@ class RdmaRail final : public te::Rail, private Endpoint::Host {
   std::atomic<uint64_t> link_rate_{0};
 
   SliceInbox inbox_;
+  // Slices, and connections that are being destroyed.
   std::atomic<uint64_t> unfinished_{0};
   // Set by whoever has made room, or changed something else, for the driver to
   // look again.

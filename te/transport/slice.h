@@ -80,7 +80,7 @@ class CompletionSink {
   // kUnavailable says that another rail, or this peer later, may succeed;
   // kAborted the same, and that this side has closed the rail; any other error
   // is the request's own. May be called on any thread, including inside Post,
-  // and must not block.
+  // and must not block; it may call the rail back, but for Close.
   virtual void Done(Slice& slice, absl::Status status) = 0;
 
  protected:

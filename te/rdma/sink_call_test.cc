@@ -1,0 +1,62 @@
+// Sinks that call the rail back, as those do of a batch whose end cancels
+// another one.
+
+#include <chrono>
+
+#include "absl/status/status.h"
+#include "gtest/gtest.h"
+#include "te/base/clock.h"
+#include "te/base/status_matchers.h"
+#include "te/rdma/rail_fixture.h"
+#include "te/transport/recording_sink.h"
+#include "te/transport/slice.h"
+#include "te/transport/transport.h"
+
+namespace te::rdma {
+namespace {
+
+using std::chrono::milliseconds;
+
+class SinkCallTest : public RailFixture {
+ protected:
+  static RdmaOptions Impatient() {
+    RdmaOptions options = Quick();
+    options.flush_timeout = milliseconds(50);
+    return options;
+  }
+  static void WithdrawNothing(Rail& rail) {
+    rail.Withdraw([](const Slice&) { return false; }, absl::OkStatus());
+  }
+};
+
+// Who retires the connection meanwhile must not wait for the sink while it
+// keeps that from withdrawing something.
+TEST_F(SinkCallTest, MayWithdrawWhileTheConnectionIsRetired) {
+  MakeHosts();
+  TE_ASSERT_OK(Start(Impatient()));
+  RecordingSink sink(1, [&](const Slice&, const absl::Status&) {
+    pair_->a(0).SetPortActive(1, false);
+    EXPECT_TRUE(
+        Await([this] { return rail_->state() != Rail::State::kReady; }));
+    pair_->a(0).SetPortActive(1, true);
+    EXPECT_TRUE(Await([this] {
+      WithdrawNothing(*rail_);
+      rail_->Prepare();
+      // Nobody else does as long as this thread is a poller.
+      rail_->Poll();
+      return rail_->state() == Rail::State::kReady;
+    }));
+  });
+  Slice slice = MakeSlice(Operation::kWrite, 0, 1000, sink);
+  Slice* const posted = &slice;
+  // So that the sink is called here, and not on the device's thread.
+  rail_->BeginPolling();
+  rail_->Post({&posted, 1});
+  while (sink.done() == 0) rail_->Poll();
+  rail_->EndPolling();
+  TE_EXPECT_OK(sink.status());
+  AwaitHealingOfRail();
+}
+
+}  // namespace
+}  // namespace te::rdma
