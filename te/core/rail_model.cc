@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <utility>
 
 #include "glog/logging.h"
 
@@ -16,7 +17,13 @@ constexpr Duration kHiccup = std::chrono::milliseconds(20);
 // Of so many slices one that is longer than the others counts.
 constexpr uint64_t kForget = 64;
 
-constexpr Duration kTimeForOneAlone = std::chrono::milliseconds(10);
+// So many slices alone in each `memory`, but for no longer than that.
+constexpr int kSomeAlone = 4;
+// So long at least, once a rail is at work, is what a rate is measured in: much
+// longer than the moment after which a busy CPU sees a completion.
+constexpr Duration kSpan = std::chrono::milliseconds(2);
+
+constexpr Duration kTimeForSomeAlone = std::chrono::milliseconds(10);
 
 double Seconds(Duration duration) {
   return std::chrono::duration<double>(duration).count();
@@ -30,13 +37,17 @@ Duration FromSeconds(double seconds) {
 }  // namespace
 
 RailModel::Mark RailModel::Posted(uint64_t bytes, MonotonicTime now) {
-  const bool alone = in_flight_ <= kFewBytes;
-  if (in_flight_ == 0) waiting_since_ = now;
+  const uint64_t ahead = in_flight_;
+  if (ahead == 0) {
+    waiting_since_ = now;
+    stamp_ = last_stamp_ = {.time = now, .carried = carried_};
+  }
   in_flight_ += bytes;
   longest_ = std::max(longest_ - longest_ / kForget, bytes);
-  return {.since = alone ? now : waiting_since_,
-          .carried = carried_,
-          .alone = alone};
+  if (ahead <= kFewBytes) {
+    return {.since = now, .carried = carried_ + ahead, .alone = true};
+  }
+  return {.since = last_stamp_.time, .carried = last_stamp_.carried};
 }
 
 void RailModel::Completed(uint64_t bytes, MonotonicTime now) {
@@ -45,6 +56,8 @@ void RailModel::Completed(uint64_t bytes, MonotonicTime now) {
   carried_ += bytes;
   waiting_since_ = now;
   on_trial_ = false;
+  if (now - stamp_.time < kSpan) return;
+  last_stamp_ = std::exchange(stamp_, {.time = now, .carried = carried_});
 }
 
 void RailModel::Learn(const Mark& mark, uint64_t carried,
@@ -59,8 +72,6 @@ void RailModel::Learn(const Mark& mark, uint64_t carried,
     MeasureLatency({.elapsed = elapsed, .carried = carried}, completed_at,
                    options);
   }
-  // Also because the rate is known better now.
-  latency_ = LatencyOf(fastest_);
 }
 
 // A rail that was not `busy` may carry more than that.
@@ -76,35 +87,53 @@ void RailModel::Measure(double rate, bool busy, MonotonicTime now,
     if (rate_ > 0) last_rate_ = rate_;
     rate_ = 0;
     sample_began_ = now;
+    // Of which less is transmission, or more.
+    UpdateLatency();
   }
   if (busy) measured_at_ = now;
   if (busy || rate > last_rate_) rate_ = std::max(rate_, rate);
 }
 
-// For a while in each `memory`, as there may never be a time when nothing else
-// is under way.
-bool RailModel::IsTimeForOneAlone(MonotonicTime now,
-                                  const RailModelOptions& options) const {
-  return (now - latency_began_) % options.memory < kTimeForOneAlone;
+// As there may never be a time by itself when nothing else is under way.
+bool RailModel::IsTimeForSomeAlone(MonotonicTime now,
+                                   const RailModelOptions& options) const {
+  const Duration age = now - latency_began_;
+  return (alone_ < kSomeAlone || age >= options.memory) &&
+         age % options.memory < kTimeForSomeAlone;
 }
 
 // What a slice that was alone took, without its transmission.
 Duration RailModel::LatencyOf(const Alone& slice) const {
   // What was measured may be the rate of such slices alone, which is less than
   // the rail's.
-  const bool measured = measured_at_ != MonotonicTime();
-  const double rate = measured ? std::max(rate_, last_rate_) : link_rate_;
+  const double rate = last_known_rate();
   if (rate == 0) return slice.elapsed;
   const Duration transmission =
       FromSeconds(static_cast<double>(slice.carried) / rate);
-  return std::max(slice.elapsed - transmission, slice.elapsed / 8);
+  return std::max(slice.elapsed - transmission, slice.elapsed / 4);
 }
 
 void RailModel::MeasureLatency(const Alone& slice, MonotonicTime now,
                                const RailModelOptions& options) {
-  const bool old = now - latency_began_ >= options.memory;
-  if (old) latency_began_ = now;
-  if (old || LatencyOf(slice) < latency_) fastest_ = slice;
+  const Duration age = now - latency_began_;
+  if (age >= 2 * options.memory) sampled_ = 0;
+  if (age >= options.memory) {
+    latency_began_ = now;
+    alone_ = 0;
+  }
+  samples_[sampled_++ % kSamples] = slice;
+  ++alone_;
+  UpdateLatency();
+}
+
+void RailModel::UpdateLatency() {
+  const size_t count = std::min(sampled_, kSamples);
+  if (count == 0) return;
+  std::array<Duration, kSamples> latencies;
+  for (size_t i = 0; i < count; ++i) latencies[i] = LatencyOf(samples_[i]);
+  std::sort(latencies.begin(), latencies.begin() + count);
+  least_latency_ = latencies[0];
+  latency_ = latencies[(count - 1) / 2];
 }
 
 void RailModel::Failed(uint64_t bytes, MonotonicTime now,
@@ -125,20 +154,16 @@ void RailModel::Failed(uint64_t bytes, MonotonicTime now,
 uint64_t RailModel::window(double rate, bool tight, MonotonicTime now,
                            const RailModelOptions& options) const {
   // One waits behind another.
-  const uint64_t least = std::max(options.min_window, longest_ + 1);
+  const uint64_t least = std::max(tight ? 0 : options.min_window, longest_ + 1);
   // What the link should carry is not known to be what it does.
-  if (stale(now, options)) return tight ? longest_ + 1 : least;
-  const Duration time =
-      tight ? latency_ + options.tight_slack : 2 * latency_ + options.slack;
-  const double most = static_cast<double>(options.max_window);
-  auto bytes = static_cast<uint64_t>(std::min(rate * Seconds(time), most));
-  if (tight) {
-    bytes = std::max(
-        bytes, static_cast<uint64_t>(std::min(rate * Seconds(latency_), most)) +
-                   longest_);
-  }
-  return std::clamp(bytes, tight ? 0 : least,
-                    std::max(least, options.max_window));
+  if (stale(now, options)) return least;
+  const auto carried_in = [&](Duration time) {
+    return static_cast<uint64_t>(std::min(
+        rate * Seconds(time), static_cast<double>(options.max_window)));
+  };
+  if (!tight) return std::max(least, carried_in(2 * latency_ + options.slack));
+  return std::max({least, carried_in(latency_ + options.tight_slack),
+                   carried_in(latency_) + longest_});
 }
 
 bool RailModel::stuck(MonotonicTime now, double rate) const {

@@ -1,7 +1,9 @@
 #ifndef TE_CORE_RAIL_MODEL_H_
 #define TE_CORE_RAIL_MODEL_H_
 
+#include <array>
 #include <chrono>
+#include <cstddef>
 #include <cstdint>
 
 #include "te/base/clock.h"
@@ -39,8 +41,10 @@ struct RailModelOptions {
 // Congestion Control", ACM Queue 14-5, 2016): each slice tells how much the
 // rail has carried between its posting and its completion, which is no more
 // than it can; the largest such rate of late counts. What a slice takes that
-// has the rail for itself is its latency, of which the least counts; once in a
-// while one is sent that way.
+// has the rail for itself is its latency; once in a while a few are sent that
+// way, of which the one in the middle counts. That is how long it takes until
+// somebody sees a completion; what the path itself takes is nearer to the
+// least.
 class RailModel {
  public:
   // With no more than that under way a slice is as good as alone.
@@ -48,11 +52,10 @@ class RailModel {
 
   // What a slice remembers from its posting.
   struct Mark {
-    // When it was posted; of a rail that was at work, when something was
-    // completed last before that, so that completions that are seen late and
-    // together do not look fast.
+    // When it was posted; of a rail that was at work, some time before that, so
+    // that completions that are seen late and together do not look fast.
     MonotonicTime since;
-    // How much had been completed then.
+    // How much had been completed then; with little else under way, with that.
     uint64_t carried = 0;
     // Next to nothing else was under way then.
     bool alone = false;
@@ -100,6 +103,12 @@ class RailModel {
     const auto age = (now - latency_began_) / options.memory;
     return Duration(latency_.count() >> (age < 62 ? age : 62));
   }
+  // What it holds on its way: as much as it carries in the time of its latency,
+  // as both were known last. 0 if they never were.
+  double path_bytes() const {
+    return last_known_rate() *
+           std::chrono::duration<double>(least_latency_).count();
+  }
   // Whether one more slice may be under way, given the rate.
   bool has_room(double rate, bool tight, MonotonicTime now,
                 const RailModelOptions& options) const {
@@ -107,8 +116,7 @@ class RailModel {
     if (on_trial_ || in_flight_ >= window(rate, tight, now, options)) {
       return false;
     }
-    return now - latency_began_ < options.memory || in_flight_ <= kFewBytes ||
-           !IsTimeForOneAlone(now, options);
+    return in_flight_ <= kFewBytes || !IsTimeForSomeAlone(now, options);
   }
   uint64_t window(double rate, bool tight, MonotonicTime now,
                   const RailModelOptions& options) const;
@@ -120,6 +128,12 @@ class RailModel {
   bool stuck(MonotonicTime now, double rate) const;
 
  private:
+  static constexpr size_t kSamples = 5;
+
+  struct Stamp {
+    MonotonicTime time;
+    uint64_t carried = 0;
+  };
   struct Alone {
     Duration elapsed{};
     uint64_t carried = 0;
@@ -131,8 +145,14 @@ class RailModel {
   }
   void Measure(double rate, bool busy, MonotonicTime now,
                const RailModelOptions& options);
-  bool IsTimeForOneAlone(MonotonicTime now,
-                         const RailModelOptions& options) const;
+  // The last that was known, however old that is.
+  double last_known_rate() const {
+    if (measured_at_ == MonotonicTime()) return link_rate_;
+    return rate_ > last_rate_ ? rate_ : last_rate_;
+  }
+  bool IsTimeForSomeAlone(MonotonicTime now,
+                          const RailModelOptions& options) const;
+  void UpdateLatency();
   Duration LatencyOf(const Alone& slice) const;
   void MeasureLatency(const Alone& slice, MonotonicTime now,
                       const RailModelOptions& options);
@@ -141,6 +161,9 @@ class RailModel {
   double link_rate_;
   uint64_t in_flight_ = 0;
   uint64_t carried_ = 0;
+  // Two times at which something was completed, without a pause since.
+  Stamp stamp_;
+  Stamp last_stamp_;
   // Of the slices of late, the longest.
   uint64_t longest_ = 0;
   // The largest rates of this sample time and the last one.
@@ -148,10 +171,15 @@ class RailModel {
   double last_rate_ = 0;
   MonotonicTime sample_began_;
   MonotonicTime measured_at_;
-  // The least, since latency_began_, and the slice that showed it.
+  // Of the last slices that were alone, in the middle and the least; since
+  // latency_began_ there were `alone_` of them.
   Duration latency_{};
-  Alone fastest_;
+  Duration least_latency_{};
   MonotonicTime latency_began_;
+  int alone_ = 0;
+  // A ring.
+  std::array<Alone, kSamples> samples_;
+  size_t sampled_ = 0;
   // Since when nothing has completed, or something was posted to an idle rail.
   MonotonicTime waiting_since_;
   // As of failed_at_.

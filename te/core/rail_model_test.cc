@@ -3,6 +3,7 @@
 #include <chrono>
 #include <cstdint>
 #include <deque>
+#include <random>
 
 #include "gtest/gtest.h"
 #include "te/base/clock.h"
@@ -141,6 +142,20 @@ TEST_F(RailModelTest, WhatIsSeenLateDoesNotLookFast) {
   EXPECT_LT(model_.rate(now_, options_), 7.5e9);
 }
 
+// Where a thread sleeps, each completion is seen a while after it has come.
+TEST_F(RailModelTest, WhatIsSeenNowLateNowEarlyDoesNotLookFast) {
+  bytes_per_second_ = 100e6;
+  slice_ = 16 << 10;
+  std::mt19937 random(1);
+  for (int i = 0; i < 10'000; ++i) {
+    while (model_.has_room(Rate(), /*tight=*/true, now_, options_)) Post();
+    slices_.front().due += microseconds(random() % 100);
+    Complete();
+  }
+  EXPECT_NEAR(model_.rate(now_, options_), 100e6, 7e6);
+  EXPECT_LT(model_.latency(now_, options_), microseconds(120));
+}
+
 TEST_F(RailModelTest, TheWindowIsSmallWhileShortRequestsAreAbout) {
   bytes_per_second_ = 1e9;
   latency_ = microseconds(20);
@@ -194,6 +209,8 @@ TEST_F(RailModelTest, OnTrialOneSliceAtATime) {
   EXPECT_FALSE(model_.has_room(Rate(), false, now_, options_));
   Complete();
   Post();
+  // In a moment in which none needs to be alone.
+  now_ += milliseconds(100);
   EXPECT_TRUE(model_.has_room(Rate(), false, now_, options_));
 }
 

@@ -165,17 +165,17 @@ double RailScheduler::total_rate(MonotonicTime now) const {
   return total;
 }
 
-double RailScheduler::path_bytes(MonotonicTime now) const {
+double RailScheduler::slice_bytes(MonotonicTime now) const {
   double sum = 0;
   int count = 0;
   for (const auto& [model, use] : rails_) {
-    const double bytes = model.rate(now, options_.model) *
-                         Seconds(model.latency(now, options_.model));
+    const double bytes = model.path_bytes();
     if (use == Use::kNone || bytes == 0) continue;
     sum += bytes;
     ++count;
   }
-  return count == 0 ? 0 : sum / count;
+  if (count == 0) return 0;
+  return sum / count / (now < tight_until_ ? 2 : 1);
 }
 
 }  // namespace te

@@ -17,8 +17,8 @@ using std::chrono::milliseconds;
 constexpr uint64_t kStretchBytes = 64 << 10;
 // How old what is known of the rails' states may be.
 constexpr Duration kStateAge = milliseconds(1);
-// From so many bytes under way on each rail that is ready, another one is worth
-// setting up; if it is not ready in that time, one more.
+// From so many bytes that wait or are under way on each rail that is ready,
+// another one is worth setting up; if it is not ready in that time, one more.
 constexpr uint64_t kBusyBytes = 256 << 10;
 constexpr Duration kPatience = milliseconds(50);
 // How soon somebody looks again, if no completion makes him.
@@ -121,10 +121,9 @@ void RailSet::CountReturned(size_t index, MonotonicTime now) {
   const uint64_t given_back = take(member.given_back, member.given_back_seen);
   if (returned > 0) scheduler_.Completed(index, returned, now);
   if (given_back > 0) scheduler_.GivenBack(index, given_back);
-  if (failed > 0) {
-    scheduler_.Failed(index, failed, now);
-    states_seen_at_ = {};
-  }
+  if (failed > 0) scheduler_.Failed(index, failed, now);
+  // It may have had its reasons.
+  if (given_back > 0 || failed > 0) states_seen_at_ = {};
   if (!member.noting.TryTake()) return;
   const auto lesson = std::exchange(member.lesson, std::nullopt);
   member.noting.Pass();
@@ -134,7 +133,7 @@ void RailSet::CountReturned(size_t index, MonotonicTime now) {
 }
 
 void RailSet::AdviseOnSlices(MonotonicTime now) {
-  const double bytes = scheduler_.path_bytes(now);
+  const double bytes = scheduler_.slice_bytes(now);
   slice_bytes_.store(
       static_cast<uint32_t>(std::min<double>(bytes, kMaxSliceBytes)),
       std::memory_order_relaxed);
@@ -291,7 +290,7 @@ void RailSet::PrepareMore(const Class& of, MonotonicTime now) {
     if (((near >> i) & 1) == 0) continue;
     if (member.state == State::kReady) {
       if (scheduler_.IsTrusted(i, now) &&
-          scheduler_.rail(i).in_flight() < kBusyBytes) {
+          scheduler_.rail(i).in_flight() + of.queue.bytes() < kBusyBytes) {
         return;
       }
     } else if (now < member.patience) {

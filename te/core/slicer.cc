@@ -20,9 +20,8 @@ uint32_t SliceBytes(uint64_t length, const SliceAdvice& advice,
   if (advice.rails > 1 && length > kLatencyBytes) {
     bytes = std::min(bytes, (length + advice.rails - 1) / advice.rails);
   }
-  bytes = (bytes + kAlignment - 1) / kAlignment * kAlignment;
-  return static_cast<uint32_t>(
-      std::clamp<uint64_t>(bytes, bounds.least, bounds.most));
+  return static_cast<uint32_t>(std::clamp<uint64_t>(
+      bytes / kAlignment * kAlignment, bounds.least, bounds.most));
 }
 
 Slicing CutLong(uint64_t length, uint32_t slice_bytes) {

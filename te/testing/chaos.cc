@@ -160,7 +160,12 @@ void Chaos::MakeTrouble() {
 void Chaos::Restart(ChaosNode& node) {
   log_.Note("restart ", node.name());
   node.Stop();
-  const absl::Status status = node.Start();
+  absl::Status status = node.Start();
+  if (absl::IsUnavailable(status)) {
+    log_.Note(node.name(), " cannot start, so calm: ", status.message());
+    cluster_.Calm();
+    status = node.Start();
+  }
   log_.Note(node.name(), " has restarted");
   // Somebody may wait for it for ever.
   CHECK(status.ok()) << status;
