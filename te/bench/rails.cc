@@ -330,8 +330,10 @@ int Main() {
   Healthy();
   Throttled();
   Unequal();
-  Cut("a");
-  Cut("b");
+  if (FLAGS_rails > 1) {
+    Cut("a");
+    Cut("b");
+  }
   Mixed();
   return 0;
 }
