@@ -9,10 +9,8 @@
 namespace te {
 namespace {
 
-// What takes so many times as long as it should, and a while besides, in which
-// any host may be held up, is stuck.
+// What takes so many times as long as it should, and kHiccup besides, is stuck.
 constexpr double kFarBeyond = 8;
-constexpr Duration kHiccup = std::chrono::milliseconds(20);
 
 // Of so many slices one that is longer than the others counts.
 constexpr uint64_t kForget = 64;
@@ -72,6 +70,7 @@ void RailModel::Learn(const Mark& mark, uint64_t carried,
     MeasureLatency({.elapsed = elapsed, .carried = carried}, completed_at,
                    options);
   }
+  UpdateWindows(options);
 }
 
 // A rail that was not `busy` may carry more than that.
@@ -151,27 +150,21 @@ void RailModel::Failed(uint64_t bytes, MonotonicTime now,
   paused_until_ = now + std::min(FromSeconds(pause), options.longest_pause);
 }
 
-uint64_t RailModel::window(double rate, bool tight, MonotonicTime now,
-                           const RailModelOptions& options) const {
-  // One waits behind another.
-  const uint64_t least = std::max(tight ? 0 : options.min_window, longest_ + 1);
-  // What the link should carry is not known to be what it does.
-  if (stale(now, options)) return least;
+void RailModel::UpdateWindows(const RailModelOptions& options) {
+  const double rate = last_known_rate();
   const auto carried_in = [&](Duration time) {
     return static_cast<uint64_t>(std::min(
         rate * Seconds(time), static_cast<double>(options.max_window)));
   };
-  if (!tight) return std::max(least, carried_in(2 * latency_ + options.slack));
-  return std::max({least, carried_in(latency_ + options.tight_slack),
-                   carried_in(latency_) + longest_});
+  path_window_ = carried_in(latency_);
+  window_ = carried_in(2 * latency_ + options.slack);
+  tight_window_ = carried_in(latency_ + options.tight_slack);
 }
 
-bool RailModel::stuck(MonotonicTime now, double rate) const {
-  const Duration waiting = now - waiting_since_;
-  if (in_flight_ == 0 || waiting < kHiccup) return false;
+bool RailModel::IsFarBeyond(MonotonicTime now, double rate) const {
   const double expected =
       Seconds(latency_) + static_cast<double>(in_flight_) / rate;
-  return Seconds(waiting - kHiccup) > kFarBeyond * expected;
+  return Seconds(now - waiting_since_ - kHiccup) > kFarBeyond * expected;
 }
 
 }  // namespace te

@@ -1,6 +1,7 @@
 #ifndef TE_CORE_RAIL_MODEL_H_
 #define TE_CORE_RAIL_MODEL_H_
 
+#include <algorithm>
 #include <array>
 #include <chrono>
 #include <cstddef>
@@ -109,26 +110,39 @@ class RailModel {
     return last_known_rate() *
            std::chrono::duration<double>(least_latency_).count();
   }
-  // Whether one more slice may be under way, given the rate.
-  bool has_room(double rate, bool tight, MonotonicTime now,
+  // How many bytes may be under way; `tight`: while short requests are about.
+  uint64_t window(bool tight, MonotonicTime now,
+                  const RailModelOptions& options) const {
+    // One waits behind another. What the link should carry is not known to be
+    // what it does.
+    const uint64_t two = longest_ + 1;
+    if (stale(now, options)) {
+      return tight ? two : std::max(two, options.min_window);
+    }
+    return tight ? std::max({two, tight_window_, path_window_ + longest_})
+                 : std::max({two, options.min_window, window_});
+  }
+  // Whether one more slice may be.
+  bool has_room(bool tight, MonotonicTime now,
                 const RailModelOptions& options) const {
     if (in_flight_ == 0) return true;
-    if (on_trial_ || in_flight_ >= window(rate, tight, now, options)) {
-      return false;
-    }
+    if (on_trial_ || in_flight_ >= window(tight, now, options)) return false;
     return in_flight_ <= kFewBytes || !IsTimeForSomeAlone(now, options);
   }
-  uint64_t window(double rate, bool tight, MonotonicTime now,
-                  const RailModelOptions& options) const;
   // Until when it should get nothing.
   MonotonicTime paused_until() const { return paused_until_; }
   // Whether it is to show first that it works again, with one slice at a time.
   bool on_trial() const { return on_trial_; }
   // Whether what is under way takes far longer than it should.
-  bool stuck(MonotonicTime now, double rate) const;
+  bool stuck(MonotonicTime now, double rate) const {
+    return in_flight_ > 0 && now - waiting_since_ >= kHiccup &&
+           IsFarBeyond(now, rate);
+  }
 
  private:
   static constexpr size_t kSamples = 5;
+  // So long any host may be held up.
+  static constexpr Duration kHiccup = std::chrono::milliseconds(20);
 
   struct Stamp {
     MonotonicTime time;
@@ -153,6 +167,8 @@ class RailModel {
   bool IsTimeForSomeAlone(MonotonicTime now,
                           const RailModelOptions& options) const;
   void UpdateLatency();
+  void UpdateWindows(const RailModelOptions& options);
+  bool IsFarBeyond(MonotonicTime now, double rate) const;
   Duration LatencyOf(const Alone& slice) const;
   void MeasureLatency(const Alone& slice, MonotonicTime now,
                       const RailModelOptions& options);
@@ -180,6 +196,11 @@ class RailModel {
   // A ring.
   std::array<Alone, kSamples> samples_;
   size_t sampled_ = 0;
+  // What follows from rate and latency: what the rail carries in the time of
+  // its latency, and in those for which windows are meant to last.
+  uint64_t path_window_ = 0;
+  uint64_t window_ = 0;
+  uint64_t tight_window_ = 0;
   // Since when nothing has completed, or something was posted to an idle rail.
   MonotonicTime waiting_since_;
   // As of failed_at_.

@@ -34,7 +34,7 @@ class RailModelTest : public testing::Test {
   void Run(Duration time) {
     const MonotonicTime end = now_ + time;
     while (now_ < end) {
-      while (model_.has_room(Rate(), /*tight=*/false, now_, options_)) Post();
+      while (model_.has_room(/*tight=*/false, now_, options_)) Post();
       Complete();
     }
   }
@@ -78,8 +78,7 @@ TEST_F(RailModelTest, LearnsTheRateOfALongPath) {
   Run(milliseconds(200));
   EXPECT_NEAR(model_.rate(now_, options_), 50e9 / 5, 50e9)
       << "at least what max_window allows";
-  EXPECT_GE(model_.window(Rate(), false, now_, options_),
-            options_.max_window / 2);
+  EXPECT_GE(model_.window(false, now_, options_), options_.max_window / 2);
 }
 
 TEST_F(RailModelTest, NoticesThatARailHasBecomeSlow) {
@@ -116,7 +115,7 @@ TEST_F(RailModelTest, ForgetsWhatNothingConfirms) {
   now_ += options_.memory * 2;
   EXPECT_EQ(model_.rate(now_, options_), 40e9);
   // But it is tried with little.
-  EXPECT_EQ(model_.window(40e9, false, now_, options_), options_.min_window);
+  EXPECT_EQ(model_.window(false, now_, options_), options_.min_window);
   Run(milliseconds(5));
   EXPECT_NEAR(model_.rate(now_, options_), 4e9, 0.4e9);
 }
@@ -135,7 +134,7 @@ TEST_F(RailModelTest, LongSlicesDoNotGoOneByOne) {
 TEST_F(RailModelTest, WhatIsSeenLateDoesNotLookFast) {
   bytes_per_second_ = 5e9;
   for (int i = 0; i < 100; ++i) {
-    while (model_.has_room(Rate(), /*tight=*/false, now_, options_)) Post();
+    while (model_.has_room(/*tight=*/false, now_, options_)) Post();
     now_ += milliseconds(1);
     while (!slices_.empty() && slices_.front().due <= now_) Complete();
   }
@@ -148,7 +147,7 @@ TEST_F(RailModelTest, WhatIsSeenNowLateNowEarlyDoesNotLookFast) {
   slice_ = 16 << 10;
   std::mt19937 random(1);
   for (int i = 0; i < 10'000; ++i) {
-    while (model_.has_room(Rate(), /*tight=*/true, now_, options_)) Post();
+    while (model_.has_room(/*tight=*/true, now_, options_)) Post();
     slices_.front().due += microseconds(random() % 100);
     Complete();
   }
@@ -160,10 +159,10 @@ TEST_F(RailModelTest, TheWindowIsSmallWhileShortRequestsAreAbout) {
   bytes_per_second_ = 1e9;
   latency_ = microseconds(20);
   Run(milliseconds(100));
-  const uint64_t tight = model_.window(Rate(), true, now_, options_);
+  const uint64_t tight = model_.window(true, now_, options_);
   // What the path holds, and little more.
   EXPECT_LE(tight, static_cast<uint64_t>(1e9 * 400e-6));
-  EXPECT_LT(tight, model_.window(Rate(), false, now_, options_));
+  EXPECT_LT(tight, model_.window(false, now_, options_));
 }
 
 TEST_F(RailModelTest, APauseDoublesAndIsForgivenInTime) {
@@ -204,14 +203,14 @@ TEST_F(RailModelTest, OnTrialOneSliceAtATime) {
   Post();
   slices_.clear();
   model_.Failed(slice_, now_, options_);
-  EXPECT_TRUE(model_.has_room(Rate(), false, now_, options_));
+  EXPECT_TRUE(model_.has_room(false, now_, options_));
   Post();
-  EXPECT_FALSE(model_.has_room(Rate(), false, now_, options_));
+  EXPECT_FALSE(model_.has_room(false, now_, options_));
   Complete();
   Post();
   // In a moment in which none needs to be alone.
   now_ += milliseconds(100);
-  EXPECT_TRUE(model_.has_room(Rate(), false, now_, options_));
+  EXPECT_TRUE(model_.has_room(false, now_, options_));
 }
 
 TEST_F(RailModelTest, NoticesThatARailIsStuck) {

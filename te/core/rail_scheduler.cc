@@ -3,6 +3,8 @@
 #include <algorithm>
 #include <array>
 #include <limits>
+#include <ratio>
+#include <type_traits>
 
 #include "glog/logging.h"
 
@@ -18,23 +20,15 @@ constexpr uint64_t kShortShare = 4;
 // Times that differ by no more are not told apart: they are estimates.
 constexpr double kAsGood = 1.1;
 
-bool IsNear(const RailDemand& demand, size_t rail) {
-  return ((demand.near_rails >> rail) & 1) != 0;
-}
-
-double Seconds(Duration duration) {
-  return std::chrono::duration<double>(duration).count();
-}
-
 }  // namespace
 
-// How things look for one slice.
+// How things look for one slice. Times are in seconds.
 struct RailScheduler::Outlook {
   bool IsNear(size_t rail) const { return ((near_rails >> rail) & 1) != 0; }
 
   uint64_t near_rails = 0;
   std::array<double, kMaxRails> rates;
-  std::array<Duration, kMaxRails> latencies;
+  std::array<double, kMaxRails> latencies;
   double total_rate = 0;
   uint64_t near_in_flight = 0;
   uint64_t in_flight = 0;
@@ -61,29 +55,31 @@ void RailScheduler::Look(const RailDemand& demand, MonotonicTime now,
   // What is not known is taken to be as good as the best that is.
   double best_rate = 0;
   Duration best_latency = Duration::max();
+  uint64_t usable = 0;
   for (size_t i = 0; i < rails_.size(); ++i) {
     const RailModel& model = rails_[i].model;
     outlook.in_flight += model.in_flight();
     outlook.rates[i] = model.rate(now, options_.model);
-    outlook.latencies[i] = model.latency(now, options_.model);
     best_rate = std::max(best_rate, outlook.rates[i]);
-    if (outlook.latencies[i] > Duration::zero()) {
-      best_latency = std::min(best_latency, outlook.latencies[i]);
+    const Duration latency = model.latency(now, options_.model);
+    outlook.latencies[i] = static_cast<double>(latency.count());
+    if (latency > Duration::zero()) {
+      best_latency = std::min(best_latency, latency);
     }
+    if (rails_[i].use != Use::kNone) usable |= uint64_t{1} << i;
   }
-  if (best_rate == 0) best_rate = kUnknownRate;
-  if (best_latency == Duration::max()) best_latency = Duration::zero();
-  for (size_t i = 0; i < rails_.size(); ++i) {
-    if (outlook.rates[i] == 0) outlook.rates[i] = best_rate;
-    outlook.latencies[i] = std::max(outlook.latencies[i], best_latency);
-    if (rails_[i].use != Use::kNone && IsNear(demand, i)) {
-      outlook.near_rails |= uint64_t{1} << i;
-    }
-  }
+  outlook.near_rails = usable & demand.near_rails;
   // Far ones are then as good as any.
   if (outlook.near_rails == 0) outlook.near_rails = UINT64_MAX;
+  if (best_rate == 0) best_rate = kUnknownRate;
+  if (best_latency == Duration::max()) best_latency = Duration::zero();
+  const auto least = static_cast<double>(best_latency.count());
+  constexpr double kTick = 1e-9;
+  static_assert(std::is_same_v<Duration::period, std::nano>);
   for (size_t i = 0; i < rails_.size(); ++i) {
-    if (rails_[i].use == Use::kNone || !outlook.IsNear(i)) continue;
+    if (outlook.rates[i] == 0) outlook.rates[i] = best_rate;
+    outlook.latencies[i] = kTick * std::max(outlook.latencies[i], least);
+    if (((usable & outlook.near_rails) >> i & 1) == 0) continue;
     outlook.near_in_flight += rails_[i].model.in_flight();
     outlook.total_rate += outlook.rates[i];
   }
@@ -102,16 +98,16 @@ bool RailScheduler::IsTrusted(size_t rail, MonotonicTime now) const {
          MayServe(state, rate > 0 ? rate : kUnknownRate, now);
 }
 
-bool RailScheduler::HasRoom(const State& rail, double rate,
-                            const RailDemand& demand, MonotonicTime now) const {
+bool RailScheduler::HasRoom(const State& rail, const RailDemand& demand,
+                            MonotonicTime now) const {
   const RailModel& model = rail.model;
   if (model.in_flight() == 0) return true;
   if (rail.use == Use::kOneSlice || model.on_trial()) return false;
   if (demand.bulk) {
-    return model.has_room(rate, now < tight_until_, now, options_.model);
+    return model.has_room(now < tight_until_, now, options_.model);
   }
   return model.in_flight() / kShortShare <=
-         model.window(rate, /*tight=*/false, now, options_.model);
+         model.window(/*tight=*/false, now, options_.model);
 }
 
 std::optional<size_t> RailScheduler::ChooseAmong(const RailDemand& demand,
@@ -132,11 +128,11 @@ std::optional<size_t> RailScheduler::ChooseAmong(const RailDemand& demand,
     if (!doubtful_too && !MayServe(rail, rate, now)) continue;
     any = true;
     double time =
-        Seconds(outlook.latencies[i]) +
+        outlook.latencies[i] +
         static_cast<double>(rail.model.in_flight() + demand.bytes) / rate;
     if (!outlook.IsNear(i)) time *= options_.far_factor;
     best_time = std::min(best_time, time);
-    if (!HasRoom(rail, rate, demand, now)) continue;
+    if (!HasRoom(rail, demand, now)) continue;
     open_times[i] = time;
     best_open_time = std::min(best_open_time, time);
   }

@@ -113,7 +113,7 @@ class RailScheduler {
   void Look(const RailDemand& demand, MonotonicTime now,
             Outlook& outlook) const;
   static bool MayServe(const State& rail, double rate, MonotonicTime now);
-  bool HasRoom(const State& rail, double rate, const RailDemand& demand,
+  bool HasRoom(const State& rail, const RailDemand& demand,
                MonotonicTime now) const;
   // `any`: whether there is a rail that may serve, be it full.
   std::optional<size_t> ChooseAmong(const RailDemand& demand, MonotonicTime now,
