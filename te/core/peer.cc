@@ -50,8 +50,9 @@ void Aim(Slice& slice, const BufferDescriptor& remote, const Route& route) {
 // Of a transport.
 std::shared_ptr<Rail> Join(Rails rails, const PeerServices& services) {
   if (rails.size() == 1 && !rails.front()->is_link()) return rails.front();
-  return std::make_shared<RailSet>(
-      std::move(rails), services.options.scheduling, services.timers);
+  return std::make_shared<RailSet>(std::move(rails),
+                                   services.options.scheduling,
+                                   services.short_traffic, services.timers);
 }
 
 std::shared_ptr<Rail> Joined(const std::vector<NamedRail>& rails) {

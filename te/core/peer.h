@@ -21,6 +21,7 @@
 #include "te/core/rail_history.h"
 #include "te/core/rail_search.h"
 #include "te/core/segment_view.h"
+#include "te/core/short_traffic.h"
 #include "te/core/spin_time.h"
 #include "te/metadata/buffer_table.h"
 #include "te/metadata/segment_directory.h"
@@ -42,6 +43,8 @@ struct PeerServices {
   TaskQueue& lookups;
   // For what waits for nobody.
   TaskQueue& timers;
+  // To all peers.
+  const std::shared_ptr<ShortTraffic>& short_traffic;
 };
 
 // How to reach a segment at one moment. Immutable; the rail may have failed.

@@ -42,7 +42,7 @@ size_t RailScheduler::AddRail(uint64_t link_rate) {
 
 std::optional<size_t> RailScheduler::Choose(const RailDemand& demand,
                                             MonotonicTime now) {
-  if (!demand.bulk) tight_until_ = now + options_.tight_time;
+  if (!demand.bulk) short_traffic_->Note(now);
   bool any = false;
   const std::optional<size_t> chosen =
       ChooseAmong(demand, now, /*doubtful_too=*/false, any);
@@ -104,7 +104,7 @@ bool RailScheduler::HasRoom(const State& rail, const RailDemand& demand,
   if (model.in_flight() == 0) return true;
   if (rail.use == Use::kOneSlice || model.on_trial()) return false;
   if (demand.bulk) {
-    return model.has_room(now < tight_until_, now, options_.model);
+    return model.has_room(tight(now), now, options_.model);
   }
   return model.in_flight() / kShortShare <=
          model.window(/*tight=*/false, now, options_.model);
@@ -171,7 +171,7 @@ double RailScheduler::slice_bytes(MonotonicTime now) const {
     ++count;
   }
   if (count == 0) return 0;
-  return sum / count / (now < tight_until_ ? 2 : 1);
+  return sum / count / (tight(now) ? 2 : 1);
 }
 
 }  // namespace te

@@ -4,11 +4,14 @@
 #include <chrono>
 #include <cstddef>
 #include <cstdint>
+#include <memory>
 #include <optional>
+#include <utility>
 #include <vector>
 
 #include "te/base/clock.h"
 #include "te/core/rail_model.h"
+#include "te/core/short_traffic.h"
 
 namespace te {
 
@@ -42,12 +45,17 @@ class RailScheduler {
     double far_factor = 4;
     // From so many bytes under way over all rails together nothing more is.
     uint64_t max_in_flight = uint64_t{256} << 20;
-    // How long a short request counts as one that others must not hold up.
+    // How long after a short request, to any peer, others keep less under way,
+    // so as not to hold up the next one.
     Duration tight_time = std::chrono::milliseconds(10);
   };
 
-  RailScheduler() : RailScheduler(Options()) {}
-  explicit RailScheduler(const Options& options) : options_(options) {}
+  RailScheduler()
+      : RailScheduler(Options(), std::make_shared<ShortTraffic>()) {}
+  // `short_traffic`: that of all schedulers with the same NICs.
+  RailScheduler(const Options& options,
+                std::shared_ptr<ShortTraffic> short_traffic)
+      : options_(options), short_traffic_(std::move(short_traffic)) {}
 
   // Returns its number. At most kMaxRails.
   size_t AddRail(uint64_t link_rate);
@@ -119,13 +127,17 @@ class RailScheduler {
   std::optional<size_t> ChooseAmong(const RailDemand& demand, MonotonicTime now,
                                     bool doubtful_too, bool& any);
 
+  // Whether windows are tight.
+  bool tight(MonotonicTime now) const {
+    return short_traffic_->IsAbout(now, options_.tight_time);
+  }
+
   Options options_;
+  const std::shared_ptr<ShortTraffic> short_traffic_;
   std::vector<State> rails_;
   // With whom the search for the next one begins: of several that are as good,
   // each is to have its share, at this engine and at its neighbours.
   size_t next_ = 0;
-  // Until when windows are tight.
-  MonotonicTime tight_until_;
 };
 
 }  // namespace te

@@ -25,8 +25,8 @@ void GiveBack(SliceList slices, const absl::Status& status) {
 }  // namespace
 
 RailSet::RailSet(Rails rails, const RailScheduler::Options& options,
-                 TaskQueue& timers)
-    : timers_(timers), scheduler_(options) {
+                 std::shared_ptr<ShortTraffic> short_traffic, TaskQueue& timers)
+    : timers_(timers), scheduler_(options, std::move(short_traffic)) {
   constexpr size_t kMost = RailScheduler::kMaxRails;
   LOG_IF(WARNING, rails.size() > kMost)
       << "of " << rails.size() << " rails to a peer " << kMost << " are used";

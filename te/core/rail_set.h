@@ -22,6 +22,7 @@
 #include "te/base/task_queue.h"
 #include "te/core/rail_model.h"
 #include "te/core/rail_scheduler.h"
+#include "te/core/short_traffic.h"
 #include "te/core/slice_queue.h"
 #include "te/transport/slice.h"
 #include "te/transport/slice_list.h"
@@ -43,10 +44,11 @@ class RailSet final : public Rail,
                       private CompletionSink,
                       public std::enable_shared_from_this<RailSet> {
  public:
-  // `rails` is not empty. `timers` runs what waits for nobody, and outlives the
-  // use of the set, which its tasks may hold.
+  // `rails` is not empty. `short_traffic` is that of the engine. `timers` runs
+  // what waits for nobody, and outlives the use of the set, which its tasks may
+  // hold.
   RailSet(Rails rails, const RailScheduler::Options& options,
-          TaskQueue& timers);
+          std::shared_ptr<ShortTraffic> short_traffic, TaskQueue& timers);
 
   State state() const override;
   // What a rail carries in the time of its latency: a slice holds up no short

@@ -22,6 +22,7 @@
 #include "te/base/task_queue.h"
 #include "te/core/rail_scheduler.h"
 #include "te/core/rail_set.h"
+#include "te/core/short_traffic.h"
 #include "te/transport/recording_sink.h"
 #include "te/transport/slice.h"
 #include "te/transport/transport.h"
@@ -144,8 +145,9 @@ class RailSetTest : public testing::Test {
           std::make_shared<ScriptedRail>("rail " + std::to_string(i)));
       all.push_back(rails_.back());
     }
-    set_ = std::make_shared<RailSet>(std::move(all), RailScheduler::Options(),
-                                     *timers_);
+    set_ =
+        std::make_shared<RailSet>(std::move(all), RailScheduler::Options(),
+                                  std::make_shared<ShortTraffic>(), *timers_);
   }
   void TearDown() override {
     if (set_ != nullptr) set_->Close(absl::CancelledError("the test ends"));

@@ -186,14 +186,16 @@ void TransferEngine::OnSegmentChange(const std::string& name) {
 absl::StatusOr<SegmentId> TransferEngine::OpenSegment(absl::string_view name,
                                                       Duration timeout) {
   TE_RETURN_IF_ERROR(ValidateSegmentName(name));
-  TE_ASSIGN_OR_RETURN(const SegmentTable::Entry entry,
-                      segments_.Acquire(name, {.options = options_,
-                                               .directory = directory_,
-                                               .transports = transports_,
-                                               .make_link = make_link_,
-                                               .tasks = *tasks_,
-                                               .lookups = *lookups_,
-                                               .timers = *timers_}));
+  TE_ASSIGN_OR_RETURN(
+      const SegmentTable::Entry entry,
+      segments_.Acquire(name, {.options = options_,
+                               .directory = directory_,
+                               .transports = transports_,
+                               .make_link = make_link_,
+                               .tasks = *tasks_,
+                               .lookups = *lookups_,
+                               .timers = *timers_,
+                               .short_traffic = short_traffic_}));
   if (const absl::Status status = entry.peer->Open(In(timeout)); !status.ok()) {
     CloseSegment(entry.id).IgnoreError();
     return status;

@@ -34,6 +34,7 @@
 #include "te/core/request.h"
 #include "te/core/segment_publisher.h"
 #include "te/core/segment_table.h"
+#include "te/core/short_traffic.h"
 #include "te/grpc/server.h"
 #include "te/metadata/host_identity.h"
 #include "te/metadata/segment_descriptor.h"
@@ -236,6 +237,8 @@ class TransferEngine final : private ControlHandler {
   // For following what metadata stores tell of open segments.
   std::unique_ptr<TaskQueue> lookups_;
   std::unique_ptr<TaskQueue> timers_;
+  const std::shared_ptr<ShortTraffic> short_traffic_ =
+      std::make_shared<ShortTraffic>();
   std::unique_ptr<NotificationOutbox> outbox_;
   const std::shared_ptr<BatchPool> batches_;
   std::unique_ptr<DeadlineKeeper> deadlines_;

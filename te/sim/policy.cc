@@ -2,6 +2,7 @@
 
 #include <cstdint>
 #include <memory>
+#include <utility>
 #include <vector>
 
 #include "absl/status/status.h"
@@ -9,6 +10,7 @@
 #include "absl/strings/str_cat.h"
 #include "absl/strings/string_view.h"
 #include "te/core/rail_scheduler.h"
+#include "te/core/short_traffic.h"
 #include "te/sim/early_policy.h"
 #include "te/sim/least_in_flight_policy.h"
 #include "te/sim/rail_policy.h"
@@ -47,9 +49,9 @@ absl::StatusOr<Policy> ParsePolicy(absl::string_view name) {
                    "least_in_flight"));
 }
 
-std::unique_ptr<RailPolicy> MakePolicy(Policy policy,
-                                       const std::vector<double>& link_rates,
-                                       uint64_t seed) {
+std::unique_ptr<RailPolicy> MakePolicy(
+    Policy policy, const std::vector<double>& link_rates,
+    std::shared_ptr<ShortTraffic> short_traffic, uint64_t seed) {
   switch (policy) {
     case Policy::kRoundRobin:
       return std::make_unique<EarlyPolicy>(EarlyPolicy::Order::kRoundRobin,
@@ -62,8 +64,8 @@ std::unique_ptr<RailPolicy> MakePolicy(Policy policy,
     case Policy::kScheduler:
       break;
   }
-  return std::make_unique<SchedulerPolicy>(link_rates,
-                                           RailScheduler::Options());
+  return std::make_unique<SchedulerPolicy>(link_rates, RailScheduler::Options(),
+                                           std::move(short_traffic));
 }
 
 }  // namespace te::sim

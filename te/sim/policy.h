@@ -7,6 +7,7 @@
 
 #include "absl/status/statusor.h"
 #include "absl/strings/string_view.h"
+#include "te/core/short_traffic.h"
 #include "te/sim/rail_policy.h"
 
 namespace te::sim {
@@ -27,10 +28,10 @@ absl::string_view PolicyName(Policy policy);
 absl::StatusOr<Policy> ParsePolicy(absl::string_view name);
 
 // For one host and one of its peers. `link_rates`: of the host's NICs, in bytes
-// per second.
-std::unique_ptr<RailPolicy> MakePolicy(Policy policy,
-                                       const std::vector<double>& link_rates,
-                                       uint64_t seed);
+// per second. `short_traffic`: of that host.
+std::unique_ptr<RailPolicy> MakePolicy(
+    Policy policy, const std::vector<double>& link_rates,
+    std::shared_ptr<ShortTraffic> short_traffic, uint64_t seed);
 
 }  // namespace te::sim
 

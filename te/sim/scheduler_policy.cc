@@ -2,12 +2,14 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <memory>
 #include <optional>
 #include <utility>
 #include <vector>
 
 #include "te/base/clock.h"
 #include "te/core/rail_scheduler.h"
+#include "te/core/short_traffic.h"
 #include "te/sim/sim_slice.h"
 #include "te/transport/slice.h"
 #include "te/transport/slice_list.h"
@@ -15,8 +17,9 @@
 namespace te::sim {
 
 SchedulerPolicy::SchedulerPolicy(const std::vector<double>& link_rates,
-                                 const RailScheduler::Options& options)
-    : scheduler_(options) {
+                                 const RailScheduler::Options& options,
+                                 std::shared_ptr<ShortTraffic> short_traffic)
+    : scheduler_(options, std::move(short_traffic)) {
   for (const double rate : link_rates) {
     scheduler_.AddRail(static_cast<uint64_t>(rate));
   }

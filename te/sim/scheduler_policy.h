@@ -3,10 +3,12 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <memory>
 #include <vector>
 
 #include "te/base/clock.h"
 #include "te/core/rail_scheduler.h"
+#include "te/core/short_traffic.h"
 #include "te/core/slice_queue.h"
 #include "te/sim/rail_policy.h"
 #include "te/sim/sim_slice.h"
@@ -17,9 +19,11 @@ namespace te::sim {
 // What the engine does.
 class SchedulerPolicy final : public RailPolicy {
  public:
-  // `link_rates`: of the host's NICs, in bytes per second.
+  // `link_rates`: of the host's NICs, in bytes per second. `short_traffic`: of
+  // the host.
   SchedulerPolicy(const std::vector<double>& link_rates,
-                  const RailScheduler::Options& options);
+                  const RailScheduler::Options& options,
+                  std::shared_ptr<ShortTraffic> short_traffic);
 
   void Submit(SliceList slices) override;
   SimSlice* Next(MonotonicTime now) override;

@@ -85,6 +85,16 @@ TEST(SchedulerTest, ShortRequestsDoNotWaitForLongOnes) {
   EXPECT_GE(beside.throughput, 0.95 * IdealThroughput(scenario.simulation));
 }
 
+// Which share the host's NICs with them.
+TEST(SchedulerTest, NorForLongOnesToOtherHosts) {
+  const SimulationResult alone = ResultOf(Make("short_alone"));
+  const Scenario scenario = Make("short_beside_bulk", {.seconds = 0.05});
+  const SimulationResult beside = ResultOf(scenario);
+  EXPECT_GT(beside.short_batches.count, 500);
+  EXPECT_LE(beside.short_batches.p99, 3 * alone.short_batches.p99);
+  EXPECT_GE(beside.throughput, 0.95 * IdealThroughput(scenario.simulation));
+}
+
 // There a slice takes far longer than the path's latency.
 TEST(SchedulerTest, ShortRequestsDoNotStarveLongOnesOfSlowerRails) {
   const Scenario scenario =

@@ -15,6 +15,7 @@
 #include "te/base/clock.h"
 #include "te/base/status_macros.h"
 #include "te/core/rail_scheduler.h"
+#include "te/core/short_traffic.h"
 #include "te/sim/event_queue.h"
 #include "te/sim/fault.h"
 #include "te/sim/network.h"
@@ -133,6 +134,7 @@ class Simulation {
   const std::vector<Fault> faults_;
   std::vector<std::unique_ptr<RailSet>> rail_sets_;
   absl::flat_hash_map<std::pair<uint32_t, uint32_t>, RailSet*> by_hosts_;
+  absl::flat_hash_map<uint32_t, std::shared_ptr<ShortTraffic>> short_traffic_;
   std::vector<std::unique_ptr<TrafficSource>> sources_;
 };
 
@@ -160,9 +162,13 @@ RailSet& Simulation::RailsTo(uint32_t initiator, uint32_t peer) {
   RailSet*& rails = by_hosts_[{initiator, peer}];
   if (rails == nullptr) {
     const auto number = static_cast<uint32_t>(rail_sets_.size());
+    std::shared_ptr<ShortTraffic>& short_traffic = short_traffic_[initiator];
+    if (short_traffic == nullptr) {
+      short_traffic = std::make_shared<ShortTraffic>();
+    }
     rail_sets_.push_back(std::make_unique<RailSet>(
         number, initiator, peer,
-        MakePolicy(options_.policy, options_.network.nic_rates,
+        MakePolicy(options_.policy, options_.network.nic_rates, short_traffic,
                    options_.seed + number),
         network_, events_));
     rails = rail_sets_.back().get();
