@@ -4,12 +4,14 @@
 #include <numeric>
 #include <utility>
 
+#include "absl/status/statusor.h"
 #include "te/base/clock.h"
 #include "te/base/status_macros.h"
 
 namespace te {
 namespace {
 
+constexpr Duration kEnough = std::chrono::seconds(30);
 constexpr Duration kUnregisterTimeout = std::chrono::milliseconds(200);
 
 }  // namespace
@@ -72,11 +74,18 @@ uint64_t ChaosNode::generation() const {
   return generation_;
 }
 
+// On a machine with much else to do, the time of one call is sometimes too
+// short to publish it.
 absl::Status ChaosNode::Register(TransferEngine& engine, Region& region) {
-  TE_ASSIGN_OR_RETURN(region.buffer, engine.RegisterMemory(MemoryRegion{
-                                         .address = region.memory.data(),
-                                         .length = region.memory.size()}));
-  return absl::OkStatus();
+  const MonotonicTime deadline = DeadlineAfter(RealClock().Now(), kEnough);
+  absl::StatusOr<BufferId> buffer;
+  do {
+    buffer = engine.RegisterMemory(MemoryRegion{
+        .address = region.memory.data(), .length = region.memory.size()});
+  } while (absl::IsDeadlineExceeded(buffer.status()) &&
+           RealClock().Now() < deadline);
+  if (buffer.ok()) region.buffer = *buffer;
+  return buffer.status();
 }
 
 absl::Status ChaosNode::RegisterAnew(size_t index) {
