@@ -15,13 +15,19 @@ constexpr double kFarBeyond = 8;
 // Of so many slices one that is longer than the others counts.
 constexpr uint64_t kForget = 64;
 
-// So many slices alone in each `memory`, but for no longer than that.
-constexpr int kSomeAlone = 4;
+// With less than that under way, and than half of what the path holds, a rail
+// is not busy. Windows leave more than that behind a slice that completes.
+constexpr double kLittle = 96 << 10;
+
 // So long at least, once a rail is at work, is what a rate is measured in: much
 // longer than the moment after which a busy CPU sees a completion.
 constexpr Duration kSpan = std::chrono::milliseconds(2);
 
+// So many slices alone in each `memory`: the last ones at its end, if need be,
+// but for no longer than that.
+constexpr int kSomeAlone = 4;
 constexpr Duration kTimeForSomeAlone = std::chrono::milliseconds(10);
+constexpr Duration kLongTimeForSomeAlone = std::chrono::milliseconds(50);
 
 double Seconds(Duration duration) {
   return std::chrono::duration<double>(duration).count();
@@ -34,18 +40,22 @@ Duration FromSeconds(double seconds) {
 
 }  // namespace
 
+// What is posted while too little is under way to keep the rail busy begins
+// anew: what was carried before does not show what it can carry. What is ahead
+// may have arrived already.
 RailModel::Mark RailModel::Posted(uint64_t bytes, MonotonicTime now) {
   const uint64_t ahead = in_flight_;
-  if (ahead == 0) {
-    waiting_since_ = now;
-    stamp_ = last_stamp_ = {.time = now, .carried = carried_};
+  if (ahead == 0) waiting_since_ = now;
+  const bool alone = ahead <= kFewBytes;
+  if (alone ||
+      static_cast<double>(ahead) < std::min(path_bytes() / 2, kLittle)) {
+    stamp_ = last_stamp_ = {.time = now, .carried = carried_ + ahead};
   }
   in_flight_ += bytes;
   longest_ = std::max(longest_ - longest_ / kForget, bytes);
-  if (ahead <= kFewBytes) {
-    return {.since = now, .carried = carried_ + ahead, .alone = true};
-  }
-  return {.since = last_stamp_.time, .carried = last_stamp_.carried};
+  return {.since = last_stamp_.time,
+          .carried = last_stamp_.carried,
+          .alone = alone};
 }
 
 void RailModel::Completed(uint64_t bytes, MonotonicTime now) {
@@ -62,8 +72,10 @@ void RailModel::Learn(const Mark& mark, uint64_t carried,
                       MonotonicTime completed_at,
                       const RailModelOptions& options) {
   const Duration elapsed = std::max(completed_at - mark.since, Duration(1));
-  const bool busy =
-      !mark.alone && carried >= std::min(options.min_window, longest_) / 2;
+  const double enough =
+      std::min(static_cast<double>(options.min_window),
+               std::max(static_cast<double>(longest_), path_bytes()));
+  const bool busy = !mark.alone && static_cast<double>(carried) >= enough / 2;
   Measure(static_cast<double>(carried) / Seconds(elapsed), busy, completed_at,
           options);
   if (mark.alone) {
@@ -86,7 +98,7 @@ void RailModel::Measure(double rate, bool busy, MonotonicTime now,
     if (rate_ > 0) last_rate_ = rate_;
     rate_ = 0;
     sample_began_ = now;
-    // Of which less is transmission, or more.
+    // Another part of it is transmission now.
     UpdateLatency();
   }
   if (busy) measured_at_ = now;
@@ -97,8 +109,11 @@ void RailModel::Measure(double rate, bool busy, MonotonicTime now,
 bool RailModel::IsTimeForSomeAlone(MonotonicTime now,
                                    const RailModelOptions& options) const {
   const Duration age = now - latency_began_;
-  return (alone_ < kSomeAlone || age >= options.memory) &&
-         age % options.memory < kTimeForSomeAlone;
+  if (age < options.memory || alone_ >= kSomeAlone) return false;
+  // If the last time was too short for what was under way to arrive.
+  const bool again = age >= 2 * options.memory;
+  return age % options.memory <
+         (again ? kLongTimeForSomeAlone : kTimeForSomeAlone);
 }
 
 // What a slice that was alone took, without its transmission.
@@ -114,14 +129,16 @@ Duration RailModel::LatencyOf(const Alone& slice) const {
 
 void RailModel::MeasureLatency(const Alone& slice, MonotonicTime now,
                                const RailModelOptions& options) {
-  const Duration age = now - latency_began_;
-  if (age >= 2 * options.memory) sampled_ = 0;
-  if (age >= options.memory) {
+  if (now - latency_began_ >= 2 * options.memory) {
+    sampled_ = 0;
     latency_began_ = now;
     alone_ = 0;
   }
   samples_[sampled_++ % kSamples] = slice;
-  ++alone_;
+  if (++alone_ >= kSomeAlone && now - latency_began_ >= options.memory) {
+    latency_began_ = now;
+    alone_ = 0;
+  }
   UpdateLatency();
 }
 
@@ -156,9 +173,12 @@ void RailModel::UpdateWindows(const RailModelOptions& options) {
     return static_cast<uint64_t>(std::min(
         rate * Seconds(time), static_cast<double>(options.max_window)));
   };
-  path_window_ = carried_in(latency_);
-  window_ = carried_in(2 * latency_ + options.slack);
-  tight_window_ = carried_in(latency_ + options.tight_slack);
+  // Bounded, as what others have queued on the way makes it longer as well.
+  const Duration seen_after =
+      std::min(latency_, least_latency_ + options.slack);
+  path_window_ = carried_in(seen_after);
+  window_ = carried_in(2 * seen_after + options.slack);
+  tight_window_ = carried_in(seen_after + options.tight_slack);
 }
 
 bool RailModel::IsFarBeyond(MonotonicTime now, double rate) const {

@@ -53,10 +53,11 @@ class RailModel {
 
   // What a slice remembers from its posting.
   struct Mark {
-    // When it was posted; of a rail that was at work, some time before that, so
+    // When it was posted; of a rail that was busy, some time before that, so
     // that completions that are seen late and together do not look fast.
     MonotonicTime since;
-    // How much had been completed then; with little else under way, with that.
+    // How much had been completed then; of a rail that was not busy, or was
+    // under way.
     uint64_t carried = 0;
     // Next to nothing else was under way then.
     bool alone = false;
@@ -72,7 +73,10 @@ class RailModel {
   void Completed(uint64_t bytes, const Mark& mark, MonotonicTime now,
                  const RailModelOptions& options) {
     Completed(bytes, now);
-    Learn(mark, carried_ - mark.carried, now, options);
+    // Less, if what was ahead is late, or has failed.
+    if (carried_ >= mark.carried + bytes) {
+      Learn(mark, carried_ - mark.carried, now, options);
+    }
   }
   // The same in two steps, of which not every slice needs the second: what has
   // been `carried` since its mark.
@@ -177,7 +181,8 @@ class RailModel {
   double link_rate_;
   uint64_t in_flight_ = 0;
   uint64_t carried_ = 0;
-  // Two times at which something was completed, without a pause since.
+  // Two times at which something was completed, or the rail began to be busy,
+  // which it has been since.
   Stamp stamp_;
   Stamp last_stamp_;
   // Of the slices of late, the longest.

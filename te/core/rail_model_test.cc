@@ -4,6 +4,7 @@
 #include <cstdint>
 #include <deque>
 #include <random>
+#include <utility>
 
 #include "gtest/gtest.h"
 #include "te/base/clock.h"
@@ -153,6 +154,81 @@ TEST_F(RailModelTest, WhatIsSeenNowLateNowEarlyDoesNotLookFast) {
   }
   EXPECT_NEAR(model_.rate(now_, options_), 100e6, 7e6);
   EXPECT_LT(model_.latency(now_, options_), microseconds(120));
+}
+
+// Short requests that never end beside long ones that come now and then.
+TEST_F(RailModelTest, ATrickleDoesNotMakeBurstsLookSlow) {
+  Run(milliseconds(50));
+  Drain();
+  constexpr uint64_t kShort = 4096;
+  constexpr uint64_t kBurst = 4 << 20;
+  MonotonicTime next_burst = now_ + milliseconds(3);
+  std::deque<std::pair<uint64_t, UnderWay>> all;
+  const auto post = [&](uint64_t bytes) {
+    const MonotonicTime begin = std::max(now_, free_at_);
+    free_at_ = begin + Transmission(bytes);
+    all.push_back(
+        {bytes,
+         {.mark = model_.Posted(bytes, now_), .due = free_at_ + latency_}});
+  };
+  for (int i = 0; i < 3; ++i) post(kShort);
+  for (const MonotonicTime end = now_ + milliseconds(100); now_ < end;) {
+    const auto [bytes, first] = all.front();
+    all.pop_front();
+    now_ = std::max(now_, first.due);
+    model_.Completed(bytes, first.mark, now_, options_);
+    if (bytes == kShort) post(kShort);
+    if (now_ < next_burst) continue;
+    next_burst += milliseconds(3);
+    for (uint64_t sent = 0; sent < kBurst; sent += slice_) post(slice_);
+  }
+  EXPECT_GT(model_.rate(now_, options_), 25e9);
+  EXPECT_LT(model_.rate(now_, options_), 55e9);
+}
+
+TEST_F(RailModelTest, OneSliceThatIsLateDoesNotChangeTheLatency) {
+  for (int i = 0; i < 10; ++i) {
+    Post();
+    if (i == 7) slices_.front().due += milliseconds(20);
+    Complete();
+  }
+  EXPECT_LT(model_.latency(now_, options_), microseconds(20));
+  // Of which slices are no longer than the path at its fastest.
+  EXPECT_LE(model_.path_bytes(), 20e-6 * 50e9);
+}
+
+// Nothing is learned from what overtakes what has failed.
+TEST_F(RailModelTest, WhatWasAheadMayFail) {
+  const RailModel::Mark first = model_.Posted(8192, now_);
+  const RailModel::Mark second = model_.Posted(4096, now_);
+  EXPECT_GE(second.carried, first.carried);
+  now_ += microseconds(50);
+  model_.Failed(8192, now_, options_);
+  model_.Completed(4096, second, now_, options_);
+  EXPECT_LT(model_.rate(now_, options_), 1e12);
+}
+
+// A second is over in which few slices were alone: some are sent so. After a
+// rest, when one was by itself, nothing waits.
+TEST_F(RailModelTest, SlicesAreAloneAtTheEndOfATime) {
+  Run(milliseconds(20));
+  Drain();
+  now_ += milliseconds(1500);
+  Post();
+  EXPECT_TRUE(model_.has_room(/*tight=*/false, now_, options_));
+  Post();
+  Drain();
+  int alone = 0;
+  const MonotonicTime end = now_ + seconds(3);
+  while (now_ < end) {
+    while (model_.has_room(/*tight=*/false, now_, options_)) {
+      Post();
+      if (slices_.back().mark.alone) ++alone;
+    }
+    Complete();
+  }
+  EXPECT_GE(alone, 8);
+  EXPECT_LE(alone, 20);
 }
 
 TEST_F(RailModelTest, TheWindowIsSmallWhileShortRequestsAreAbout) {

@@ -161,7 +161,7 @@ double RailScheduler::total_rate(MonotonicTime now) const {
   return total;
 }
 
-double RailScheduler::slice_bytes(MonotonicTime now) const {
+double RailScheduler::path_bytes() const {
   double sum = 0;
   int count = 0;
   for (const auto& [model, use] : rails_) {
@@ -170,8 +170,7 @@ double RailScheduler::slice_bytes(MonotonicTime now) const {
     sum += bytes;
     ++count;
   }
-  if (count == 0) return 0;
-  return sum / count / (tight(now) ? 2 : 1);
+  return count == 0 ? 0 : sum / count;
 }
 
 }  // namespace te

@@ -106,10 +106,9 @@ class RailScheduler {
 
   // Of all usable rails, in bytes per second; 0 if nothing is known.
   double total_rate(MonotonicTime now) const;
-  // How long slices are best, in bytes: as one of the rails holds on its way,
-  // on average, or half of that while short requests are about. 0 if nothing is
+  // What one of them holds on its way, on average, in bytes; 0 if nothing is
   // known.
-  double slice_bytes(MonotonicTime now) const;
+  double path_bytes() const;
 
  private:
   struct State {

@@ -26,7 +26,10 @@ void GiveBack(SliceList slices, const absl::Status& status) {
 
 RailSet::RailSet(Rails rails, const RailScheduler::Options& options,
                  std::shared_ptr<ShortTraffic> short_traffic, TaskQueue& timers)
-    : timers_(timers), scheduler_(options, std::move(short_traffic)) {
+    : tight_time_(options.tight_time),
+      short_traffic_(std::move(short_traffic)),
+      timers_(timers),
+      scheduler_(options, short_traffic_) {
   constexpr size_t kMost = RailScheduler::kMaxRails;
   LOG_IF(WARNING, rails.size() > kMost)
       << "of " << rails.size() << " rails to a peer " << kMost << " are used";
@@ -46,6 +49,13 @@ Rail::State RailSet::state() const {
     best = std::min(best, member->rail->state());
   }
   return best;
+}
+
+SliceAdvice RailSet::slice_advice() const {
+  const bool tight = short_traffic_->IsAbout(RealClock().Now(), tight_time_);
+  return {
+      .bytes = path_bytes_.load(std::memory_order_relaxed) / (tight ? 2 : 1),
+      .rails = static_cast<uint32_t>(members_.size())};
 }
 
 void RailSet::BeginPolling() {

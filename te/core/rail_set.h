@@ -51,12 +51,10 @@ class RailSet final : public Rail,
           std::shared_ptr<ShortTraffic> short_traffic, TaskQueue& timers);
 
   State state() const override;
-  // What a rail carries in the time of its latency: a slice holds up no short
-  // request for longer than that takes by itself.
-  SliceAdvice slice_advice() const override {
-    return {.bytes = slice_bytes_.load(std::memory_order_relaxed),
-            .rails = static_cast<uint32_t>(members_.size())};
-  }
+  // What a rail carries in the time of its latency, at its least: a slice holds
+  // up no short request for longer than that takes by itself. While such are
+  // about, half of that.
+  SliceAdvice slice_advice() const override;
   void Post(absl::Span<Slice* const> slices) override;
   Progress Poll() override;
   void BeginPolling() override;
@@ -133,8 +131,7 @@ class RailSet final : public Rail,
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(driving_);
   // Returns whether any rail may be posted to.
   bool LookAtStates(MonotonicTime now) ABSL_EXCLUSIVE_LOCKS_REQUIRED(driving_);
-  void AdviseOnSlices(MonotonicTime now)
-      ABSL_EXCLUSIVE_LOCKS_REQUIRED(driving_);
+  void NotePathBytes() ABSL_EXCLUSIVE_LOCKS_REQUIRED(driving_);
   void Sort() ABSL_EXCLUSIVE_LOCKS_REQUIRED(driving_);
   Class& ClassOf(MemoryLocation location)
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(driving_);
@@ -156,6 +153,8 @@ class RailSet final : public Rail,
   void SetFailed(const absl::Status& why);
   absl::Status NoRailWorks() const;
 
+  const Duration tight_time_;
+  const std::shared_ptr<ShortTraffic> short_traffic_;
   TaskQueue& timers_;
   std::vector<std::unique_ptr<Member>> members_;
 
@@ -167,8 +166,8 @@ class RailSet final : public Rail,
   // There may be some: whoever drives is to look again.
   std::atomic<bool> room_{false};
   std::atomic<bool> ticking_{false};
-  // A hint.
-  std::atomic<uint32_t> slice_bytes_{0};
+  // What a rail holds on its way.
+  std::atomic<uint32_t> path_bytes_{0};
 
   Baton driving_;
   RailScheduler scheduler_ ABSL_GUARDED_BY(driving_);

@@ -129,12 +129,12 @@ void RailSet::CountReturned(size_t index, MonotonicTime now) {
   member.noting.Pass();
   if (!lesson) return;
   scheduler_.Learn(index, lesson->mark, lesson->carried, lesson->completed_at);
-  AdviseOnSlices(now);
+  NotePathBytes();
 }
 
-void RailSet::AdviseOnSlices(MonotonicTime now) {
-  const double bytes = scheduler_.slice_bytes(now);
-  slice_bytes_.store(
+void RailSet::NotePathBytes() {
+  const double bytes = scheduler_.path_bytes();
+  path_bytes_.store(
       static_cast<uint32_t>(std::min<double>(bytes, kMaxSliceBytes)),
       std::memory_order_relaxed);
 }
@@ -244,7 +244,7 @@ bool RailSet::SendNext(Class& of, Duration time_left, bool bulk_too) {
 void RailSet::Send(Class& of, size_t rail, bool alone, MonotonicTime now) {
   Member& member = *members_[rail];
   const size_t first = member.group.size();
-  const uint64_t advised = slice_bytes_.load(std::memory_order_relaxed);
+  const uint64_t advised = path_bytes_.load(std::memory_order_relaxed);
   const uint64_t bytes = of.queue.PopStretch(
       advised == 0 ? kStretchBytes : std::min(kStretchBytes, advised),
       alone ? 1 : kGroup - member.group.size(), member.group);

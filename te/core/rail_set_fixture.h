@@ -145,9 +145,8 @@ class RailSetTest : public testing::Test {
           std::make_shared<ScriptedRail>("rail " + std::to_string(i)));
       all.push_back(rails_.back());
     }
-    set_ =
-        std::make_shared<RailSet>(std::move(all), RailScheduler::Options(),
-                                  std::make_shared<ShortTraffic>(), *timers_);
+    set_ = std::make_shared<RailSet>(std::move(all), RailScheduler::Options(),
+                                     short_traffic_, *timers_);
   }
   void TearDown() override {
     if (set_ != nullptr) set_->Close(absl::CancelledError("the test ends"));
@@ -182,6 +181,8 @@ class RailSetTest : public testing::Test {
     return count;
   }
 
+  const std::shared_ptr<ShortTraffic> short_traffic_ =
+      std::make_shared<ShortTraffic>();
   std::unique_ptr<TaskQueue> timers_;
   std::vector<std::shared_ptr<ScriptedRail>> rails_;
   std::shared_ptr<RailSet> set_;

@@ -11,6 +11,7 @@
 
 #include "absl/status/status.h"
 #include "gtest/gtest.h"
+#include "te/base/clock.h"
 #include "te/base/memory_location.h"
 #include "te/base/status_matchers.h"
 #include "te/base/thread.h"
@@ -32,6 +33,21 @@ TEST_F(RailSetTest, SpreadsSlicesAndHoldsBackWhatTheRailsCannotUse) {
   EXPECT_EQ(finished, 1000U);
   EXPECT_EQ(sink.done(), 1000U);
   TE_EXPECT_OK(sink.status());
+}
+
+TEST_F(RailSetTest, AdvisesShorterSlicesWhileShortRequestsAreAbout) {
+  Start(1);
+  EXPECT_EQ(set_->slice_advice().bytes, 0U);
+  Post(1);
+  FinishAll();
+  Post(100);
+  while (rails_[0]->FinishOne(absl::OkStatus())) {
+  }
+  const uint32_t before = set_->slice_advice().bytes;
+  ASSERT_GT(before, 0U);
+  // To another peer.
+  short_traffic_->Note(RealClock().Now());
+  EXPECT_EQ(set_->slice_advice().bytes, before / 2);
 }
 
 TEST_F(RailSetTest, AShortRequestDoesNotWaitBehindLongOnes) {

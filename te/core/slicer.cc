@@ -16,12 +16,14 @@ constexpr uint64_t kAlignment = 4096;
 uint32_t SliceBytes(uint64_t length, const SliceAdvice& advice,
                     const SliceBounds& bounds) {
   uint64_t bytes = advice.bytes > 0 ? advice.bytes : bounds.most;
+  bytes = bytes / kAlignment * kAlignment;
   // What is short goes one way: to spread it costs more than it brings.
   if (advice.rails > 1 && length > kLatencyBytes) {
-    bytes = std::min(bytes, (length + advice.rails - 1) / advice.rails);
+    const uint64_t share = (length + advice.rails - 1) / advice.rails;
+    bytes = std::min(bytes, (share + kAlignment - 1) / kAlignment * kAlignment);
   }
-  return static_cast<uint32_t>(std::clamp<uint64_t>(
-      bytes / kAlignment * kAlignment, bounds.least, bounds.most));
+  return static_cast<uint32_t>(
+      std::clamp<uint64_t>(bytes, bounds.least, bounds.most));
 }
 
 Slicing CutLong(uint64_t length, uint32_t slice_bytes) {

@@ -58,6 +58,8 @@ TEST(SlicerTest, EachRailGetsASlice) {
   const SliceAdvice eight = {.rails = 8};
   EXPECT_EQ(SliceBytes(1 << 20, eight, bounds), 128u << 10);
   EXPECT_EQ(Cut(1 << 20, eight, bounds).count, 8u);
+  // Also of what does not divide.
+  EXPECT_LE(Cut((1 << 20) - 5, eight, bounds).count, 8u);
   EXPECT_EQ(SliceBytes(100'000, eight, bounds), bounds.least);
   EXPECT_EQ(Cut(64 << 10, eight, bounds).count, 1u);
   EXPECT_EQ(SliceBytes(64 << 20, eight, bounds), bounds.most);

@@ -49,6 +49,7 @@ class Endpoint final : public EndpointStore::Evictable,
     // The connection is broken. Once for each; with locks held.
     virtual void OnBroken(Endpoint& endpoint) = 0;
     // Its place is wanted: the connection is to be retired when it is quiet.
+    // Perhaps with locks held.
     virtual void OnEvicted(Endpoint& endpoint) = 0;
 
    protected:
@@ -90,7 +91,7 @@ class Endpoint final : public EndpointStore::Evictable,
   };
   // Gives up the connection, with everything that is still on it. Destroys the
   // queue pairs. Waits for a poller.
-  Remains Retire();
+  [[nodiscard]] Remains Retire();
 
   // It must be usable.
   bool HasRoomFor(const Slice& slice) {
@@ -114,7 +115,7 @@ class Endpoint final : public EndpointStore::Evictable,
 
   // The rest of Retire, before the next Install. Gives back slices, and waits
   // for the device's thread: with no lock held.
-  void Conclude(Remains remains);
+  void Conclude(Remains remains) ABSL_LOCKS_EXCLUDED(polling_);
   Progress Poll();
   void BeginPolling() { ++pollers_; }
   void EndPolling();
@@ -179,7 +180,7 @@ class Endpoint final : public EndpointStore::Evictable,
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(polling_);
   void Account(uint32_t work_requests, uint64_t bytes)
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(polling_);
-  void GiveBack(Finished finished);
+  void GiveBack(Finished finished) ABSL_LOCKS_EXCLUDED(polling_);
 
   NicUnit& nic_;
   const size_t local_;

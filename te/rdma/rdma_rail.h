@@ -155,8 +155,9 @@ class RdmaRail final : public te::Rail, private Endpoint::Host {
   absl::Status WhyEnded() const;
   bool Flush(MonotonicTime now, SliceList& unsent)
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(driving_);
-  Endpoint::Remains Retire() ABSL_EXCLUSIVE_LOCKS_REQUIRED(driving_);
-  void Conclude(Endpoint::Remains remains);
+  [[nodiscard]] Endpoint::Remains Retire()
+      ABSL_EXCLUSIVE_LOCKS_REQUIRED(driving_);
+  void Conclude(Endpoint::Remains remains) ABSL_LOCKS_EXCLUDED(driving_);
   void MarkClosed() ABSL_EXCLUSIVE_LOCKS_REQUIRED(driving_);
   // The next attempt comes the later, the more have failed.
   void CountFailure() ABSL_EXCLUSIVE_LOCKS_REQUIRED(driving_);

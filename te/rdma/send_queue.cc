@@ -140,8 +140,6 @@ void SendQueue::CompleteBefore(uint32_t position, Done done) {
   while (head != position) {
     const Posted posted = At(head);
     ++head;
-    // Before the slices go: when the last of a rail's is back, the queue may be
-    // destroyed.
     head_.store(head, std::memory_order_release);
     done(posted);
   }

@@ -55,8 +55,9 @@ struct Slice {
   absl::string_view remote_key;
   // When its request is to have ended.
   MonotonicTime deadline = kNoDeadline;
-  // When it was posted to its rail, and what that had carried until then: for
-  // who chooses among rails, who may leave them out.
+  // Since when what its rail carries counts, and what that had carried until
+  // then: for who chooses among rails, who may leave them out
+  // (RailModel::Mark).
   MonotonicTime posted_at;
   uint64_t carried_before = 0;
   // Who gets it back from the rail, and whose it is: the same, unless somebody
