@@ -73,6 +73,20 @@ inline size_t CountThreads() {
       std::distance(Iterator("/proc/self/task"), Iterator()));
 }
 
+// Their names, for people.
+inline std::string DescribeThreads() {
+  std::string all;
+  for (const auto& entry :
+       std::filesystem::directory_iterator("/proc/self/task")) {
+    std::string name;
+    // It may have ended meanwhile.
+    if (std::getline(std::ifstream(entry.path() / "comm"), name)) {
+      all += name + "; ";
+    }
+  }
+  return all;
+}
+
 // The same as AwaitOpenDescriptors, of threads.
 inline size_t AwaitThreads(size_t wanted, MonotonicTime deadline) {
   size_t count = CountThreads();

@@ -31,6 +31,7 @@
 #include "te/base/mutex.h"
 #include "te/base/socket_address.h"
 #include "te/base/status_macros.h"
+#include "te/grpc/connecting_channel.h"
 #include "te/grpc/deadline.h"
 #include "te/grpc/room.h"
 #include "te/grpc/status_conversion.h"
@@ -159,11 +160,11 @@ std::shared_ptr<grpc::Channel> GrpcChannel::Make(
   if (!options_.tls_server_name.empty()) {
     arguments.SetSslTargetNameOverride(options_.tls_server_name);
   }
-  return grpc::CreateCustomChannel(target,
-                                   options_.credentials == nullptr
-                                       ? grpc::InsecureChannelCredentials()
-                                       : options_.credentials,
-                                   arguments);
+  return KeepWhileConnecting(grpc::CreateCustomChannel(
+      target,
+      options_.credentials == nullptr ? grpc::InsecureChannelCredentials()
+                                      : options_.credentials,
+      arguments));
 }
 
 absl::StatusOr<std::shared_ptr<grpc::Channel>> GrpcChannel::Get(
@@ -232,7 +233,13 @@ absl::Status GrpcChannel::Call(
   grpc::ClientContext context;
   context.set_deadline(ToGrpcDeadline(deadline));
   const grpc::Status status = invoke(channel, context);
-  if (IsSilence(status)) Forget(channel);
+  // A channel that has failed would connect again of its own accord, and be in
+  // the middle of that when it is let go.
+  if (IsSilence(status) ||
+      (!status.ok() &&
+       channel->GetState(false) == GRPC_CHANNEL_TRANSIENT_FAILURE)) {
+    Forget(channel);
+  }
   return FromGrpcStatus(ExplainSilence(status, method, started), server_);
 }
 
