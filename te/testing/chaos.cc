@@ -1,11 +1,7 @@
 #include "te/testing/chaos.h"
 
-#include <errno.h>
 #include <sched.h>
-#include <sys/socket.h>
-#include <unistd.h>
 
-#include <algorithm>
 #include <utility>
 
 #include "absl/status/statusor.h"
@@ -25,33 +21,6 @@ using std::chrono::seconds;
 constexpr Duration kEnough = seconds(30);
 
 MonotonicTime Soon() { return DeadlineAfter(RealClock().Now(), kEnough); }
-
-// TCP sockets that are neither connected nor listen: gRPC 1.51 sometimes keeps
-// that of an attempt to connect to an engine that had gone. They are AF_INET6,
-// as ours are not on 127.0.0.1.
-size_t CountRefusedSockets() {
-  size_t count = 0;
-  const auto most = static_cast<int>(sysconf(_SC_OPEN_MAX));
-  for (int fd = 0; fd < std::min(most, 4096); ++fd) {
-    int domain = 0;
-    int listens = 0;
-    socklen_t length = sizeof(domain);
-    sockaddr_storage peer;
-    socklen_t peer_length = sizeof(peer);
-    if (getsockopt(fd, SOL_SOCKET, SO_DOMAIN, &domain, &length) != 0 ||
-        domain != AF_INET6 ||
-        getsockopt(fd, SOL_SOCKET, SO_ACCEPTCONN, &listens, &length) != 0 ||
-        listens != 0) {
-      continue;
-    }
-    if (getpeername(fd, reinterpret_cast<sockaddr*>(&peer), &peer_length) !=
-            0 &&
-        errno == ENOTCONN) {
-      ++count;
-    }
-  }
-  return count;
-}
 
 // Nobody ends it earlier.
 void Pause(Duration duration) {
@@ -189,18 +158,15 @@ void Chaos::AwaitIdle() {
 
 void Chaos::AwaitNothingLeft() {
   const MonotonicTime deadline = Soon();
-  const size_t refused = CountRefusedSockets();
-  LOG_IF(INFO, refused > 0) << "gRPC keeps " << refused << " dead sockets";
-  const size_t descriptors =
-      AwaitOpenDescriptors(descriptors_ + refused, deadline) -
-      CountRefusedSockets();
+  const size_t descriptors = AwaitOpenDescriptors(descriptors_, deadline);
   if (descriptors > descriptors_) {
     log_.Fail(descriptors, " descriptors are open, and ", descriptors_,
               " were before: ", DescribeOpenDescriptors(), "before: ", known_);
   }
   const size_t threads = AwaitThreads(threads_, deadline);
   if (threads > threads_) {
-    log_.Fail(threads, " threads run, and ", threads_, " did before");
+    log_.Fail(threads, " threads run, and ", threads_,
+              " did before: ", DescribeThreads());
   }
 }
 
