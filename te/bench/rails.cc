@@ -33,8 +33,8 @@
 #include "te/transfer_engine.h"
 
 DEFINE_uint32(rails, 4, "NICs of each host, 1 to 32");
-DEFINE_uint64(megabytes_per_second, 100, "bandwidth of a rail");
-DEFINE_double(seconds, 2, "time of each measurement");
+DEFINE_uint64(megabytes_per_second, 100, "bandwidth of a rail, 10 to 100000");
+DEFINE_double(seconds, 2, "time of each measurement, 0.1 to 3600");
 
 namespace te::bench {
 namespace {
@@ -305,7 +305,7 @@ void Mixed() {
     bench.TopUp();
     loaded.push_back(bench.ShortRead());
   }
-  PrintRate("4 KiB READs beside",
+  PrintRate("bulk beside READs of 4 KiB",
             bench.timeline().Rate(begin, RealClock().Now()), bench.sum());
   bench.Drain();
   for (const double share : {0.5, 0.99}) {
@@ -319,10 +319,12 @@ void Mixed() {
 }
 
 int Main() {
-  if (FLAGS_rails < 1 || FLAGS_rails > 32 || FLAGS_seconds <= 0 ||
-      FLAGS_megabytes_per_second < 10) {
-    std::cerr << "--rails must be 1 to 32, --seconds above 0 and "
-                 "--megabytes_per_second at least 10\n";
+  // Not a number is not either.
+  const bool time_is_good = FLAGS_seconds >= 0.1 && FLAGS_seconds <= 3600;
+  if (FLAGS_rails < 1 || FLAGS_rails > 32 || !time_is_good ||
+      FLAGS_megabytes_per_second < 10 || FLAGS_megabytes_per_second > 100'000) {
+    std::cerr << "rails: --rails must be 1 to 32, --seconds 0.1 to 3600 and "
+                 "--megabytes_per_second 10 to 100000\n";
     return 2;
   }
   std::cout << FLAGS_rails << " rails of " << FLAGS_megabytes_per_second

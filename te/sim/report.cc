@@ -58,12 +58,26 @@ std::vector<std::string> Header(const Scenario& scenario) {
   return cells;
 }
 
+std::string MilestoneText(const Scenario::Milestone& milestone,
+                          const SimulationResult& result, Duration bin) {
+  // There is nothing to reach, or no time for it.
+  if (milestone.level <= 0 || milestone.until - milestone.from < kSteady) {
+    return "-";
+  }
+  const std::optional<Duration> time =
+      TimeToReach(result.throughputs, bin, milestone.from, milestone.until,
+                  milestone.level, kSteady);
+  return time.has_value() ? TimeText(*time) : "never";
+}
+
 std::vector<std::string> Cells(const Report& report, const Report::Row& row) {
   const SimulationResult& result = row.result;
   std::vector<std::string> cells = {
       std::string(PolicyName(row.policy)),
       absl::StrFormat("%.1f", result.throughput / 1e9),
-      absl::StrFormat("%.1f%%", 100 * result.throughput / report.ideal)};
+      report.ideal > 0
+          ? absl::StrFormat("%.1f%%", 100 * result.throughput / report.ideal)
+          : "-"};
   for (const Latencies* latencies :
        {&result.long_batches, &result.short_batches}) {
     for (std::string& cell : LatencyCells(*latencies)) {
@@ -78,10 +92,8 @@ std::vector<std::string> Cells(const Report& report, const Report::Row& row) {
     cells.push_back(absl::StrCat(count));
   }
   for (const Scenario::Milestone& milestone : report.scenario.milestones) {
-    const std::optional<Duration> time =
-        TimeToReach(result.throughputs, report.scenario.simulation.bin,
-                    milestone.from, milestone.until, milestone.level, kSteady);
-    cells.push_back(time.has_value() ? TimeText(*time) : "never");
+    cells.push_back(
+        MilestoneText(milestone, result, report.scenario.simulation.bin));
   }
   return cells;
 }

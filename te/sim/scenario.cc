@@ -2,8 +2,11 @@
 
 #include <algorithm>
 #include <chrono>
+#include <cmath>
 #include <cstdint>
+#include <set>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "absl/status/status.h"
@@ -237,6 +240,16 @@ void AllToAll(Scenario& scenario) {
   }
 }
 
+// In bytes per second.
+double OfferedBy(const Traffic& traffic) {
+  const auto least = static_cast<double>(traffic.min_bytes);
+  const auto most = static_cast<double>(traffic.max_bytes);
+  // Of lengths whose logarithms are spread evenly.
+  const double mean =
+      least == most ? least : (most - least) / std::log(most / least);
+  return traffic.per_second * traffic.requests * mean;
+}
+
 // Half of the hosts prefill: they write blocks of the KV cache, 40 layers of
 // 2 MiB for each request, to any of 8 decoders, and beside them what is short.
 void PrefillDecode(Scenario& scenario) {
@@ -268,7 +281,9 @@ void PrefillDecode(Scenario& scenario) {
                                   .max_bytes = 64 * kKiB,
                                   .per_second = 5e3});
   }
-  scenario.offered = kLoad * host_rate * prefillers;
+  for (const Traffic& traffic : simulation.traffic) {
+    scenario.offered += OfferedBy(traffic);
+  }
 }
 
 // One NIC in twenty is slow.
@@ -277,12 +292,13 @@ void PrefillDecodeDegraded(Scenario& scenario) {
   SimulationOptions& simulation = scenario.simulation;
   Random random(simulation.seed + 1);
   const auto rails = static_cast<uint32_t>(simulation.network.nic_rates.size());
-  for (uint32_t i = 0; i < std::max(1u, simulation.network.hosts * rails / 20);
-       ++i) {
+  std::set<std::pair<uint32_t, uint32_t>> slow;
+  while (slow.size() < std::max(1u, simulation.network.hosts * rails / 20)) {
+    slow.emplace(random.Below(simulation.network.hosts), random.Below(rails));
+  }
+  for (const auto& [host, rail] : slow) {
     simulation.faults.push_back(
-        {.host = static_cast<uint32_t>(random.Below(simulation.network.hosts)),
-         .rail = static_cast<uint32_t>(random.Below(rails)),
-         .fraction = kThrottled});
+        {.host = host, .rail = rail, .fraction = kThrottled});
   }
 }
 
@@ -388,7 +404,7 @@ constexpr Recipe kRecipes[] = {
 
 absl::Status Check(const Recipe& recipe, const ScenarioScale& scale) {
   if (scale.hosts != 0 && scale.hosts < recipe.min_hosts) {
-    return absl::InvalidArgumentError(absl::StrCat(
+    return absl::FailedPreconditionError(absl::StrCat(
         recipe.name.name, " needs at least ", recipe.min_hosts, " hosts"));
   }
   if (scale.rails > 64) {
@@ -398,7 +414,7 @@ absl::Status Check(const Recipe& recipe, const ScenarioScale& scale) {
   constexpr double kMost = 86'400;
   if (scale.seconds != 0 &&
       !(scale.seconds >= kLeast && scale.seconds <= kMost)) {
-    return absl::InvalidArgumentError(absl::StrCat(
+    return absl::OutOfRangeError(absl::StrCat(
         scale.seconds, " s are not between ", kLeast, " and ", kMost));
   }
   return absl::OkStatus();

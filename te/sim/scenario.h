@@ -49,7 +49,9 @@ struct ScenarioName {
 // All of them, in the order in which they should be read.
 std::vector<ScenarioName> ScenarioNames();
 
-// INVALID_ARGUMENT if there is none of that name, or not of that scale.
+// INVALID_ARGUMENT if there is none of that name or number of rails,
+// FAILED_PRECONDITION if it needs more hosts, and OUT_OF_RANGE if it cannot
+// take so long.
 absl::StatusOr<Scenario> MakeScenario(absl::string_view name,
                                       const ScenarioScale& scale);
 

@@ -59,6 +59,12 @@ std::vector<std::string> NamesOf(const std::string& text) {
   return names;
 }
 
+// Which one MakeScenario does not like.
+absl::string_view FlagOf(const absl::Status& status) {
+  if (absl::IsFailedPrecondition(status)) return "hosts";
+  return absl::IsOutOfRange(status) ? "seconds" : "scenario";
+}
+
 }  // namespace
 
 absl::StatusOr<SimOptions> ParseSimOptions(
@@ -78,7 +84,9 @@ absl::StatusOr<SimOptions> ParseSimOptions(
   scale.seed = static_cast<uint64_t>(flags.seed);
   for (const std::string& name : NamesOf(flags.scenario)) {
     absl::StatusOr<Scenario> scenario = MakeScenario(name, scale);
-    if (!scenario.ok()) return Bad("scenario", scenario.status().message());
+    if (!scenario.ok()) {
+      return Bad(FlagOf(scenario.status()), scenario.status().message());
+    }
     options.scenarios.push_back(*std::move(scenario));
   }
   if (options.scenarios.empty()) return Bad("scenario", "there is none");

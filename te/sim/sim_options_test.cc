@@ -62,7 +62,7 @@ TEST(SimOptionsTest, SaysWhatIsWrong) {
   ExpectComplaint({.policy = "best"},
                   "--policy: \"best\" is none of scheduler, round_robin, "
                   "random and least_in_flight");
-  ExpectComplaint({.hosts = 1}, "--scenario: healthy needs at least 2 hosts");
+  ExpectComplaint({.hosts = 1}, "--hosts: healthy needs at least 2 hosts");
   ExpectComplaint({.hosts = -1}, "--hosts: -1 is not between 0 and 10000");
   ExpectComplaint({.rails = 65}, "--rails: 65 is not between 0 and 64");
   ExpectComplaint({.gbps = 100'001},

@@ -95,6 +95,15 @@ TEST(SimulationTest, ASwitchIsTheSameRailOfAllHosts) {
   EXPECT_EQ(IdealThroughput(options), kRate);
 }
 
+// Each end has half of the time, and never both of them.
+TEST(SimulationTest, WhatIsIdealKnowsWhenFaultsDoNotCoincide) {
+  SimulationOptions options = OneBatch(Operation::kWrite, 1'000);
+  const Duration half = options.duration / 2;
+  options.faults = {{.host = 0, .until = half},
+                    {.host = 1, .from = half, .until = options.duration}};
+  EXPECT_NEAR(IdealThroughput(options), 0, kRate / 100);
+}
+
 TEST(SimulationTest, RefusesWhatMakesNoSense) {
   const auto invalid = StatusIs(absl::StatusCode::kInvalidArgument);
   SimulationOptions options = OneBatch(Operation::kWrite, 1'000);

@@ -1,6 +1,9 @@
 // The program: flags, help, exit status.
 
+#include <cerrno>
 #include <cstddef>
+#include <fstream>
+#include <ios>
 #include <iostream>
 #include <set>
 #include <string>
@@ -13,6 +16,7 @@
 #include "absl/strings/string_view.h"
 #include "absl/types/span.h"
 #include "gflags/gflags.h"
+#include "te/base/errno_status.h"
 #include "te/base/status_macros.h"
 #include "te/program/command_line.h"
 #include "te/program/exit_status.h"
@@ -93,7 +97,16 @@ std::string ListText() {
   return program::FormatTable(rows);
 }
 
+// Before an hour of simulation, and without a change to the file.
+absl::Status CheckWritable(const std::string& path) {
+  if (path.empty() || std::ofstream(path, std::ios::app).is_open()) {
+    return absl::OkStatus();
+  }
+  return ErrnoToStatus(errno, absl::StrCat("cannot write ", path));
+}
+
 absl::Status Show(const SimOptions& options) {
+  TE_RETURN_IF_ERROR(CheckWritable(options.svg));
   std::vector<Report> reports;
   for (const Scenario& scenario : options.scenarios) {
     TE_ASSIGN_OR_RETURN(Report report, RunScenario(scenario, options.policies));

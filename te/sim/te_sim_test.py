@@ -45,6 +45,22 @@ class TeSimTest(unittest.TestCase):
             "random", self.check("--seconds=0.01", "--policy=scheduler")
         )
 
+    def test_says_nothing_of_what_cannot_be(self):
+        options = ("--rails=1", "--seconds=0.05", "--policy=scheduler")
+        # There is no other rail that could reach anything.
+        row = self.check("--scenario=cut", *options).splitlines()[-1].split()
+        self.assertEqual(row[-3], "-", row)
+        # Nor, with this seed, is anything possible at all.
+        text = self.check(
+            "--scenario=random_faults", "--gbps=1", "--seed=331", *options
+        )
+        self.assertNotIn("nan", text)
+
+    def test_complains_at_once_of_a_picture_that_cannot_be(self):
+        self.check_error(
+            1, "cannot write /nowhere/a.svg", "--svg=/nowhere/a.svg"
+        )
+
     def test_lists_scenarios(self):
         self.assertIn("prefill_decode  ", self.check("--list"))
 

@@ -15,18 +15,36 @@
 #include "te/testing/rdma_chaos_cluster.h"
 #include "te/testing/shaped_tcp_cluster.h"
 
-DEFINE_int32(seconds, 60, "How long to make trouble.");
+DEFINE_int32(seconds, 60, "How long to make trouble, 1 to 86400.");
 DEFINE_uint32(seed, 0, "Of all that is random; 0 chooses one.");
 DEFINE_string(cluster, "tcp", "What the engines use: tcp or rdma (emulated).");
-DEFINE_int32(nodes, 3, "How many engines, at least 2.");
-DEFINE_int32(rails, 4, "How many rails, or NICs, each of them has.");
-DEFINE_int32(threads, 16, "How many threads transfer.");
+DEFINE_int32(nodes, 3, "How many engines, 2 to 16.");
+DEFINE_int32(rails, 4, "How many rails, or NICs, each of them has, 2 to 32.");
+DEFINE_int32(threads, 16, "How many threads transfer, 1 to 256.");
 DEFINE_bool(gentle, false,
             "Leave the first rail of each engine alone, so that everything "
             "succeeds.");
 
 namespace te {
 namespace {
+
+bool IsWithin(const char* flag, int value, int least, int most) {
+  if (value >= least && value <= most) return true;
+  std::cerr << "chaos: --" << flag << " must be " << least << " to " << most
+            << "\n";
+  return false;
+}
+
+bool AreFlagsGood() {
+  if (FLAGS_cluster != "tcp" && FLAGS_cluster != "rdma") {
+    std::cerr << "chaos: --cluster must be tcp or rdma\n";
+    return false;
+  }
+  return IsWithin("seconds", FLAGS_seconds, 1, 86'400) &&
+         IsWithin("nodes", FLAGS_nodes, 2, 16) &&
+         IsWithin("rails", FLAGS_rails, 2, 32) &&
+         IsWithin("threads", FLAGS_threads, 1, 256);
+}
 
 int Run() {
   const uint32_t seed = FLAGS_seed != 0 ? FLAGS_seed : std::random_device()();
@@ -56,10 +74,5 @@ int main(int argc, char** argv) {
   gflags::ParseCommandLineFlags(&argc, &argv, true);
   google::InitGoogleLogging(argv[0]);
   FLAGS_logtostderr = true;
-  if (FLAGS_nodes < 2 || FLAGS_rails < 2 || FLAGS_threads < 1 ||
-      (FLAGS_cluster != "tcp" && FLAGS_cluster != "rdma")) {
-    std::cerr << "chaos: a flag is out of its range; see --help\n";
-    return 2;
-  }
-  return te::Run();
+  return te::AreFlagsGood() ? te::Run() : 2;
 }
