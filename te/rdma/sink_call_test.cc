@@ -1,6 +1,7 @@
 // Sinks that call the rail back, as those do of a batch whose end cancels
 // another one.
 
+#include <atomic>
 #include <chrono>
 #include <thread>
 
@@ -8,6 +9,7 @@
 #include "gtest/gtest.h"
 #include "te/base/clock.h"
 #include "te/base/status_matchers.h"
+#include "te/base/thread.h"
 #include "te/rdma/rail_fixture.h"
 #include "te/transport/recording_sink.h"
 #include "te/transport/slice.h"
@@ -64,6 +66,36 @@ TEST_F(SinkCallTest, MayWithdrawWhileTheConnectionIsRetired) {
   }
   rail_->EndPolling();
   AwaitHealingOfRail();
+}
+
+// What a poller has in its hands has not been given back yet.
+TEST_F(SinkCallTest, CloseWaitsForASink) {
+  MakeHosts();
+  TE_ASSERT_OK(Start(Impatient()));
+  std::atomic<bool> inside{false};
+  std::atomic<bool> closed{false};
+  RecordingSink sink(1, [&](const Slice&, const absl::Status&) {
+    inside = true;
+    EXPECT_TRUE(Await([this] { return !rail_->health().ok(); }));
+    // Longer than it takes to close a rail on which nothing is under way.
+    const MonotonicTime end = In(milliseconds(300));
+    while (!closed && RealClock().Now() < end) std::this_thread::yield();
+    EXPECT_FALSE(closed);
+  });
+  auto closer = Thread::Start({.name = "closer"}, [&] {
+    EXPECT_TRUE(Await([&] { return inside.load(); }));
+    rail_->Close(absl::CancelledError("closed by test"));
+    closed = true;
+  });
+  TE_ASSERT_OK(closer);
+  Slice slice = MakeSlice(Operation::kWrite, 0, 1000, sink);
+  Slice* const posted = &slice;
+  // Else the device's thread calls the sink, for which Close waits anyway.
+  rail_->BeginPolling();
+  rail_->Post({&posted, 1});
+  while (sink.done() == 0) rail_->Poll();
+  rail_->EndPolling();
+  closer->Join();
 }
 
 }  // namespace
