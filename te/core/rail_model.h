@@ -94,7 +94,6 @@ class RailModel {
   // --- What to expect. ---
 
   uint64_t in_flight() const { return in_flight_; }
-  uint64_t carried() const { return carried_; }
   // Bytes per second; 0 if nothing is known. Once it is old, what was measured
   // is forgotten, in favour of what the link should carry.
   double rate(MonotonicTime now, const RailModelOptions& options) const {

@@ -2,9 +2,11 @@
 
 #include <atomic>
 #include <map>
+#include <string>
 #include <vector>
 
 #include "absl/functional/function_ref.h"
+#include "absl/status/status.h"
 #include "absl/types/span.h"
 #include "te/base/status_macros.h"
 #include "te/transport/slice.h"
@@ -140,7 +142,7 @@ absl::StatusOr<Rails> FaultInjectingTransport::Connect(
   if (script_->Next(Call::kConnect) == Fault::kFail) return Injected();
   TE_ASSIGN_OR_RETURN(
       Rails rails,
-      inner_->Connect(peer, rail_id, std::move(channel), deadline));
+      inner().Connect(peer, rail_id, std::move(channel), deadline));
   for (std::shared_ptr<Rail>& rail : rails) {
     rail = std::make_shared<FaultInjectingRail>(std::move(rail), script_);
   }

@@ -4,17 +4,13 @@
 #include <cstdint>
 #include <memory>
 #include <random>
-#include <string>
 #include <utility>
 
 #include "absl/base/thread_annotations.h"
-#include "absl/status/status.h"
 #include "absl/status/statusor.h"
-#include "absl/strings/string_view.h"
 #include "te/base/clock.h"
-#include "te/base/incarnation.h"
 #include "te/base/mutex.h"
-#include "te/transport/local_memory.h"
+#include "te/transport/forwarding_transport.h"
 #include "te/transport/peer_channel.h"
 #include "te/transport/transport.h"
 
@@ -62,39 +58,17 @@ class FaultScript {
 
 // A transport over another one, which it makes fail by a script. For tests of
 // what stands above transports: every fault is one that a transport may have.
-class FaultInjectingTransport final : public Transport {
+class FaultInjectingTransport final : public ForwardingTransport {
  public:
   FaultInjectingTransport(std::unique_ptr<Transport> inner,
                           std::shared_ptr<FaultScript> script)
-      : inner_(std::move(inner)), script_(std::move(script)) {}
+      : ForwardingTransport(std::move(inner)), script_(std::move(script)) {}
 
-  absl::string_view name() const override { return inner_->name(); }
   absl::StatusOr<Rails> Connect(const PeerIdentity& peer, uint64_t rail_id,
                                 std::shared_ptr<PeerChannel> channel,
                                 MonotonicTime deadline) override;
-  absl::Status Fence(const PeerIdentity& peer, uint64_t rail_id,
-                     PeerChannel& channel, MonotonicTime deadline) override {
-    return inner_->Fence(peer, rail_id, channel, deadline);
-  }
-  absl::StatusOr<std::string> Accept(const Incarnation& client,
-                                     absl::string_view request,
-                                     MonotonicTime deadline) override {
-    return inner_->Accept(client, request, deadline);
-  }
-  void DisconnectPeers() override { inner_->DisconnectPeers(); }
-  absl::StatusOr<std::string> RegisterMemory(
-      const LocalMemory& memory) override {
-    return inner_->RegisterMemory(memory);
-  }
-  absl::Status RevokeAccess(uint32_t slot, MonotonicTime deadline) override {
-    return inner_->RevokeAccess(slot, deadline);
-  }
-  void UnregisterMemory(uint32_t slot) override {
-    inner_->UnregisterMemory(slot);
-  }
 
  private:
-  const std::unique_ptr<Transport> inner_;
   const std::shared_ptr<FaultScript> script_;
 };
 

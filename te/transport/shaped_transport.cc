@@ -83,7 +83,7 @@ absl::StatusOr<std::unique_ptr<ShapedTransport>> ShapedTransport::Create(
 
 ShapedTransport::ShapedTransport(std::unique_ptr<Transport> inner,
                                  std::shared_ptr<RailControls> controls)
-    : inner_(std::move(inner)),
+    : ForwardingTransport(std::move(inner)),
       controls_(std::move(controls)),
       mover_(std::make_shared<Mover>()) {}
 
@@ -97,7 +97,7 @@ absl::StatusOr<Rails> ShapedTransport::Connect(
     std::shared_ptr<PeerChannel> channel, MonotonicTime deadline) {
   TE_ASSIGN_OR_RETURN(
       Rails inner,
-      inner_->Connect(peer, rail_id, std::move(channel), deadline));
+      inner().Connect(peer, rail_id, std::move(channel), deadline));
   const auto rails = std::make_shared<ShapedRails>(
       std::move(inner), controls_, [mover = mover_] { mover->Wake(); });
   for (size_t i = 0; i < controls_->options().rails; ++i) {

@@ -3,15 +3,11 @@
 
 #include <cstdint>
 #include <memory>
-#include <string>
 
-#include "absl/status/status.h"
 #include "absl/status/statusor.h"
-#include "absl/strings/string_view.h"
 #include "te/base/clock.h"
-#include "te/base/incarnation.h"
 #include "te/base/thread.h"
-#include "te/transport/local_memory.h"
+#include "te/transport/forwarding_transport.h"
 #include "te/transport/peer_channel.h"
 #include "te/transport/rail_controls.h"
 #include "te/transport/transport.h"
@@ -23,37 +19,16 @@ namespace te {
 // All of them go over the first rail beneath. For tests of what chooses among
 // rails: what they do is what rails may do. Time is the real clock's; a thread
 // of the transport's own moves what is due.
-class ShapedTransport final : public Transport {
+class ShapedTransport final : public ForwardingTransport {
  public:
   static absl::StatusOr<std::unique_ptr<ShapedTransport>> Create(
       std::unique_ptr<Transport> inner, std::shared_ptr<RailControls> controls);
   ~ShapedTransport() override;
 
-  absl::string_view name() const override { return inner_->name(); }
   // UNAVAILABLE if all rails are down.
   absl::StatusOr<Rails> Connect(const PeerIdentity& peer, uint64_t rail_id,
                                 std::shared_ptr<PeerChannel> channel,
                                 MonotonicTime deadline) override;
-  absl::Status Fence(const PeerIdentity& peer, uint64_t rail_id,
-                     PeerChannel& channel, MonotonicTime deadline) override {
-    return inner_->Fence(peer, rail_id, channel, deadline);
-  }
-  absl::StatusOr<std::string> Accept(const Incarnation& client,
-                                     absl::string_view request,
-                                     MonotonicTime deadline) override {
-    return inner_->Accept(client, request, deadline);
-  }
-  void DisconnectPeers() override { inner_->DisconnectPeers(); }
-  absl::StatusOr<std::string> RegisterMemory(
-      const LocalMemory& memory) override {
-    return inner_->RegisterMemory(memory);
-  }
-  absl::Status RevokeAccess(uint32_t slot, MonotonicTime deadline) override {
-    return inner_->RevokeAccess(slot, deadline);
-  }
-  void UnregisterMemory(uint32_t slot) override {
-    inner_->UnregisterMemory(slot);
-  }
 
  private:
   class Mover;
@@ -61,9 +36,8 @@ class ShapedTransport final : public Transport {
   ShapedTransport(std::unique_ptr<Transport> inner,
                   std::shared_ptr<RailControls> controls);
 
-  const std::unique_ptr<Transport> inner_;
   const std::shared_ptr<RailControls> controls_;
-  // Shared with the rails, which may outlive the transport.
+  // Shared with the rails, which may outlive the transport once closed.
   const std::shared_ptr<Mover> mover_;
   Thread thread_;
 };
