@@ -1,6 +1,7 @@
 #include "te/grpc/connection_acceptor.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
 #include <poll.h>
@@ -32,9 +33,12 @@ constexpr int kForever = -1;
 constexpr int kPauseMs = 100;
 constexpr std::chrono::seconds kBetweenLogs(10);
 
+// As fstat(2) does, which ThreadSanitizer takes for a use of the descriptor: it
+// may be anybody's by now, which is what the look is to find out.
 ino_t InodeOf(int fd) {
   struct stat description;
-  return fstat(fd, &description) == 0 ? description.st_ino : 0;
+  return fstatat(fd, "", &description, AT_EMPTY_PATH) == 0 ? description.st_ino
+                                                           : 0;
 }
 
 // The connection is gone, or was never there: accept(2).

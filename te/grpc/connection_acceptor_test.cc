@@ -1,9 +1,13 @@
 #include "te/grpc/connection_acceptor.h"
 
+#include <sched.h>
 #include <stddef.h>
 #include <sys/resource.h>
 #include <sys/socket.h>
+#include <sys/syscall.h>
+#include <unistd.h>
 
+#include <atomic>
 #include <chrono>
 #include <memory>
 #include <string>
@@ -97,6 +101,16 @@ class ConnectionAcceptorTest : public testing::Test {
     }
     return true;
   }
+  // Also waits, but learns nothing of what else the acceptor's thread did
+  // before.
+  bool HearOfAccepted(int count) const {
+    const MonotonicTime deadline = Soon();
+    while (heard_.load(std::memory_order_relaxed) < count) {
+      if (RealClock().Now() >= deadline) return false;
+      sched_yield();
+    }
+    return true;
+  }
   void CloseAccepted() {
     MutexLock lock(mutex_);
     accepted_.clear();
@@ -113,12 +127,14 @@ class ConnectionAcceptorTest : public testing::Test {
     MutexLock lock(mutex_);
     accepted_.push_back(std::move(connection));
     changed_.NotifyAll();
+    heard_.fetch_add(1, std::memory_order_relaxed);
   }
 
   SocketAddress address_;
   Mutex mutex_;
   CondVar changed_;
   std::vector<UniqueFd> accepted_ ABSL_GUARDED_BY(mutex_);
+  std::atomic<int> heard_ = 0;
   std::unique_ptr<ConnectionAcceptor> acceptor_;  // ends first
 };
 
@@ -158,6 +174,19 @@ TEST_F(ConnectionAcceptorTest, ADescriptorThatIsUsedAgainIsNotAConnection) {
   const UniqueFd other(socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0));
   const UniqueFd second = Connect();
   EXPECT_TRUE(WaitForAccepted(1));
+}
+
+// Under ThreadSanitizer, which once ended the process instead of a report: of a
+// descriptor that system calls had made which it does not know.
+TEST_F(ConnectionAcceptorTest, WhatIsLookedAtMayBeAnothersAndBeClosed) {
+  Start(1);
+  const UniqueFd first = Connect();
+  ASSERT_TRUE(WaitForAccepted(1));
+  CloseAccepted();
+  UniqueFd other(static_cast<int>(syscall(SYS_pidfd_open, getpid(), 0)));
+  const UniqueFd second = Connect();
+  ASSERT_TRUE(HearOfAccepted(2));
+  other.reset();
 }
 
 // Lowers the limit so that no further descriptor can be had.
