@@ -232,10 +232,10 @@ Held HeldWithOnly(size_t shared, Look look) {
 }
 
 // Memory is mapped by malloc as well, and much by that of a sanitizer, but not
-// once for each of a thousand segments.
+// once for every other of many segments.
 template <typename Look>
 void ExpectBack(const Held& before, Look look) {
-  constexpr size_t kMallocs = 500;
+  constexpr size_t kMallocs = kManySegments / 2;
   const MonotonicTime deadline = Soon();
   Held now = look();
   while ((now.descriptors > before.descriptors || now.shared > before.shared) &&

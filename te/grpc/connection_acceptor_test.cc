@@ -111,6 +111,10 @@ class ConnectionAcceptorTest : public testing::Test {
     }
     return true;
   }
+  int descriptor_of_accepted() {
+    MutexLock lock(mutex_);
+    return accepted_.back().get();
+  }
   void CloseAccepted() {
     MutexLock lock(mutex_);
     accepted_.clear();
@@ -182,8 +186,10 @@ TEST_F(ConnectionAcceptorTest, WhatIsLookedAtMayBeAnothersAndBeClosed) {
   Start(1);
   const UniqueFd first = Connect();
   ASSERT_TRUE(WaitForAccepted(1));
+  const int lent = descriptor_of_accepted();
   CloseAccepted();
   UniqueFd other(static_cast<int>(syscall(SYS_pidfd_open, getpid(), 0)));
+  ASSERT_EQ(other.get(), lent);
   const UniqueFd second = Connect();
   ASSERT_TRUE(HearOfAccepted(2));
   other.reset();
