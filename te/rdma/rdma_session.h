@@ -81,7 +81,8 @@ class RdmaSession final : private RdmaRail::Session,
 
   // --- Connections: rdma_session_opening.cc. ---
   absl::Status OpenFirst(MonotonicTime deadline);
-  absl::Status OpenNow(RdmaRail& rail, MonotonicTime deadline);
+  // `lanes` are left to try by then, with this one.
+  absl::Status OpenNow(RdmaRail& rail, int lanes, MonotonicTime deadline);
   void AddRail();
   absl::StatusOr<EndpointStore::Place> TakePlace(RdmaRail& rail, Need need,
                                                  MonotonicTime deadline);

@@ -30,6 +30,12 @@ absl::StatusOr<HandshakeResponse> Ask(PeerChannel& channel,
   return ParseResponse(answer);
 }
 
+// Each lane gets its share: the first may be one that nobody answers.
+MonotonicTime ShareOf(MonotonicTime deadline, int lanes) {
+  const MonotonicTime now = RealClock().Now();
+  return DeadlineAfter(now, TimeUntil(deadline, now) / lanes);
+}
+
 // Then no lane leads to it.
 bool ConcernsPeer(const absl::Status& failure) {
   return IsStalePeer(failure) || absl::IsUnimplemented(failure);
@@ -81,16 +87,14 @@ absl::Status RdmaSession::OpenFirst(MonotonicTime deadline) {
   absl::Status failure;
   for (size_t i = 0; i < rails_.size(); ++i) {
     failure = rails_[i]->endpoint().nic().device->health();
-    // Each gets its share: the first may be one that nobody answers.
-    const MonotonicTime now = RealClock().Now();
-    const auto left = static_cast<int>(rails_.size() - i);
     if (failure.ok()) {
-      failure = OpenNow(*rails_[i],
-                        DeadlineAfter(now, TimeUntil(deadline, now) / left));
+      failure =
+          OpenNow(*rails_[i], static_cast<int>(rails_.size() - i), deadline);
     }
     if (failure.ok()) return absl::OkStatus();
     if (ConcernsPeer(failure)) return failure;
     failures.emplace_back(failure.message());
+    if (RealClock().Now() >= deadline) break;
   }
   return absl::Status(failure.code(), absl::StrJoin(failures, "; "));
 }
@@ -124,11 +128,15 @@ absl::Status RdmaSession::FenceAfter(const absl::Status& failure) {
                    fenced.message()));
 }
 
-absl::Status RdmaSession::OpenNow(RdmaRail& rail, MonotonicTime deadline) {
+// A peer that is slow to answer the handshake would be so for every lane: it is
+// asked over its control port. So that may take all of the time.
+absl::Status RdmaSession::OpenNow(RdmaRail& rail, int lanes,
+                                  MonotonicTime deadline) {
   // Also if it fails, the peer may have heard of it.
   rail.MarkKnownToPeer();
-  TE_ASSIGN_OR_RETURN(EndpointStore::Place place,
-                      TakePlace(rail, Need::kRequired, deadline));
+  TE_ASSIGN_OR_RETURN(
+      EndpointStore::Place place,
+      TakePlace(rail, Need::kRequired, ShareOf(deadline, lanes)));
   TE_ASSIGN_OR_RETURN(std::unique_ptr<Connection> connection,
                       Handshake(rail, std::move(place), deadline));
   if (remote_nics_ == 0) {
@@ -143,7 +151,7 @@ absl::Status RdmaSession::OpenNow(RdmaRail& rail, MonotonicTime deadline) {
     rail.endpoint().Discard(std::move(connection));
     return health();
   }
-  return rail.AwaitProof(deadline);
+  return rail.AwaitProof(ShareOf(deadline, lanes));
 }
 
 // Of a connection that was made just now.
