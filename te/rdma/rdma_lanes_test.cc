@@ -181,18 +181,18 @@ TEST_F(RdmaLanesTest, AFirstLaneThatLeadsNowhereHoldsNothingUp) {
 // It answers for all lanes alike, so no other one is tried meanwhile.
 TEST_F(RdmaLanesTest, APeerMayBeSlowToAnswerTheFirstLane) {
   MakeHosts({4, 4});
-  std::atomic<int> handshakes = 0;
-  std::atomic<Duration> patience = Duration::zero();
+  // Of the first. The script outlives the test's body.
+  const auto patience = std::make_shared<std::atomic<Duration>>();
   channel_->SetScript(
-      [&](absl::string_view, MonotonicTime deadline, const auto& go) {
-        if (++handshakes == 1) {
-          patience = TimeUntil(deadline, RealClock().Now());
-        }
+      [patience](absl::string_view, MonotonicTime deadline, const auto& go) {
+        Duration none{};
+        patience->compare_exchange_strong(
+            none, TimeUntil(deadline, RealClock().Now()));
         return go();
       });
   TE_ASSERT_OK(Start());
   // Two thirds of 30 s, and not a quarter of that.
-  EXPECT_GT(patience.load(), seconds(10));
+  EXPECT_GT(patience->load(), seconds(10));
 }
 
 // It carries nothing before it has shown that it works.
