@@ -123,7 +123,8 @@ void BatchState::Done(Slice& slice, absl::Status status) {
 void BatchState::OnFailure(Slice& slice, absl::Status status) {
   RequestState& request = requests_[slice.request];
   const PeerUse& use = peers_[request.run->peer];
-  if (MayRetry(slice, status)) {
+  const bool may_retry = MayRetry(slice, status);
+  if (may_retry && !aborted_ && !cancelled_) {
     // A rail that was cut for somebody else's sake is not this slice's failure.
     if (!absl::IsAborted(status)) ++slice.attempts;
     return use.peer->Retry(slice, *request.run->remote, *use.route, status);
@@ -133,8 +134,7 @@ void BatchState::OnFailure(Slice& slice, absl::Status status) {
   if (aborted_) {
     MutexLock lock(mutex_);
     status = abort_status_;
-  } else if (cancelled_ && absl::IsAborted(status)) {
-    // It would have been sent again.
+  } else if (may_retry) {
     status = absl::CancelledError(
         absl::StrCat("cancelled; before that, ", status.message()));
   }
@@ -142,9 +142,10 @@ void BatchState::OnFailure(Slice& slice, absl::Status status) {
   FinishSlice(request);
 }
 
+// Whether it would be sent again if the batch went on.
 bool BatchState::MayRetry(const Slice& slice,
                           const absl::Status& status) const {
-  if (aborted_ || cancelled_ || slice.attempts == Peer::kGivenUp) return false;
+  if (slice.attempts == Peer::kGivenUp) return false;
   return absl::IsAborted(status) || (absl::IsUnavailable(status) &&
                                      slice.attempts + 1 < max_slice_attempts_);
 }

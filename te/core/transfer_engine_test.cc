@@ -6,7 +6,6 @@
 #include <unistd.h>
 
 #include <atomic>
-#include <chrono>
 #include <cstddef>
 #include <cstdint>
 #include <cstring>
@@ -44,7 +43,6 @@
 namespace te {
 namespace {
 
-using std::chrono::milliseconds;
 using testing::HasSubstr;
 
 class TransferEngineTest : public EngineFixture {};
@@ -176,54 +174,6 @@ TEST_F(TransferEngineTest, GivesUpReconnectingInTheEnd) {
             EngineOptions().max_connect_attempts);
   network_->FailConnects(0, absl::OkStatus());
   TE_EXPECT_OK(Transfer(FourWrites()));
-}
-
-TEST_F(TransferEngineTest, CancelEndsWhatIsHeld) {
-  network_->Hold();
-  Batch batch = Submit(FourWrites());
-  EXPECT_FALSE(batch.Wait(RealClock().Now()));
-  EXPECT_FALSE(batch.result(0).local_reusable);
-  batch.Cancel();
-  ASSERT_TRUE(batch.Wait(Soon()));
-  EXPECT_THAT(batch.status(), StatusIs(absl::StatusCode::kCancelled));
-  EXPECT_EQ(network_->slices(), 0u);
-}
-
-TEST_F(TransferEngineTest, CancelAndDeadlineEndWhatWaitsForTheConnection) {
-  for (const bool cancel : {true, false}) {
-    Start({.max_connect_attempts = 1000});
-    server_.transport->DisconnectPeers();
-    network_->FailConnects(1'000'000, Unavailable());
-    const int before = network_->connects();
-    SubmitOptions options;
-    if (!cancel) options.timeout = milliseconds(50);
-    Batch batch = Submit(FourWrites(), options);
-    if (cancel) {
-      while (network_->connects() < before + 2) std::this_thread::yield();
-      batch.Cancel();
-    }
-    ASSERT_TRUE(batch.Wait(Soon()));
-    EXPECT_THAT(batch.status(),
-                StatusIs(cancel ? absl::StatusCode::kCancelled
-                                : absl::StatusCode::kDeadlineExceeded));
-    EXPECT_TRUE(batch.result(0).local_reusable);
-    network_->FailConnects(0, absl::OkStatus());
-  }
-}
-
-TEST_F(TransferEngineTest, ADeadlineEndsWhatIsHeldAndNothingElse) {
-  network_->Hold();
-  Batch patient = Submit({{Write(0, 100)}});
-  SubmitOptions options;
-  options.timeout = milliseconds(20);
-  Batch hasty = Submit({{Write(kSlice, 100)}}, options);
-  ASSERT_TRUE(hasty.Wait(Soon()));
-  EXPECT_THAT(hasty.status(), StatusIs(absl::StatusCode::kDeadlineExceeded,
-                                       HasSubstr("server")));
-  EXPECT_FALSE(patient.finished());
-  Release();
-  ASSERT_TRUE(patient.Wait(Soon()));
-  TE_EXPECT_OK(patient.status());
 }
 
 TEST_F(TransferEngineTest, LimitsAreStatuses) {
@@ -374,35 +324,6 @@ TEST_F(TransferEngineTest, NothingIsSignalledAfterWait) {
   EXPECT_TRUE(batch.Wait(Soon()));
   EXPECT_TRUE(called);
   releaser.join();
-}
-
-TEST_F(TransferEngineTest, ClosingTheSegmentEndsItsRequests) {
-  network_->Hold();
-  Batch batch = Submit(FourWrites());
-  TE_EXPECT_OK(client_.engine->CloseSegment(segment_));
-  ASSERT_TRUE(batch.Wait(Soon()));
-  EXPECT_THAT(batch.status(), StatusIs(absl::StatusCode::kCancelled));
-  EXPECT_THAT(client_.engine->CloseSegment(segment_),
-              StatusIs(absl::StatusCode::kNotFound));
-  network_->Release();
-  EXPECT_THAT(Transfer({{Write(0, 1)}}), StatusIs(absl::StatusCode::kNotFound));
-}
-
-TEST_F(TransferEngineTest, UnregisteringCutsOffWhatIsHeld) {
-  network_->Hold();
-  Batch batch = Submit(FourWrites());
-  TE_EXPECT_OK(
-      client_.engine->UnregisterMemory(client_.buffer, milliseconds(10)));
-  EXPECT_TRUE(batch.Wait(Soon()));
-  EXPECT_THAT(batch.status(), StatusIs(absl::StatusCode::kCancelled));
-}
-
-TEST_F(TransferEngineTest, HandlesOutliveTheEngine) {
-  network_->Hold();
-  Batch batch = Submit(FourWrites());
-  client_.engine.reset();
-  EXPECT_TRUE(batch.finished());
-  EXPECT_THAT(batch.status(), StatusIs(absl::StatusCode::kCancelled));
 }
 
 TEST_F(TransferEngineTest, ANotificationComesAfterRetriesAndOnce) {
