@@ -153,14 +153,16 @@ class RailFixture : public testing::Test {
     return absl::OkStatus();
   }
   // Over the rails that there were, which must be closed.
-  absl::Status Connect(uint64_t rail_id = kRailId) {
-    TE_ASSIGN_OR_RETURN(rails_, MakeRails(rail_id));
+  absl::Status Connect(uint64_t rail_id = kRailId,
+                       MonotonicTime deadline = Soon()) {
+    TE_ASSIGN_OR_RETURN(rails_, MakeRails(rail_id, deadline));
     rail_ = ReadyOne(rails_);
     return absl::OkStatus();
   }
-  absl::StatusOr<Rails> MakeRails(uint64_t rail_id) {
+  absl::StatusOr<Rails> MakeRails(uint64_t rail_id,
+                                  MonotonicTime deadline = Soon()) {
     return client_->Connect({.name = "server", .incarnation = server_id_},
-                            rail_id, channel_, Soon());
+                            rail_id, channel_, deadline);
   }
   // One that is ready, which has the others for company.
   absl::StatusOr<std::shared_ptr<Rail>> MakeRail(uint64_t rail_id) {

@@ -160,41 +160,6 @@ TEST_F(RdmaLanesTest, RailsKnowWhichMemoryIsNear) {
   }
 }
 
-TEST_F(RdmaLanesTest, AFirstLaneThatLeadsNowhereHoldsNothingUp) {
-  MakeHosts({2, 2});
-  CutOff("mlx5_0");
-  RdmaOptions options = Quick();
-  options.work_timeout = seconds(60);
-  TE_ASSERT_OK(Start(options));
-  RecordingSink sink(1);
-  Slice slice = MakeSlice(Operation::kWrite, 0, 1000, sink);
-  Slice* const posted = &slice;
-  ReadyOne(rails_)->Post({&posted, 1});
-  // Long before work_timeout.
-  EXPECT_TRUE(sink.Wait(In(seconds(20))));
-  TE_EXPECT_OK(sink.status());
-  EXPECT_NE(rails_[0]->state(), State::kReady);
-  EXPECT_EQ(rails_[1]->state(), State::kReady);
-  NoFaults();
-}
-
-// It answers for all lanes alike, so no other one is tried meanwhile.
-TEST_F(RdmaLanesTest, APeerMayBeSlowToAnswerTheFirstLane) {
-  MakeHosts({4, 4});
-  // Of the first. The script outlives the test's body.
-  const auto patience = std::make_shared<std::atomic<Duration>>();
-  channel_->SetScript(
-      [patience](absl::string_view, MonotonicTime deadline, const auto& go) {
-        Duration none{};
-        patience->compare_exchange_strong(
-            none, TimeUntil(deadline, RealClock().Now()));
-        return go();
-      });
-  TE_ASSERT_OK(Start());
-  // Two thirds of 30 s, and not a quarter of that.
-  EXPECT_GT(patience->load(), seconds(10));
-}
-
 // It carries nothing before it has shown that it works.
 TEST_F(RdmaLanesTest, AFurtherLaneThatLeadsNowhereHoldsNothingUp) {
   MakeHosts({2, 2}, {}, [](EmulatedDeviceSpec& spec) {

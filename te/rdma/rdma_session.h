@@ -81,8 +81,9 @@ class RdmaSession final : private RdmaRail::Session,
 
   // --- Connections: rdma_session_opening.cc. ---
   absl::Status OpenFirst(MonotonicTime deadline);
-  // `lanes` are left to try by then, with this one.
-  absl::Status OpenNow(RdmaRail& rail, int lanes, MonotonicTime deadline);
+  absl::Status OpenNow(RdmaRail& rail, MonotonicTime deadline);
+  // When the next lane's turn comes, if all of them must be tried by then.
+  MonotonicTime ShareOf(const RdmaRail& rail, MonotonicTime deadline) const;
   void AddRail();
   absl::StatusOr<EndpointStore::Place> TakePlace(RdmaRail& rail, Need need,
                                                  MonotonicTime deadline);

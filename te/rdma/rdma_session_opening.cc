@@ -30,12 +30,6 @@ absl::StatusOr<HandshakeResponse> Ask(PeerChannel& channel,
   return ParseResponse(answer);
 }
 
-// Each lane gets its share: the first may be one that nobody answers.
-MonotonicTime ShareOf(MonotonicTime deadline, int lanes) {
-  const MonotonicTime now = RealClock().Now();
-  return DeadlineAfter(now, TimeUntil(deadline, now) / lanes);
-}
-
 // Then no lane leads to it.
 bool ConcernsPeer(const absl::Status& failure) {
   return IsStalePeer(failure) || absl::IsUnimplemented(failure);
@@ -87,10 +81,7 @@ absl::Status RdmaSession::OpenFirst(MonotonicTime deadline) {
   absl::Status failure;
   for (size_t i = 0; i < rails_.size(); ++i) {
     failure = rails_[i]->endpoint().nic().device->health();
-    if (failure.ok()) {
-      failure =
-          OpenNow(*rails_[i], static_cast<int>(rails_.size() - i), deadline);
-    }
+    if (failure.ok()) failure = OpenNow(*rails_[i], deadline);
     if (failure.ok()) return absl::OkStatus();
     if (ConcernsPeer(failure)) return failure;
     failures.emplace_back(failure.message());
@@ -128,17 +119,25 @@ absl::Status RdmaSession::FenceAfter(const absl::Status& failure) {
                    fenced.message()));
 }
 
-// A peer that is slow to answer the handshake would be so for every lane: it is
-// asked over its control port. So that may take all of the time.
-absl::Status RdmaSession::OpenNow(RdmaRail& rail, int lanes,
-                                  MonotonicTime deadline) {
+// Half of what is left, but for the last lane: it may be one that leads
+// nowhere, where the handshake may fail for it (ARP takes the peer a second),
+// or the proof. Not less, as the peer may merely be slow to answer, which would
+// be so for every lane.
+MonotonicTime RdmaSession::ShareOf(const RdmaRail& rail,
+                                   MonotonicTime deadline) const {
+  if (rail.index() + 1 == rails_.size()) return deadline;
+  const MonotonicTime now = RealClock().Now();
+  return DeadlineAfter(now, TimeUntil(deadline, now) / 2);
+}
+
+absl::Status RdmaSession::OpenNow(RdmaRail& rail, MonotonicTime deadline) {
   // Also if it fails, the peer may have heard of it.
   rail.MarkKnownToPeer();
-  TE_ASSIGN_OR_RETURN(
-      EndpointStore::Place place,
-      TakePlace(rail, Need::kRequired, ShareOf(deadline, lanes)));
+  const MonotonicTime share = ShareOf(rail, deadline);
+  TE_ASSIGN_OR_RETURN(EndpointStore::Place place,
+                      TakePlace(rail, Need::kRequired, share));
   TE_ASSIGN_OR_RETURN(std::unique_ptr<Connection> connection,
-                      Handshake(rail, std::move(place), deadline));
+                      Handshake(rail, std::move(place), share));
   if (remote_nics_ == 0) {
     remote_nics_ = connection->remote_nics;
     // Before anybody may look for other rails.
@@ -151,7 +150,7 @@ absl::Status RdmaSession::OpenNow(RdmaRail& rail, int lanes,
     rail.endpoint().Discard(std::move(connection));
     return health();
   }
-  return rail.AwaitProof(ShareOf(deadline, lanes));
+  return rail.AwaitProof(ShareOf(rail, deadline));
 }
 
 // Of a connection that was made just now.

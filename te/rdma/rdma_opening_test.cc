@@ -1,0 +1,126 @@
+// How rails are opened: a lane that leads nowhere takes no other one's time.
+
+#include <atomic>
+#include <chrono>
+#include <cstdint>
+#include <memory>
+
+#include "absl/status/status.h"
+#include "absl/strings/string_view.h"
+#include "gtest/gtest.h"
+#include "te/base/clock.h"
+#include "te/base/mutex.h"
+#include "te/base/status_matchers.h"
+#include "te/rdma/rail_fixture.h"
+#include "te/transport/recording_sink.h"
+#include "te/transport/slice.h"
+#include "te/transport/transport.h"
+
+namespace te::rdma {
+namespace {
+
+using emulated::Fault;
+using emulated::Hang;
+using emulated::WorkRequestInfo;
+using std::chrono::seconds;
+using State = Rail::State;
+
+void SleepUntil(MonotonicTime deadline) {
+  Mutex mutex;
+  CondVar never;
+  MutexLock lock(mutex);
+  while (never.WaitUntil(mutex, deadline)) {
+  }
+}
+
+class RdmaOpeningTest : public RailFixture {};
+
+TEST_F(RdmaOpeningTest, AFirstLaneThatLeadsNowhereHoldsNothingUp) {
+  MakeHosts({2, 2});
+  pair_->fabric().SetFaultScript([](const WorkRequestInfo& info) {
+    Fault fault;
+    if (info.host == "a" && info.device == "mlx5_0") {
+      fault.hang = Hang::kUntilError;
+    }
+    return fault;
+  });
+  RdmaOptions options = Quick();
+  options.work_timeout = seconds(60);
+  TE_ASSERT_OK(Start(options));
+  RecordingSink sink(1);
+  Slice slice = MakeSlice(Operation::kWrite, 0, 1000, sink);
+  Slice* const posted = &slice;
+  ReadyOne(rails_)->Post({&posted, 1});
+  // Long before work_timeout.
+  EXPECT_TRUE(sink.Wait(In(seconds(20))));
+  TE_EXPECT_OK(sink.status());
+  EXPECT_NE(rails_[0]->state(), State::kReady);
+  EXPECT_EQ(rails_[1]->state(), State::kReady);
+  NoFaults();
+}
+
+// As where its NIC looks for an address that nobody has. The last lane still
+// has a quarter of the time.
+TEST_F(RdmaOpeningTest, LanesWithoutAnAnswerHoldNothingUp) {
+  MakeHosts({3, 3});
+  const auto lanes = std::make_shared<std::atomic<int>>(0);
+  channel_->SetScript([lanes](absl::string_view, MonotonicTime deadline,
+                              const auto& go) -> ScriptedChannel::Answer {
+    if (++*lanes == 3) return go();
+    SleepUntil(deadline);
+    return absl::UnavailableError("scripted");
+  });
+  TE_ASSERT_OK(StartServer(Quick()));
+  TE_ASSERT_OK(StartClient(Quick()));
+  TE_ASSERT_OK(Connect(kRailId, In(seconds(6))));
+  EXPECT_EQ(rails_[2]->state(), State::kReady);
+  TE_EXPECT_OK(Transfer());
+}
+
+// A client of one NIC learns only by the first handshake that there is another
+// lane, to the peer's second.
+TEST_F(RdmaOpeningTest, AFirstLaneWithoutProofLeavesTimeForTheNext) {
+  MakeHosts({1, 2});
+  const auto first = std::make_shared<std::atomic<uint32_t>>(0);
+  pair_->fabric().SetFaultScript([first](const WorkRequestInfo& info) {
+    Fault fault;
+    uint32_t none = 0;
+    if (info.host != "a") return fault;
+    if (first->compare_exchange_strong(none, info.qp_num) ||
+        none == info.qp_num) {
+      fault.hang = Hang::kUntilError;
+    }
+    return fault;
+  });
+  RdmaOptions options = Quick();
+  options.num_qp = 1;
+  options.work_timeout = seconds(60);
+  // A proof may take 17 s.
+  options.ack_timeout = 20;
+  TE_ASSERT_OK(StartServer(options));
+  TE_ASSERT_OK(StartClient(options));
+  TE_ASSERT_OK(Connect(kRailId, In(seconds(6))));
+  EXPECT_EQ(rails_[1]->state(), State::kReady);
+  TE_EXPECT_OK(Transfer());
+  NoFaults();
+}
+
+// It may be so for all lanes alike.
+TEST_F(RdmaOpeningTest, APeerMayBeSlowToAnswerTheFirstLane) {
+  MakeHosts({4, 4});
+  // Of the first. The script outlives the test's body.
+  const auto patience = std::make_shared<std::atomic<Duration>>();
+  channel_->SetScript(
+      [patience](absl::string_view, MonotonicTime deadline, const auto& go) {
+        Duration none{};
+        patience->compare_exchange_strong(
+            none, TimeUntil(deadline, RealClock().Now()));
+        return go();
+      });
+  TE_ASSERT_OK(Start());
+  // Half of two thirds of 30 s, and not a quarter.
+  EXPECT_GT(patience->load(), seconds(7));
+}
+
+}  // namespace
+}  // namespace te::rdma
