@@ -135,7 +135,7 @@ class ScriptedRail final : public Rail {
 
 class RailSetTest : public testing::Test {
  protected:
-  void Start(size_t rails) {
+  void Start(size_t rails, const RailScheduler::Options& options = {}) {
     auto timers = TaskQueue::Create("timers", 1);
     TE_ASSERT_OK(timers);
     timers_ = *std::move(timers);
@@ -145,8 +145,8 @@ class RailSetTest : public testing::Test {
           std::make_shared<ScriptedRail>("rail " + std::to_string(i)));
       all.push_back(rails_.back());
     }
-    set_ = std::make_shared<RailSet>(std::move(all), RailScheduler::Options(),
-                                     short_traffic_, *timers_);
+    set_ = std::make_shared<RailSet>(std::move(all), options, short_traffic_,
+                                     *timers_);
   }
   void TearDown() override {
     if (set_ != nullptr) set_->Close(absl::CancelledError("the test ends"));

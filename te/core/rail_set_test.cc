@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <atomic>
+#include <chrono>
 #include <cstddef>
 #include <cstdint>
 #include <deque>
@@ -36,7 +37,7 @@ TEST_F(RailSetTest, SpreadsSlicesAndHoldsBackWhatTheRailsCannotUse) {
 }
 
 TEST_F(RailSetTest, AdvisesShorterSlicesWhileShortRequestsAreAbout) {
-  Start(1);
+  Start(1, {.tight_time = std::chrono::seconds(60)});
   EXPECT_EQ(set_->slice_advice().bytes, 0U);
   Post(1);
   FinishAll();

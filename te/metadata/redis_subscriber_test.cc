@@ -254,7 +254,9 @@ TEST(RedisSubscriberTest, WatchesMayComeAndGoQuickly) {
     // again, so each is another; those before `first` come late.
     const uint64_t first = version + 1;
     WatchEvents::Event last;
+    const MonotonicTime deadline = Soon();
     do {
+      ASSERT_LT(RealClock().Now(), deadline);
       Publish(server.unix_socket(), "k", absl::StrCat(++version));
       last = log.events().back();
     } while (last.kind != WatchEvent::Kind::kChanged || last.version < first);

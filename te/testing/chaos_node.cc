@@ -14,6 +14,19 @@ namespace {
 constexpr Duration kEnough = std::chrono::seconds(30);
 constexpr Duration kUnregisterTimeout = std::chrono::milliseconds(200);
 
+// On a machine with much else to do, the time of one call is sometimes too
+// short to publish what it changes.
+template <typename Call>
+auto UntilInTime(const Call& call) {
+  const MonotonicTime deadline = DeadlineAfter(RealClock().Now(), kEnough);
+  auto result = call();
+  while (absl::IsDeadlineExceeded(result.status()) &&
+         RealClock().Now() < deadline) {
+    result = call();
+  }
+  return result;
+}
+
 }  // namespace
 
 // No other engine can begin while this one is used.
@@ -36,7 +49,7 @@ ChaosNode::ChaosNode(ChaosCluster& cluster, size_t number,
 
 absl::Status ChaosNode::Start() {
   TE_ASSIGN_OR_RETURN(std::unique_ptr<TransferEngine> engine,
-                      cluster_.Start(number_));
+                      UntilInTime([this] { return cluster_.Start(number_); }));
   for (Region& region : regions_) {
     TE_RETURN_IF_ERROR(Register(*engine, region));
   }
@@ -74,18 +87,13 @@ uint64_t ChaosNode::generation() const {
   return generation_;
 }
 
-// On a machine with much else to do, the time of one call is sometimes too
-// short to publish it.
 absl::Status ChaosNode::Register(TransferEngine& engine, Region& region) {
-  const MonotonicTime deadline = DeadlineAfter(RealClock().Now(), kEnough);
-  absl::StatusOr<BufferId> buffer;
-  do {
-    buffer = engine.RegisterMemory(MemoryRegion{
-        .address = region.memory.data(), .length = region.memory.size()});
-  } while (absl::IsDeadlineExceeded(buffer.status()) &&
-           RealClock().Now() < deadline);
-  if (buffer.ok()) region.buffer = *buffer;
-  return buffer.status();
+  TE_ASSIGN_OR_RETURN(
+      region.buffer, UntilInTime([&] {
+        return engine.RegisterMemory(MemoryRegion{
+            .address = region.memory.data(), .length = region.memory.size()});
+      }));
+  return absl::OkStatus();
 }
 
 absl::Status ChaosNode::RegisterAnew(size_t index) {

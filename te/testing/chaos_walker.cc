@@ -20,6 +20,8 @@ using std::chrono::milliseconds;
 using std::chrono::seconds;
 
 constexpr Duration kOpenTimeout = milliseconds(500);
+// For what must work.
+constexpr Duration kCalmOpenTimeout = seconds(10);
 // What a batch may take beyond its timeout on a machine with much else to do.
 constexpr Duration kGrace = seconds(20);
 constexpr Duration kCalmTimeout = seconds(60);
@@ -168,8 +170,8 @@ bool ChaosWalker::Submit(Submission& submission, Duration timeout) {
     std::byte* const from = memory(move.from_node).data() + move.from;
     std::byte* const to = memory(move.to_node).data() + move.to;
     if (!segments[target]) {
-      const auto segment =
-          use.engine().OpenSegment(nodes_[target]->name(), kOpenTimeout);
+      const auto segment = use.engine().OpenSegment(
+          nodes_[target]->name(), calm_ ? kCalmOpenTimeout : kOpenTimeout);
       if (!segment.ok()) {
         log_.Note(region_, ": ", nodes_[submission.initiator]->name(),
                   " opens: ", segment.status().ToString());

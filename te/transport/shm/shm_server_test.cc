@@ -221,8 +221,10 @@ TEST_F(ShmServerTest, DescriptorsOfStrangersAreClosed) {
 
 TEST_F(ShmServerTest, WhoSaysNothingIsClosedInTime) {
   Start({.hello_timeout = milliseconds(50)});
-  const UniqueFd socket = Connect();
-  EXPECT_TRUE(AwaitEnd(socket));
+  EXPECT_TRUE(AwaitEnd(Connect()));
+  ExpectBaseline();
+  // On a busy machine nobody greets this one in time.
+  Start({});
 }
 
 TEST_F(ShmServerTest, APromiseEndsInTime) {
