@@ -8,9 +8,7 @@ if [[ ! -f "${here}/tsan_suppressions.txt" ]]; then
   exit 1
 fi
 
-# Not detect_stack_use_after_return: g++ 12 then misplaces what is aligned to a
-# cache line (https://gcc.gnu.org/PR110027).
-export ASAN_OPTIONS="detect_leaks=1:halt_on_error=1:strict_init_order=1:${ASAN_OPTIONS:-}"
+export ASAN_OPTIONS="detect_leaks=1:detect_stack_use_after_return=1:halt_on_error=1:strict_init_order=1:${ASAN_OPTIONS:-}"
 export LSAN_OPTIONS="print_suppressions=0:suppressions=${here}/lsan_suppressions.txt:${LSAN_OPTIONS:-}"
 export UBSAN_OPTIONS="halt_on_error=1:print_stacktrace=1:${UBSAN_OPTIONS:-}"
 export TSAN_OPTIONS="halt_on_error=1:second_deadlock_stack=1:suppressions=${here}/tsan_suppressions.txt:${TSAN_OPTIONS:-}"
