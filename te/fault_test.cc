@@ -27,6 +27,7 @@ namespace {
 
 using std::chrono::milliseconds;
 using std::chrono::seconds;
+using testing::AnyOf;
 using testing::HasSubstr;
 
 // Far more than anything here takes, also under a sanitizer.
@@ -137,13 +138,16 @@ TEST_P(FaultTest, AKilledPeerFailsItsOwnRequestsOnly) {
     TE_EXPECT_OK(Transfer(to_survivor));
     // On a busy machine those may have been faster than the kill.
     batches.push_back(Submit(to_victim, kEnough));
-    for (Batch& batch : batches) ASSERT_TRUE(batch.Wait(Soon()));
-    EXPECT_THAT(
-        batches.back().status(),
-        StatusIs(absl::StatusCode::kUnavailable, HasSubstr(victim->segment())));
-    for (size_t i = 0; i < to_victim.size(); ++i) {
-      EXPECT_TRUE(batches.back().result(i).local_reusable);
+    const auto fails =
+        StatusIs(absl::StatusCode::kUnavailable, HasSubstr(victim->segment()));
+    for (Batch& batch : batches) {
+      ASSERT_TRUE(batch.Wait(Soon()));
+      EXPECT_THAT(batch.status(), AnyOf(IsOk(), fails));
+      for (size_t i = 0; i < to_victim.size(); ++i) {
+        EXPECT_TRUE(batch.result(i).local_reusable);
+      }
     }
+    EXPECT_THAT(batches.back().status(), fails);
     TE_EXPECT_OK(Transfer(to_survivor));
   }
 }

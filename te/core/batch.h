@@ -66,8 +66,8 @@ class Batch {
   // Withdraws the slices that have not been sent yet. A request that loses one
   // ends with CANCELLED once the others are back, although those may have moved
   // part of its data: what it writes to then holds some of them. Requests that
-  // have been sent as a whole go on, but nothing is sent again: one that would
-  // need that ends with CANCELLED, too. Returns at once.
+  // have been sent as a whole go on, but what fails from now on is not sent
+  // again, and ends with CANCELLED where it would have been. Returns at once.
   void Cancel() { state_->Cancel(); }
 
  private:

@@ -82,7 +82,11 @@ TEST_F(EarlyEndTest, CancelAndDeadlineEndWhatWaitsForTheConnection) {
     if (!cancel) options.timeout = milliseconds(50);
     Batch batch = Submit(FourWrites(), options);
     if (cancel) {
-      while (network_->connects() < before + 2) std::this_thread::yield();
+      const MonotonicTime deadline = Soon();
+      while (network_->connects() < before + 2) {
+        ASSERT_LT(RealClock().Now(), deadline);
+        std::this_thread::yield();
+      }
       batch.Cancel();
     }
     ASSERT_TRUE(batch.Wait(Soon()));

@@ -22,7 +22,8 @@ using std::chrono::seconds;
 using testing::HasSubstr;
 
 TEST_F(RailSetTest, WhatComesBackGoesToItsOwnerAndOverAnotherRailNext) {
-  Start(2, {.model = {.first_pause = seconds(60)}});
+  Start(2,
+        {.model = {.first_pause = seconds(60), .longest_pause = seconds(60)}});
   RecordingSink& sink = Post(1);
   const size_t used = rails_[0]->size() == 1 ? 0 : 1;
   rails_[used]->Finish(absl::UnavailableError("broken"));

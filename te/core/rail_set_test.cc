@@ -37,7 +37,7 @@ TEST_F(RailSetTest, SpreadsSlicesAndHoldsBackWhatTheRailsCannotUse) {
 }
 
 TEST_F(RailSetTest, AdvisesShorterSlicesWhileShortRequestsAreAbout) {
-  Start(1, {.tight_time = std::chrono::seconds(60)});
+  Start(1, {.tight_time = std::chrono::seconds(10)});
   EXPECT_EQ(set_->slice_advice().bytes, 0U);
   Post(1);
   FinishAll();

@@ -7,6 +7,7 @@
 #include <chrono>
 #include <iostream>
 
+#include "absl/base/config.h"
 #include "absl/status/status.h"
 #include "gtest/gtest.h"
 #include "te/base/clock.h"
@@ -53,7 +54,7 @@ void Limit(decltype(RLIMIT_NOFILE) resource, rlim_t most) {
 
 // UndefinedBehaviorSanitizer, which comes with AddressSanitizer here, needs two
 // descriptors itself wherever it looks at an object.
-#ifdef __SANITIZE_ADDRESS__
+#ifdef ABSL_HAVE_ADDRESS_SANITIZER
 constexpr rlim_t kFewest = 8;
 #else
 constexpr rlim_t kFewest = 4;

@@ -72,7 +72,7 @@ TEST_F(RdmaOpeningTest, LanesWithoutAnAnswerHoldNothingUp) {
   });
   TE_ASSERT_OK(StartServer(Quick()));
   TE_ASSERT_OK(StartClient(Quick()));
-  TE_ASSERT_OK(Connect(kRailId, In(seconds(6))));
+  TE_ASSERT_OK(Connect(kRailId, In(seconds(18))));
   EXPECT_EQ(rails_[2]->state(), State::kReady);
   TE_EXPECT_OK(Transfer());
 }

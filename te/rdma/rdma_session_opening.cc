@@ -1,7 +1,9 @@
 // How a session's connections come about.
 
 #include <algorithm>
+#include <cstddef>
 #include <cstdint>
+#include <iterator>
 #include <string>
 #include <utility>
 #include <vector>
@@ -125,7 +127,12 @@ absl::Status RdmaSession::FenceAfter(const absl::Status& failure) {
 // be so for every lane.
 MonotonicTime RdmaSession::ShareOf(const RdmaRail& rail,
                                    MonotonicTime deadline) const {
-  if (rail.index() + 1 == rails_.size()) return deadline;
+  const bool last = std::none_of(
+      std::next(rails_.begin(), static_cast<ptrdiff_t>(rail.index()) + 1),
+      rails_.end(), [](const auto& later) {
+        return later->endpoint().nic().device->health().ok();
+      });
+  if (last) return deadline;
   const MonotonicTime now = RealClock().Now();
   return DeadlineAfter(now, TimeUntil(deadline, now) / 2);
 }

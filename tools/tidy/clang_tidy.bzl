@@ -1,4 +1,4 @@
-"""clang-tidy of each source that is not a test's, with .clang-tidy and
+"""clang-tidy of each target's sources that are not tests, with .clang-tidy and
 compile_flags.txt: bazel build --config=tidy //...
 
 Tests are left out: they would take as long as the rest, and show little."""
