@@ -77,6 +77,24 @@ TEST_F(RdmaOpeningTest, LanesWithoutAnAnswerHoldNothingUp) {
   TE_EXPECT_OK(Transfer());
 }
 
+// Not even the fence that then must be is answered.
+TEST_F(RdmaOpeningTest, APeerWithoutAnAnswerIsGivenUpInTime) {
+  MakeHosts();
+  channel_->SetScript([](absl::string_view, MonotonicTime deadline,
+                         const auto&) -> ScriptedChannel::Answer {
+    SleepUntil(deadline);
+    return absl::DeadlineExceededError("scripted");
+  });
+  RdmaOptions options = Quick();
+  options.handshake_timeout = seconds(60);
+  TE_ASSERT_OK(StartServer(options));
+  TE_ASSERT_OK(StartClient(options));
+  const MonotonicTime begin = RealClock().Now();
+  EXPECT_THAT(Connect(kRailId, In(seconds(3))),
+              StatusIs(absl::StatusCode::kAborted));
+  EXPECT_LT(RealClock().Now() - begin, seconds(30));
+}
+
 // A client of one NIC learns only by the first handshake that there is another
 // lane, to the peer's second.
 TEST_F(RdmaOpeningTest, AFirstLaneWithoutProofLeavesTimeForTheNext) {

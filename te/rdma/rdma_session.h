@@ -92,7 +92,7 @@ class RdmaSession final : private RdmaRail::Session,
   absl::StatusOr<HandshakeResponse> Exchange(const RdmaRail& rail,
                                              std::optional<EndpointOffer> offer,
                                              MonotonicTime deadline);
-  absl::Status FenceAfter(const absl::Status& failure);
+  absl::Status FenceAfter(const absl::Status& failure, MonotonicTime deadline);
   absl::Status CheckNics(RdmaRail& rail,
                          std::unique_ptr<Connection>& connection);
   absl::Status Connect(RdmaRail& rail, EndpointStore::Place place,

@@ -53,7 +53,7 @@ absl::StatusOr<std::shared_ptr<RdmaSession>> RdmaSession::Create(
   std::shared_ptr<RdmaSession> session(
       new RdmaSession(services, peer, rail_id, std::move(channel)));
   const absl::Status opened = session->OpenFirst(deadline);
-  if (!opened.ok()) return session->FenceAfter(opened);
+  if (!opened.ok()) return session->FenceAfter(opened, deadline);
   return session;
 }
 
@@ -76,7 +76,7 @@ void RdmaSession::AddRail() {
 // The others are opened when they are needed.
 absl::Status RdmaSession::OpenFirst(MonotonicTime deadline) {
   for (size_t i = 0; i < services_.nics.size(); ++i) AddRail();
-  // The rest is for whoever tries another transport.
+  // The rest is for the fence, and for whoever tries another transport.
   const MonotonicTime begin = RealClock().Now();
   deadline = DeadlineAfter(begin, TimeUntil(deadline, begin) / 3 * 2);
   std::vector<std::string> failures;
@@ -109,10 +109,11 @@ absl::Status RdmaSession::Fence(const PeerIdentity& peer, uint64_t rail_id,
 
 // What an earlier session has sent may still arrive, unless the peer has ended
 // that: it may not have heard of this one.
-absl::Status RdmaSession::FenceAfter(const absl::Status& failure) {
+absl::Status RdmaSession::FenceAfter(const absl::Status& failure,
+                                     MonotonicTime deadline) {
   if (ConcernsPeer(failure)) return failure;
-  const absl::Status fenced = Fence(peer_, rail_id_, *channel_,
-                                    In(services_.options.handshake_timeout));
+  deadline = std::min(deadline, In(services_.options.handshake_timeout));
+  const absl::Status fenced = Fence(peer_, rail_id_, *channel_, deadline);
   if (fenced.ok() || IsStalePeer(fenced)) return failure;
   return absl::AbortedError(
       absl::StrCat(failure.message(),
