@@ -40,8 +40,8 @@ constexpr size_t kTimes = 8;
 constexpr std::byte kTheirs{0x5a};
 constexpr std::byte kOurs{0xee};
 
-#ifdef ABSL_HAVE_THREAD_SANITIZER
-// Which takes a tenth of a second for each, for the threads of it.
+#if defined(ABSL_HAVE_THREAD_SANITIZER) || defined(ABSL_HAVE_ADDRESS_SANITIZER)
+// Which take a tenth of a second for each, for the threads of it.
 constexpr int kManySegments = 100;
 #else
 constexpr int kManySegments = 1000;
