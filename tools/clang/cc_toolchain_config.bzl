@@ -58,7 +58,8 @@ def _features():
         feature(
             name = "default_link_flags",
             enabled = True,
-            flag_sets = [_flags(_LINK, ["-lstdc++", "-lm"])],
+            # In a fraction of ld's time.
+            flag_sets = [_flags(_LINK, ["-fuse-ld=lld", "-lstdc++", "-lm"])],
         ),
         feature(
             name = "parse_headers",
