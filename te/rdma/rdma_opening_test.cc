@@ -123,21 +123,48 @@ TEST_F(RdmaOpeningTest, AFirstLaneWithoutProofLeavesTimeForTheNext) {
   NoFaults();
 }
 
+// What the first handshake may take.
+class PatienceTest : public RdmaOpeningTest {
+ protected:
+  void Watch() {
+    channel_->SetScript([patience = patience_](absl::string_view,
+                                               MonotonicTime deadline,
+                                               const auto& go) {
+      Duration none{};
+      patience->compare_exchange_strong(none,
+                                        TimeUntil(deadline, RealClock().Now()));
+      return go();
+    });
+  }
+
+  // The script outlives the test's body.
+  const std::shared_ptr<std::atomic<Duration>> patience_ =
+      std::make_shared<std::atomic<Duration>>();
+};
+
 // It may be so for all lanes alike.
-TEST_F(RdmaOpeningTest, APeerMayBeSlowToAnswerTheFirstLane) {
+TEST_F(PatienceTest, APeerMayBeSlowToAnswerTheFirstLane) {
   MakeHosts({4, 4});
-  // Of the first. The script outlives the test's body.
-  const auto patience = std::make_shared<std::atomic<Duration>>();
-  channel_->SetScript(
-      [patience](absl::string_view, MonotonicTime deadline, const auto& go) {
-        Duration none{};
-        patience->compare_exchange_strong(
-            none, TimeUntil(deadline, RealClock().Now()));
-        return go();
-      });
+  Watch();
   TE_ASSERT_OK(Start());
   // Half of two thirds of 30 s, and not a quarter.
-  EXPECT_GT(patience->load(), seconds(7));
+  EXPECT_GT(patience_->load(), seconds(7));
+}
+
+TEST_F(PatienceTest, NoTimeIsKeptForALaneWhosePortIsDown) {
+  MakeHosts({2, 2});
+  Watch();
+  TE_ASSERT_OK(StartServer(Quick()));
+  TE_ASSERT_OK(StartClient(Quick()));
+  pair_->a(1).SetPortActive(1, false);
+  // The client hears of it by an event, so not all at once.
+  EXPECT_TRUE(Await([&] {
+    patience_->store(Duration::zero());
+    EXPECT_TRUE(Connect().ok());
+    const bool all = patience_->load() > seconds(15);
+    CloseRail();
+    return all;
+  }));
 }
 
 }  // namespace
