@@ -1,6 +1,6 @@
 // What can be moved between the memory of two processes without te: by the
 // kernel, with a process_vm_readv or process_vm_writev for each block, or by
-// copying between memory that both map. Prints one JSON object.
+// copying between memory that both map.
 
 #include <sys/mman.h>
 #include <sys/socket.h>
@@ -34,7 +34,7 @@
 #include "te/bench/latency_histogram.h"
 #include "te/bench/memory_source.h"
 #include "te/bench/stream_pair.h"
-#include "te/program/command_line.h"
+#include "te/program/program.h"
 #include "te/program/size_text.h"
 #include "te/topology/numa_node.h"
 #include "te/transport/shm/copy_bytes.h"
@@ -266,8 +266,24 @@ double Microseconds(Duration duration) {
   return std::chrono::duration<double, std::micro>(duration).count();
 }
 
-absl::Status Run(absl::Span<char* const> arguments) {
-  TE_RETURN_IF_ERROR(program::ParseCommandLine(arguments.subspan(1)).status());
+constexpr absl::string_view kIntroduction =
+    R"(process_copy measures what can be moved between the memory of two processes
+without te: by the kernel, or by copying between memory that both map. It prints
+one JSON object.
+
+  process_copy --way=cma --operation=write --block_size=1M
+)";
+
+constexpr const char* kFlags[] = {"way",         "operation", "block_size",
+                                  "buffer_size", "threads",   "duration"};
+
+constexpr program::Description kProgram = {
+    .name = "process_copy",
+    .introduction = kIntroduction,
+    .flags = kFlags,
+    .source = "te/bench/process_copy.cc"};
+
+absl::Status Run() {
   TE_ASSIGN_OR_RETURN(const Work work, ParseFlags());
   TE_ASSIGN_OR_RETURN(const LatencyHistogram latency, WithAnotherProcess(work));
   const double bytes = static_cast<double>(latency.count() * work.block);
@@ -286,8 +302,6 @@ absl::Status Run(absl::Span<char* const> arguments) {
 }  // namespace te::bench
 
 int main(int argc, char** argv) {
-  const absl::Status status = te::bench::Run({argv, static_cast<size_t>(argc)});
-  if (status.ok()) return 0;
-  std::cerr << "process_copy: " << status.message() << std::endl;
-  return absl::IsInvalidArgument(status) ? 2 : 1;
+  return te::program::Run(te::bench::kProgram,
+                          {argv, static_cast<size_t>(argc)}, te::bench::Run);
 }

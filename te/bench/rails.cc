@@ -1,11 +1,5 @@
-// What the engine makes of several rails that are unequal, slow, or fail: two
-// engines in this process, over emulated RDMA devices that are shaped to some
-// bandwidth, so that the rails and not this machine are the limit.
-//
-//   bazel run -c opt //te/bench:rails -- --rails=8
-//
-// Prints for each case what was reached, in MB/s and as a share of what the
-// rails allow, and how long it took after a rail was cut and restored.
+// What the engine makes of several rails that are unequal, slow, or fail. The
+// devices are shaped, so that they and not this machine are the limit.
 
 #include <algorithm>
 #include <chrono>
@@ -18,15 +12,19 @@
 #include <utility>
 #include <vector>
 
+#include "absl/status/status.h"
+#include "absl/strings/str_cat.h"
 #include "absl/strings/string_view.h"
 #include "gflags/gflags.h"
 #include "glog/logging.h"
 #include "te/base/clock.h"
 #include "te/base/mutex.h"
+#include "te/base/status_macros.h"
 #include "te/core/batch.h"
 #include "te/core/request.h"
 #include "te/core/transfer_engine.h"
 #include "te/options.h"
+#include "te/program/program.h"
 #include "te/rdma/emulated/emulated_device.h"
 #include "te/rdma/emulated/emulated_device_spec.h"
 #include "te/rdma_cluster.h"
@@ -234,13 +232,16 @@ double Measure(Bench& bench) {
   return bench.timeline().Rate(begin, RealClock().Now());
 }
 
-void Healthy() {
+// What is measured. Each prints what was reached, and returns how many requests
+// failed.
+uint64_t Healthy() {
   Bench bench(Equal());
   PrintRate("equal rails", Measure(bench), bench.sum());
   bench.Drain();
+  return bench.failures();
 }
 
-void Throttled() {
+uint64_t Throttled() {
   Bench bench(Equal());
   bench.Load(Time() / 2);
   const uint64_t full = FLAGS_megabytes_per_second * kMegabyte;
@@ -248,18 +249,20 @@ void Throttled() {
   PrintRate("one throttled to 10%", Measure(bench),
             bench.sum() - 0.9 * static_cast<double>(full));
   bench.Drain();
+  return bench.failures();
 }
 
-void Unequal() {
+uint64_t Unequal() {
   std::vector<uint64_t> bandwidths = Equal();
   for (size_t i = 0; i < bandwidths.size(); i += 2) bandwidths[i] /= 4;
   Bench bench(bandwidths);
   PrintRate("every other has a quarter", Measure(bench), bench.sum());
   bench.Drain();
+  return bench.failures();
 }
 
 // `host`: at which end the port goes down and comes back.
-void Cut(const char* host) {
+uint64_t Cut(const char* host) {
   Bench bench(Equal());
   const double healthy = Measure(bench);
   const double rest = bench.sum() - bench.sum() / FLAGS_rails;
@@ -279,6 +282,7 @@ void Cut(const char* host) {
   PrintTime("95% of what it was, once restored, after",
             bench.timeline().TimeUntil(0.95 * healthy, restored, end));
   std::cout << "    failed requests: " << bench.failures() << std::endl;
+  return bench.failures();
 }
 
 Duration Quantile(std::vector<Duration> times, double share) {
@@ -290,7 +294,7 @@ Duration Quantile(std::vector<Duration> times, double share) {
   return times[index];
 }
 
-void Mixed() {
+uint64_t Mixed() {
   Bench bench(Equal());
   bench.Load(Time() / 2);
   bench.Drain();
@@ -316,36 +320,55 @@ void Mixed() {
               << b / microseconds(1) << " us beside bulk, "
               << std::setprecision(2) << Seconds(b) / Seconds(a) << std::endl;
   }
+  return bench.failures();
 }
 
-int Main() {
+constexpr absl::string_view kIntroduction =
+    R"(rails measures what te makes of several rails that are unequal, slow, or cut: two
+engines in this process, over emulated RDMA devices of that bandwidth. It prints
+for each case what was reached, as a share of what the rails allow, too.
+
+  rails --rails=8
+
+Exit status: 0; 1, a request failed; 2, a flag is wrong.
+)";
+
+constexpr const char* kFlags[] = {"rails", "megabytes_per_second", "seconds"};
+
+constexpr program::Description kProgram = {.name = "rails",
+                                           .introduction = kIntroduction,
+                                           .flags = kFlags,
+                                           .source = "te/bench/rails.cc"};
+
+absl::Status CheckFlags() {
   // Not a number is not either.
   const bool time_is_good = FLAGS_seconds >= 0.1 && FLAGS_seconds <= 3600;
   if (FLAGS_rails < 1 || FLAGS_rails > 32 || !time_is_good ||
       FLAGS_megabytes_per_second < 10 || FLAGS_megabytes_per_second > 100'000) {
-    std::cerr << "rails: --rails must be 1 to 32, --seconds 0.1 to 3600 and "
-                 "--megabytes_per_second 10 to 100000\n";
-    return 2;
+    return absl::InvalidArgumentError(
+        "--rails must be 1 to 32, --seconds 0.1 to 3600 and "
+        "--megabytes_per_second 10 to 100000");
   }
+  return absl::OkStatus();
+}
+
+absl::Status Run() {
+  TE_RETURN_IF_ERROR(CheckFlags());
+  FLAGS_minloglevel = google::GLOG_ERROR;
+  google::InitGoogleLogging(kProgram.name);
   std::cout << FLAGS_rails << " rails of " << FLAGS_megabytes_per_second
             << " MB/s" << std::endl;
-  Healthy();
-  Throttled();
-  Unequal();
-  if (FLAGS_rails > 1) {
-    Cut("a");
-    Cut("b");
-  }
-  Mixed();
-  return 0;
+  uint64_t failures = Healthy() + Throttled() + Unequal();
+  if (FLAGS_rails > 1) failures += Cut("a") + Cut("b");
+  failures += Mixed();
+  if (failures == 0) return absl::OkStatus();
+  return absl::AbortedError(absl::StrCat(failures, " requests failed"));
 }
 
 }  // namespace
 }  // namespace te::bench
 
 int main(int argc, char** argv) {
-  gflags::ParseCommandLineFlags(&argc, &argv, /*remove_flags=*/true);
-  FLAGS_minloglevel = google::GLOG_ERROR;
-  google::InitGoogleLogging(argv[0]);
-  return te::bench::Main();
+  return te::program::Run(te::bench::kProgram,
+                          {argv, static_cast<size_t>(argc)}, te::bench::Run);
 }

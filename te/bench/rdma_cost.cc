@@ -1,14 +1,5 @@
 // What the engine itself costs for each request over RDMA: two engines in this
-// process, over emulated devices that complete at once and copy nothing. To be
-// run under callgrind, which counts the instructions of MeasuredRounds:
-//
-//   bazel build -c opt //te/bench:rdma_cost
-//   cd bazel-bin/te/bench
-//   valgrind --tool=callgrind --toggle-collect='*MeasuredRounds*' ./rdma_cost
-//
-// or, for requests one at a time, with --batch_size=1.
-//
-// Prints how many requests that was, and the time that they took.
+// process, over emulated devices that complete at once and copy nothing.
 
 #include <chrono>
 #include <cstddef>
@@ -19,12 +10,16 @@
 #include <utility>
 #include <vector>
 
+#include "absl/status/status.h"
+#include "absl/strings/str_cat.h"
+#include "absl/strings/string_view.h"
 #include "gflags/gflags.h"
 #include "glog/logging.h"
 #include "te/base/clock.h"
 #include "te/metadata/in_process_store.h"
 #include "te/metadata/metadata_store.h"
 #include "te/options.h"
+#include "te/program/program.h"
 #include "te/rdma/emulated/emulated_device_spec.h"
 #include "te/rdma/emulated/emulated_fabric.h"
 #include "te/topology/machine.h"
@@ -78,8 +73,33 @@ void Warm(TransferEngine& engine, const std::vector<Request>& requests) {
   }
 }
 
-int Main() {
+constexpr absl::string_view kIntroduction =
+    R"(rdma_cost measures what te itself costs for each request of 4 KiB over RDMA, with
+devices that are only emulated, do nothing, and complete at once. It prints how
+many requests that was, and the time that each took.
+
+  rdma_cost --batch_size=1
+      Requests one at a time.
+  valgrind --tool=callgrind --toggle-collect='*MeasuredRounds*' rdma_cost
+      Counts instructions.
+)";
+
+constexpr const char* kFlags[] = {"batch_size"};
+
+constexpr program::Description kProgram = {.name = "rdma_cost",
+                                           .introduction = kIntroduction,
+                                           .flags = kFlags,
+                                           .source = "te/bench/rdma_cost.cc"};
+
+absl::Status Run() {
+  constexpr uint64_t kMostRequests = 16'384;
   const size_t batch = FLAGS_batch_size;
+  if (batch < 1 || batch > kMostRequests) {
+    return absl::InvalidArgumentError(
+        absl::StrCat("--batch_size must be 1 to ", kMostRequests));
+  }
+  FLAGS_logtostderr = true;
+  google::InitGoogleLogging(kProgram.name);
   rdma::emulated::EmulatedFabric fabric(
       {.mode = rdma::emulated::WireMode::kImmediate, .copy = false});
   fabric.AddDevice("a", rdma::emulated::RoceDevice("mlx5_0", {10, 0, 0, 1}));
@@ -116,16 +136,13 @@ int Main() {
   const auto requests_done = static_cast<int64_t>(kRounds * batch);
   std::cout << requests_done << " requests, " << time.count() / requests_done
             << " ns each\n";
-  return 0;
+  return absl::OkStatus();
 }
 
 }  // namespace
 }  // namespace te::bench
 
 int main(int argc, char** argv) {
-  gflags::SetUsageMessage("counts what a request costs");
-  gflags::ParseCommandLineFlags(&argc, &argv, /*remove_flags=*/true);
-  google::InitGoogleLogging(argv[0]);
-  FLAGS_logtostderr = true;
-  return te::bench::Main();
+  return te::program::Run(te::bench::kProgram,
+                          {argv, static_cast<size_t>(argc)}, te::bench::Run);
 }

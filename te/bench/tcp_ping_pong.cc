@@ -1,7 +1,5 @@
 // How long a request and its reply take over plain TCP on loopback, between two
 // processes that wait as te does: they look for a little while, then sleep.
-//
-// Prints one JSON object.
 
 #include <poll.h>
 #include <sys/socket.h>
@@ -17,6 +15,7 @@
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "absl/strings/str_format.h"
+#include "absl/strings/string_view.h"
 #include "absl/types/span.h"
 #include "gflags/gflags.h"
 #include "te/base/clock.h"
@@ -24,7 +23,7 @@
 #include "te/base/status_macros.h"
 #include "te/bench/latency_histogram.h"
 #include "te/bench/stream_pair.h"
-#include "te/program/command_line.h"
+#include "te/program/program.h"
 #include "te/program/size_text.h"
 
 DEFINE_string(request_size, "4K", "bytes of a message, there");
@@ -108,8 +107,24 @@ double Microseconds(Duration duration) {
   return std::chrono::duration<double, std::micro>(duration).count();
 }
 
-absl::Status Run(absl::Span<char* const> arguments) {
-  TE_RETURN_IF_ERROR(program::ParseCommandLine(arguments.subspan(1)).status());
+constexpr absl::string_view kIntroduction =
+    R"(tcp_ping_pong measures how long a request and its reply take over plain TCP on
+loopback, between two processes that look for a little while, then sleep. It
+prints one JSON object.
+
+  tcp_ping_pong --request_size=64 --reply_size=1M
+)";
+
+constexpr const char* kFlags[] = {"request_size", "reply_size", "spin_us",
+                                  "duration"};
+
+constexpr program::Description kProgram = {
+    .name = "tcp_ping_pong",
+    .introduction = kIntroduction,
+    .flags = kFlags,
+    .source = "te/bench/tcp_ping_pong.cc"};
+
+absl::Status Run() {
   Sizes sizes;
   TE_ASSIGN_OR_RETURN(sizes.request, program::ParseSize(FLAGS_request_size));
   TE_ASSIGN_OR_RETURN(sizes.reply, program::ParseSize(FLAGS_reply_size));
@@ -146,8 +161,6 @@ absl::Status Run(absl::Span<char* const> arguments) {
 }  // namespace te::bench
 
 int main(int argc, char** argv) {
-  const absl::Status status = te::bench::Run({argv, static_cast<size_t>(argc)});
-  if (status.ok()) return 0;
-  std::cerr << "tcp_ping_pong: " << status.message() << std::endl;
-  return absl::IsInvalidArgument(status) ? 2 : 1;
+  return te::program::Run(te::bench::kProgram,
+                          {argv, static_cast<size_t>(argc)}, te::bench::Run);
 }

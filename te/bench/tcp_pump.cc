@@ -1,8 +1,6 @@
 // What one direction of plain TCP over loopback can do: a process writes and
 // another one reads, with the memory footprint of a transfer and no protocol at
 // all. The bound that te's TCP transport is measured against.
-//
-// Prints one JSON object.
 
 #include <sys/socket.h>
 
@@ -20,13 +18,14 @@
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "absl/strings/str_format.h"
+#include "absl/strings/string_view.h"
 #include "gflags/gflags.h"
 #include "te/base/clock.h"
 #include "te/base/errno_status.h"
 #include "te/base/status_macros.h"
 #include "te/base/thread.h"
 #include "te/bench/stream_pair.h"
-#include "te/program/command_line.h"
+#include "te/program/program.h"
 #include "te/program/size_text.h"
 
 DEFINE_string(write_size, "64K", "bytes of each send");
@@ -113,9 +112,23 @@ absl::StatusOr<Sizes> ReadSizes() {
   return sizes;
 }
 
-absl::Status Run(absl::Span<char* const> arguments) {
+constexpr absl::string_view kIntroduction =
+    R"(tcp_pump measures what one direction of plain TCP over loopback can do, between
+two processes. It prints one JSON object.
+
+  tcp_pump --streams=4
+)";
+
+constexpr const char* kFlags[] = {"write_size", "read_size", "footprint",
+                                  "streams", "duration"};
+
+constexpr program::Description kProgram = {.name = "tcp_pump",
+                                           .introduction = kIntroduction,
+                                           .flags = kFlags,
+                                           .source = "te/bench/tcp_pump.cc"};
+
+absl::Status Run() {
   constexpr double kWarmUp = 0.1;
-  TE_RETURN_IF_ERROR(program::ParseCommandLine(arguments.subspan(1)).status());
   TE_ASSIGN_OR_RETURN(const Sizes sizes, ReadSizes());
   pid_t child = 0;
   TE_ASSIGN_OR_RETURN(
@@ -159,8 +172,6 @@ absl::Status Run(absl::Span<char* const> arguments) {
 }  // namespace te::bench
 
 int main(int argc, char** argv) {
-  const absl::Status status = te::bench::Run({argv, static_cast<size_t>(argc)});
-  if (status.ok()) return 0;
-  std::cerr << "tcp_pump: " << status.message() << std::endl;
-  return absl::IsInvalidArgument(status) ? 2 : 1;
+  return te::program::Run(te::bench::kProgram,
+                          {argv, static_cast<size_t>(argc)}, te::bench::Run);
 }

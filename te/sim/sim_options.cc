@@ -67,12 +67,7 @@ absl::string_view FlagOf(const absl::Status& status) {
 
 }  // namespace
 
-absl::StatusOr<SimOptions> ParseSimOptions(
-    const SimFlags& flags, const std::vector<std::string>& words) {
-  if (!words.empty()) {
-    return absl::InvalidArgumentError(
-        absl::StrCat("\"", words.front(), "\" is no flag"));
-  }
+absl::StatusOr<SimOptions> ParseSimOptions(const SimFlags& flags) {
   if (flags.svg == "-") return Bad("svg", "the tables go to stdout already");
   SimOptions options = {.svg = flags.svg};
   TE_ASSIGN_OR_RETURN(options.policies, ParsePolicies(flags.policy));

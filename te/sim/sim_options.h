@@ -30,9 +30,8 @@ struct SimOptions {
   std::string svg;
 };
 
-// `words`: what stands beside the flags. INVALID_ARGUMENT says what is wrong.
-absl::StatusOr<SimOptions> ParseSimOptions(
-    const SimFlags& flags, const std::vector<std::string>& words);
+// INVALID_ARGUMENT says what is wrong.
+absl::StatusOr<SimOptions> ParseSimOptions(const SimFlags& flags);
 
 }  // namespace te::sim
 

@@ -1,11 +1,10 @@
-// The program: flags, help, exit status.
+// The program: its flags, and what they ask for.
 
 #include <cerrno>
 #include <cstddef>
 #include <fstream>
 #include <ios>
 #include <iostream>
-#include <set>
 #include <string>
 #include <utility>
 #include <vector>
@@ -14,14 +13,11 @@
 #include "absl/status/statusor.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/string_view.h"
-#include "absl/types/span.h"
 #include "gflags/gflags.h"
 #include "te/base/errno_status.h"
 #include "te/base/status_macros.h"
-#include "te/program/command_line.h"
 #include "te/program/exit_status.h"
-#include "te/program/flag_help.h"
-#include "te/program/standard_streams.h"
+#include "te/program/program.h"
 #include "te/program/text_file.h"
 #include "te/program/text_table.h"
 #include "te/sim/report.h"
@@ -75,18 +71,16 @@ simulated, and how others would.
   te_sim --scenario=all --svg=all.svg
 
 Exit status: 0; 1, something failed, and stderr says what; 2, a flag is wrong.
-
-Flags:
 )";
 
-std::string HelpText() {
-  std::string text(kIntroduction);
-  for (const char* flag : {"scenario", "policy", "hosts", "rails", "gbps",
-                           "seed", "seconds", "svg", "list"}) {
-    absl::StrAppend(&text, program::DescribeFlag(flag, "te/sim/te_sim.cc"));
-  }
-  return text;
-}
+constexpr const char* kFlags[] = {"scenario", "policy", "hosts",
+                                  "rails",    "gbps",   "seed",
+                                  "seconds",  "svg",    "list"};
+
+constexpr program::Description kProgram = {.name = "te_sim",
+                                           .introduction = kIntroduction,
+                                           .flags = kFlags,
+                                           .source = "te/sim/te_sim.cc"};
 
 std::string ListText() {
   std::vector<std::vector<std::string>> rows;
@@ -118,14 +112,7 @@ absl::Status Show(const SimOptions& options) {
   return program::WriteTextFile(options.svg, ReportsSvg(reports));
 }
 
-absl::Status Run(absl::Span<char* const> arguments) {
-  std::vector<std::string> words;
-  TE_ASSIGN_OR_RETURN(const std::set<std::string> given,
-                      program::ParseCommandLine(arguments.subspan(1), &words));
-  if (given.contains("help")) {
-    std::cout << HelpText();
-    return absl::OkStatus();
-  }
+absl::Status Run() {
   TE_ASSIGN_OR_RETURN(const SimOptions options,
                       ParseSimOptions({.scenario = FLAGS_scenario,
                                        .policy = FLAGS_policy,
@@ -134,8 +121,7 @@ absl::Status Run(absl::Span<char* const> arguments) {
                                        .gbps = FLAGS_gbps,
                                        .seed = FLAGS_seed,
                                        .seconds = FLAGS_seconds,
-                                       .svg = FLAGS_svg},
-                                      words));
+                                       .svg = FLAGS_svg}));
   if (FLAGS_list) {
     std::cout << ListText();
     return absl::OkStatus();
@@ -147,9 +133,6 @@ absl::Status Run(absl::Span<char* const> arguments) {
 }  // namespace te::sim
 
 int main(int argc, char** argv) {
-  te::program::OccupyStandardStreams();
-  absl::Status status = te::sim::Run({argv, static_cast<size_t>(argc)});
-  status.Update(te::program::CheckWritten(std::cout));
-  if (!status.ok()) std::cerr << "te_sim: " << status.message() << "\n";
-  return te::program::ExitStatus(status);
+  return te::program::Run(te::sim::kProgram, {argv, static_cast<size_t>(argc)},
+                          te::sim::Run);
 }

@@ -8,45 +8,69 @@
 #include <random>
 
 #include "absl/status/status.h"
+#include "absl/strings/str_cat.h"
+#include "absl/strings/string_view.h"
 #include "gflags/gflags.h"
 #include "glog/logging.h"
+#include "te/base/status_macros.h"
+#include "te/program/exit_status.h"
+#include "te/program/program.h"
 #include "te/testing/chaos.h"
 #include "te/testing/chaos_cluster.h"
 #include "te/testing/rdma_chaos_cluster.h"
 #include "te/testing/shaped_tcp_cluster.h"
 
-DEFINE_int32(seconds, 60, "How long to make trouble, 1 to 86400.");
-DEFINE_uint32(seed, 0, "Of all that is random; 0 chooses one.");
-DEFINE_string(cluster, "tcp", "What the engines use: tcp or rdma (emulated).");
-DEFINE_int32(nodes, 3, "How many engines, 2 to 16.");
-DEFINE_int32(rails, 4, "How many rails, or NICs, each of them has, 2 to 32.");
-DEFINE_int32(threads, 16, "How many threads transfer, 1 to 256.");
+DEFINE_int32(seconds, 60, "how long to make trouble, 1 to 86400");
+DEFINE_uint32(seed, 0, "of all that is random; 0 chooses one");
+DEFINE_string(cluster, "tcp", "what the engines use: tcp or rdma (emulated)");
+DEFINE_int32(nodes, 3, "how many engines, 2 to 16");
+DEFINE_int32(rails, 4, "how many rails, or NICs, each of them has, 2 to 32");
+DEFINE_int32(threads, 16, "how many threads transfer, 1 to 256");
 DEFINE_bool(gentle, false,
-            "Leave the first rail of each engine alone, so that everything "
-            "succeeds.");
+            "leave the first rail of each engine alone, so that everything "
+            "succeeds");
 
 namespace te {
 namespace {
 
-bool IsWithin(const char* flag, int value, int least, int most) {
-  if (value >= least && value <= most) return true;
-  std::cerr << "chaos: --" << flag << " must be " << least << " to " << most
-            << "\n";
-  return false;
+constexpr absl::string_view kIntroduction =
+    R"(chaos transfers between engines in this process while their rails fail and they
+are restarted, and checks every byte.
+
+  chaos --seconds=3600 --cluster=rdma
+
+Exit status: 0; 1, something was wrong, and stderr says what; 2, a flag is wrong.
+)";
+
+constexpr const char* kFlags[] = {"seconds", "seed",    "cluster", "nodes",
+                                  "rails",   "threads", "gentle"};
+
+constexpr program::Description kProgram = {
+    .name = "chaos",
+    .introduction = kIntroduction,
+    .flags = kFlags,
+    .source = "te/testing/chaos_main.cc"};
+
+absl::Status CheckWithin(const char* flag, int value, int least, int most) {
+  if (value >= least && value <= most) return absl::OkStatus();
+  return absl::InvalidArgumentError(
+      absl::StrCat("--", flag, " must be ", least, " to ", most));
 }
 
-bool AreFlagsGood() {
+absl::Status CheckFlags() {
   if (FLAGS_cluster != "tcp" && FLAGS_cluster != "rdma") {
-    std::cerr << "chaos: --cluster must be tcp or rdma\n";
-    return false;
+    return absl::InvalidArgumentError("--cluster must be tcp or rdma");
   }
-  return IsWithin("seconds", FLAGS_seconds, 1, 86'400) &&
-         IsWithin("nodes", FLAGS_nodes, 2, 16) &&
-         IsWithin("rails", FLAGS_rails, 2, 32) &&
-         IsWithin("threads", FLAGS_threads, 1, 256);
+  TE_RETURN_IF_ERROR(CheckWithin("seconds", FLAGS_seconds, 1, 86'400));
+  TE_RETURN_IF_ERROR(CheckWithin("nodes", FLAGS_nodes, 2, 16));
+  TE_RETURN_IF_ERROR(CheckWithin("rails", FLAGS_rails, 2, 32));
+  return CheckWithin("threads", FLAGS_threads, 1, 256);
 }
 
-int Run() {
+absl::Status Run() {
+  TE_RETURN_IF_ERROR(CheckFlags());
+  FLAGS_logtostderr = true;
+  google::InitGoogleLogging(kProgram.name);
   const uint32_t seed = FLAGS_seed != 0 ? FLAGS_seed : std::random_device()();
   const auto nodes = static_cast<size_t>(FLAGS_nodes);
   std::unique_ptr<ChaosCluster> cluster;
@@ -63,16 +87,14 @@ int Run() {
                          .threads = static_cast<size_t>(FLAGS_threads),
                          .gentle = FLAGS_gentle});
   const absl::Status status = chaos.Run();
-  std::cout << chaos.Summary() << "\n" << status.ToString() << std::endl;
-  return status.ok() ? 0 : 1;
+  std::cout << chaos.Summary() << std::endl;
+  return program::AtRunTime(status);
 }
 
 }  // namespace
 }  // namespace te
 
 int main(int argc, char** argv) {
-  gflags::ParseCommandLineFlags(&argc, &argv, true);
-  google::InitGoogleLogging(argv[0]);
-  FLAGS_logtostderr = true;
-  return te::AreFlagsGood() ? te::Run() : 2;
+  return te::program::Run(te::kProgram, {argv, static_cast<size_t>(argc)},
+                          te::Run);
 }

@@ -1,22 +1,17 @@
-// The program: flags, help, exit status.
+// The program: its flags, and what they ask for.
 
 #include <iostream>
-#include <set>
 #include <string>
 #include <vector>
 
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
-#include "absl/strings/str_cat.h"
 #include "absl/strings/string_view.h"
-#include "absl/types/span.h"
 #include "gflags/gflags.h"
 #include "glog/logging.h"
 #include "te/base/status_macros.h"
-#include "te/program/command_line.h"
 #include "te/program/exit_status.h"
-#include "te/program/flag_help.h"
-#include "te/program/standard_streams.h"
+#include "te/program/program.h"
 #include "te/program/stop_signal.h"
 #include "te/tools/segment_commands.h"
 #include "te/tools/segment_options.h"
@@ -63,28 +58,17 @@ segment that is new, changed, gone or wrong, until SIGTERM, SIGHUP or Ctrl-C.
 
 Exit status: 0; 1, something failed, and stderr says what; 2, a flag or a word is
 wrong.
-
-Flags:
 )";
 
-std::string HelpText() {
-  std::string text(kIntroduction);
-  for (const char* flag :
-       {"metadata_server", "format", "force", "buffers", "timeout", "poll"}) {
-    absl::StrAppend(&text,
-                    program::DescribeFlag(flag, "te/tools/te_segment.cc"));
-  }
-  return text;
-}
+constexpr const char* kFlags[] = {"metadata_server", "format",  "force",
+                                  "buffers",         "timeout", "poll"};
 
-absl::Status Run(absl::Span<char* const> arguments) {
-  std::vector<std::string> words;
-  TE_ASSIGN_OR_RETURN(const std::set<std::string> given,
-                      program::ParseCommandLine(arguments.subspan(1), &words));
-  if (given.contains("help")) {
-    std::cout << HelpText();
-    return absl::OkStatus();
-  }
+constexpr program::Description kProgram = {.name = "te_segment",
+                                           .introduction = kIntroduction,
+                                           .flags = kFlags,
+                                           .source = "te/tools/te_segment.cc"};
+
+absl::Status Run(const std::vector<std::string>& words) {
   TE_ASSIGN_OR_RETURN(
       const SegmentOptions options,
       ParseSegmentOptions({.metadata_server = FLAGS_metadata_server,
@@ -95,7 +79,7 @@ absl::Status Run(absl::Span<char* const> arguments) {
                            .poll = FLAGS_poll},
                           words));
   FLAGS_logtostderr = true;
-  google::InitGoogleLogging(arguments.front());
+  google::InitGoogleLogging(kProgram.name);
   TE_ASSIGN_OR_RETURN(program::StopSignal stop, program::StopSignal::Create());
   return program::AtRunTime(RunSegmentCommand(options, stop, std::cout));
 }
@@ -104,9 +88,6 @@ absl::Status Run(absl::Span<char* const> arguments) {
 }  // namespace te::tools
 
 int main(int argc, char** argv) {
-  te::program::OccupyStandardStreams();
-  absl::Status status = te::tools::Run({argv, static_cast<size_t>(argc)});
-  status.Update(te::program::CheckWritten(std::cout));
-  if (!status.ok()) std::cerr << "te_segment: " << status.message() << "\n";
-  return te::program::ExitStatus(status);
+  return te::program::Run(te::tools::kProgram,
+                          {argv, static_cast<size_t>(argc)}, te::tools::Run);
 }

@@ -1,24 +1,19 @@
-// The program: flags, help, exit status.
+// The program: its flags, and what they ask for.
 
 #include <cstddef>
 #include <iostream>
-#include <set>
 #include <string>
 #include <utility>
-#include <vector>
 
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/string_view.h"
-#include "absl/types/span.h"
 #include "gflags/gflags.h"
 #include "te/base/memory_location.h"
 #include "te/base/status_macros.h"
-#include "te/program/command_line.h"
 #include "te/program/exit_status.h"
-#include "te/program/flag_help.h"
-#include "te/program/standard_streams.h"
+#include "te/program/program.h"
 #include "te/program/text_file.h"
 #include "te/tools/topo_json.h"
 #include "te/tools/topo_options.h"
@@ -82,21 +77,24 @@ memory.
   lstopo --disallowed --of xml | ssh desk te_topo --xml=- --format=json
 
 Exit status: 0; 1, something failed, and stderr says what; 2, a flag is wrong.
-
-Flags:
 )";
+
+constexpr const char* kFlags[] = {"xml",
+                                  "sysfs",
+                                  "format",
+                                  "explain",
+                                  "location",
+                                  "device_name",
+                                  "exclude_device_name",
+                                  "spread"};
+
+constexpr program::Description kProgram = {.name = "te_topo",
+                                           .introduction = kIntroduction,
+                                           .flags = kFlags,
+                                           .source = "te/tools/te_topo.cc"};
 
 // Far above what lstopo writes of the largest machines.
 constexpr size_t kMaxXmlBytes = size_t{16} << 20;
-
-std::string HelpText() {
-  std::string text(kIntroduction);
-  for (const char* flag : {"xml", "sysfs", "format", "explain", "location",
-                           "device_name", "exclude_device_name", "spread"}) {
-    absl::StrAppend(&text, program::DescribeFlag(flag, "te/tools/te_topo.cc"));
-  }
-  return text;
-}
 
 absl::StatusOr<Machine> Discover(const TopoOptions& options) {
   if (options.xml.empty()) return DiscoverMachine();
@@ -159,14 +157,7 @@ absl::StatusOr<std::string> Show(const TopoOptions& options) {
   return absl::InternalError("a format without a text");
 }
 
-absl::Status Run(absl::Span<char* const> arguments) {
-  std::vector<std::string> words;
-  TE_ASSIGN_OR_RETURN(const std::set<std::string> given,
-                      program::ParseCommandLine(arguments.subspan(1), &words));
-  if (given.contains("help")) {
-    std::cout << HelpText();
-    return absl::OkStatus();
-  }
+absl::Status Run() {
   TE_ASSIGN_OR_RETURN(
       const TopoOptions options,
       ParseTopoOptions({.xml = FLAGS_xml,
@@ -176,8 +167,7 @@ absl::Status Run(absl::Span<char* const> arguments) {
                         .location = FLAGS_location,
                         .device_name = FLAGS_device_name,
                         .exclude_device_name = FLAGS_exclude_device_name,
-                        .spread = FLAGS_spread},
-                       words));
+                        .spread = FLAGS_spread}));
   const absl::StatusOr<std::string> text = Show(options);
   if (!text.ok()) return program::AtRunTime(text.status());
   std::cout << *text << std::flush;
@@ -188,9 +178,6 @@ absl::Status Run(absl::Span<char* const> arguments) {
 }  // namespace te::tools
 
 int main(int argc, char** argv) {
-  te::program::OccupyStandardStreams();
-  absl::Status status = te::tools::Run({argv, static_cast<size_t>(argc)});
-  status.Update(te::program::CheckWritten(std::cout));
-  if (!status.ok()) std::cerr << "te_topo: " << status.message() << "\n";
-  return te::program::ExitStatus(status);
+  return te::program::Run(te::tools::kProgram,
+                          {argv, static_cast<size_t>(argc)}, te::tools::Run);
 }

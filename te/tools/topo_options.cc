@@ -45,12 +45,7 @@ absl::StatusOr<std::optional<MemoryLocation>> ParseLocation(
 
 }  // namespace
 
-absl::StatusOr<TopoOptions> ParseTopoOptions(
-    const TopoFlags& flags, const std::vector<std::string>& words) {
-  if (!words.empty()) {
-    return absl::InvalidArgumentError(
-        absl::StrCat("\"", words.front(), "\" is no flag"));
-  }
+absl::StatusOr<TopoOptions> ParseTopoOptions(const TopoFlags& flags) {
   TopoOptions options = {.xml = flags.xml, .sysfs = flags.sysfs};
   if (!flags.sysfs.empty() && flags.xml.empty()) {
     return Bad("sysfs",

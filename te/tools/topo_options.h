@@ -38,9 +38,8 @@ struct TopoOptions {
   NicPolicy policy;
 };
 
-// `words`: what stands beside the flags. INVALID_ARGUMENT says what is wrong.
-absl::StatusOr<TopoOptions> ParseTopoOptions(
-    const TopoFlags& flags, const std::vector<std::string>& words);
+// INVALID_ARGUMENT says what is wrong.
+absl::StatusOr<TopoOptions> ParseTopoOptions(const TopoFlags& flags);
 
 }  // namespace te::tools
 

@@ -21,8 +21,7 @@ TEST(TopoOptionsTest, ReadsFlags) {
                                             .location = "cuda:3",
                                             .device_name = "mlx5_0,,mlx5_1",
                                             .exclude_device_name = "mlx5_2",
-                                            .spread = 7},
-                                           {}));
+                                            .spread = 7}));
   EXPECT_EQ(options.xml, "a.xml");
   EXPECT_EQ(options.sysfs, "sys");
   EXPECT_EQ(options.format, TopoFormat::kSvg);
@@ -31,7 +30,7 @@ TEST(TopoOptionsTest, ReadsFlags) {
   EXPECT_THAT(options.policy.denied, ElementsAre("mlx5_2"));
   EXPECT_EQ(options.policy.spread, 7U);
   TE_ASSERT_OK_AND_ASSIGN(const TopoOptions explain,
-                          ParseTopoOptions({.explain = "*"}, {}));
+                          ParseTopoOptions({.explain = "*"}));
   EXPECT_EQ(explain.explain, MemoryLocation());
 }
 
@@ -48,12 +47,9 @@ TEST(TopoOptionsTest, SaysWhatIsWrong) {
   };
   for (const auto& [flags, complaint] : cases) {
     EXPECT_THAT(
-        ParseTopoOptions(flags, {}).status(),
+        ParseTopoOptions(flags).status(),
         StatusIs(absl::StatusCode::kInvalidArgument, HasSubstr(complaint)));
   }
-  EXPECT_THAT(ParseTopoOptions({}, {"show"}).status(),
-              StatusIs(absl::StatusCode::kInvalidArgument,
-                       HasSubstr("\"show\" is no flag")));
 }
 
 }  // namespace

@@ -1,23 +1,18 @@
-// The program: flags, help, exit status.
+// The program: its flags, and what they ask for.
 
 #include <iostream>
-#include <set>
 #include <string>
 
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
-#include "absl/strings/str_cat.h"
 #include "absl/strings/string_view.h"
-#include "absl/types/span.h"
 #include "gflags/gflags.h"
 #include "glog/logging.h"
 #include "te/base/status_macros.h"
 #include "te/metadata/server/run_server.h"
 #include "te/metadata/server/server_options.h"
-#include "te/program/command_line.h"
 #include "te/program/exit_status.h"
-#include "te/program/flag_help.h"
-#include "te/program/standard_streams.h"
+#include "te/program/program.h"
 #include "te/program/stop_signal.h"
 
 namespace te::metadata_server {
@@ -89,21 +84,18 @@ gRPC does not hold out against those who want to exhaust it.
 
 Exit status: 0, stopped by one signal (a second one kills); 1, something failed,
 and stderr says what; 2, a flag is wrong.
-
-Flags:
 )";
 
-std::string HelpText() {
-  std::string text(kIntroduction);
-  for (const char* flag :
-       {"listen", "backend", "tls_cert", "tls_key", "tls_client_ca", "max_keys",
-        "max_value", "max_bytes", "max_clients", "max_watches", "threads",
-        "drain", "snapshot_file", "access_log"}) {
-    absl::StrAppend(&text, program::DescribeFlag(
-                               flag, "te/metadata/server/metadata_server.cc"));
-  }
-  return text;
-}
+constexpr const char* kFlags[] = {
+    "listen",   "backend",   "tls_cert",      "tls_key",     "tls_client_ca",
+    "max_keys", "max_value", "max_bytes",     "max_clients", "max_watches",
+    "threads",  "drain",     "snapshot_file", "access_log"};
+
+constexpr program::Description kProgram = {
+    .name = "metadata_server",
+    .introduction = kIntroduction,
+    .flags = kFlags,
+    .source = "te/metadata/server/metadata_server.cc"};
 
 FlagValues ReadFlags() {
   return {.listen = FLAGS_listen,
@@ -122,16 +114,10 @@ FlagValues ReadFlags() {
           .snapshot_file = FLAGS_snapshot_file};
 }
 
-absl::Status Run(absl::Span<char* const> arguments) {
-  TE_ASSIGN_OR_RETURN(const std::set<std::string> given,
-                      program::ParseCommandLine(arguments.subspan(1)));
-  if (given.contains("help")) {
-    std::cout << HelpText();
-    return absl::OkStatus();
-  }
+absl::Status Run() {
   TE_ASSIGN_OR_RETURN(const ServerOptions options, ParseOptions(ReadFlags()));
   FLAGS_logtostderr = true;
-  google::InitGoogleLogging(arguments.front());
+  google::InitGoogleLogging(kProgram.name);
   TE_ASSIGN_OR_RETURN(program::StopSignal stop, program::StopSignal::Create());
   return program::AtRunTime(RunServer(options, stop, std::cout));
 }
@@ -140,11 +126,7 @@ absl::Status Run(absl::Span<char* const> arguments) {
 }  // namespace te::metadata_server
 
 int main(int argc, char** argv) {
-  te::program::OccupyStandardStreams();
-  absl::Status status =
-      te::metadata_server::Run({argv, static_cast<size_t>(argc)});
-  status.Update(te::program::CheckWritten(std::cout));
-  if (!status.ok())
-    std::cerr << "metadata_server: " << status.message() << "\n";
-  return te::program::ExitStatus(status);
+  return te::program::Run(te::metadata_server::kProgram,
+                          {argv, static_cast<size_t>(argc)},
+                          te::metadata_server::Run);
 }

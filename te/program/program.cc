@@ -1,0 +1,62 @@
+#include "te/program/program.h"
+
+#include <functional>
+#include <iostream>
+
+#include "absl/strings/str_cat.h"
+#include "gflags/gflags.h"
+#include "te/base/status_macros.h"
+#include "te/program/command_line.h"
+#include "te/program/exit_status.h"
+#include "te/program/flag_help.h"
+#include "te/program/standard_streams.h"
+
+DECLARE_bool(help);
+
+namespace te::program {
+namespace {
+
+std::string HelpText(const Description& program) {
+  std::string text = absl::StrCat(program.introduction, "\nFlags:\n");
+  for (const char* flag : program.flags) {
+    absl::StrAppend(&text, DescribeFlag(flag, program.source));
+  }
+  return text;
+}
+
+absl::Status ParseAndWork(const Description& program,
+                          absl::Span<char* const> arguments,
+                          std::vector<std::string>* words,
+                          const std::function<absl::Status()>& work) {
+  TE_RETURN_IF_ERROR(ParseCommandLine(arguments.subspan(1), words).status());
+  if (!FLAGS_help) return work();
+  std::cout << HelpText(program);
+  return absl::OkStatus();
+}
+
+int RunAll(const Description& program, absl::Span<char* const> arguments,
+           std::vector<std::string>* words,
+           const std::function<absl::Status()>& work) {
+  OccupyStandardStreams();
+  absl::Status status = ParseAndWork(program, arguments, words, work);
+  status.Update(CheckWritten(std::cout));
+  if (!status.ok()) {
+    std::cerr << program.name << ": " << status.message() << std::endl;
+  }
+  return ExitStatus(status);
+}
+
+}  // namespace
+
+int Run(const Description& program, absl::Span<char* const> arguments,
+        Work work) {
+  return RunAll(program, arguments, nullptr, work);
+}
+
+int Run(const Description& program, absl::Span<char* const> arguments,
+        WorkWithWords work) {
+  std::vector<std::string> words;
+  return RunAll(program, arguments, &words, [&] { return work(words); });
+}
+
+}  // namespace te::program
