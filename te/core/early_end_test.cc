@@ -1,5 +1,6 @@
 // How requests end before all their data have moved: by Cancel, a deadline, and
 // the end of what they need.
+
 #include <chrono>
 #include <cstdint>
 #include <thread>
@@ -70,6 +71,13 @@ TEST_F(EarlyEndTest, OtherOutcomesAreToldAfterCancelToo) {
        {absl::OkStatus(), absl::DataLossError("scripted")}) {
     EXPECT_EQ(SubmitAndCancelUnderWay(outcome).status(), outcome);
   }
+}
+
+// What would have ended the request anyway.
+TEST_F(EarlyEndTest, ALastAttemptThatFailsIsToldAfterCancelToo) {
+  Start({.max_slice_attempts = 1});
+  EXPECT_THAT(SubmitAndCancelUnderWay(Unavailable()).status(),
+              StatusIs(absl::StatusCode::kUnavailable));
 }
 
 TEST_F(EarlyEndTest, CancelAndDeadlineEndWhatWaitsForTheConnection) {

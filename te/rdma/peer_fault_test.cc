@@ -17,7 +17,6 @@
 #include "gtest/gtest.h"
 #include "te/base/clock.h"
 #include "te/base/incarnation.h"
-#include "te/base/mutex.h"
 #include "te/base/stale_peer.h"
 #include "te/base/status_matchers.h"
 #include "te/rdma/handshake.h"
@@ -32,15 +31,6 @@ using Answer = ScriptedChannel::Answer;
 using Go = std::function<Answer()>;
 using emulated::Fault;
 using std::chrono::milliseconds;
-
-// Waits for nothing.
-Answer Hang(MonotonicTime deadline) {
-  Mutex mutex;
-  CondVar never;
-  MutexLock lock(mutex);
-  while (RealClock().Now() < deadline) never.WaitUntil(mutex, deadline);
-  return absl::DeadlineExceededError("the peer hangs");
-}
 
 bool OnlyTakesDown(absl::string_view request) {
   const auto parsed = ParseRequest(request);
@@ -92,8 +82,10 @@ INSTANTIATE_TEST_SUITE_P(
                go().status().IgnoreError();
                return absl::UnavailableError("the answer is lost");
              }},
-        Case{"Hangs", [](absl::string_view, MonotonicTime deadline,
-                         const Go&) { return Hang(deadline); }}),
+        Case{"Hangs",
+             [](absl::string_view, MonotonicTime deadline, const Go&) {
+               return ScriptedChannel::Hang(deadline);
+             }}),
     testing::PrintToStringParamName());
 
 TEST_P(PeerFaultTest, ABrokenLaneCannotBeFenced) {

@@ -48,6 +48,15 @@ class ScriptedChannel final : public PeerChannel {
 
   explicit ScriptedChannel(const Incarnation& client) : client_(client) {}
 
+  // What a script answers for a peer that does not answer.
+  static Answer Hang(MonotonicTime deadline) {
+    Mutex mutex;
+    CondVar never;
+    MutexLock lock(mutex);
+    while (RealClock().Now() < deadline) never.WaitUntil(mutex, deadline);
+    return absl::DeadlineExceededError("the peer hangs");
+  }
+
   void SetScript(Script script) {
     MutexLock lock(mutex_);
     script_ = std::move(script);
@@ -327,6 +336,17 @@ class RailFixture : public testing::Test {
       if (!counts || *left == 0) return emulated::Fault();
       return --*left == 0 ? fault : emulated::Fault();
     });
+  }
+  // Work requests of the client that are to leave by that device get nowhere.
+  void CutOff(const std::string& device) {
+    pair_->fabric().SetFaultScript(
+        [device](const emulated::WorkRequestInfo& info) {
+          emulated::Fault fault;
+          if (info.host == "a" && info.device == device) {
+            fault.hang = emulated::Hang::kUntilError;
+          }
+          return fault;
+        });
   }
   void NoFaults() { pair_->fabric().SetFaultScript(nullptr); }
 

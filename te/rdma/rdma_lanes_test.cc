@@ -31,7 +31,6 @@ namespace {
 
 using emulated::EmulatedDeviceSpec;
 using emulated::Fault;
-using emulated::Hang;
 using emulated::RoceDevice;
 using emulated::WorkRequestInfo;
 using std::chrono::seconds;
@@ -67,16 +66,6 @@ class RdmaLanesTest : public RailFixture {
       if (info.host == "a" && info.length > 0 &&
           (device.empty() || info.device == device)) {
         fault.status = IBV_WC_RETRY_EXC_ERR;
-      }
-      return fault;
-    });
-  }
-  // Work requests of the client that are to leave by that device get nowhere.
-  void CutOff(const char* device) {
-    pair_->fabric().SetFaultScript([device](const WorkRequestInfo& info) {
-      Fault fault;
-      if (info.host == "a" && info.device == device) {
-        fault.hang = Hang::kUntilError;
       }
       return fault;
     });
