@@ -34,6 +34,7 @@
 #include "te/bench/latency_histogram.h"
 #include "te/bench/memory_source.h"
 #include "te/bench/stream_pair.h"
+#include "te/program/exit_status.h"
 #include "te/program/program.h"
 #include "te/program/size_text.h"
 #include "te/topology/numa_node.h"
@@ -283,8 +284,7 @@ constexpr program::Description kProgram = {
     .flags = kFlags,
     .source = "te/bench/process_copy.cc"};
 
-absl::Status Run() {
-  TE_ASSIGN_OR_RETURN(const Work work, ParseFlags());
+absl::Status Measure(const Work& work) {
   TE_ASSIGN_OR_RETURN(const LatencyHistogram latency, WithAnotherProcess(work));
   const double bytes = static_cast<double>(latency.count() * work.block);
   std::cout << absl::StrFormat(
@@ -296,6 +296,11 @@ absl::Status Run() {
       bytes / 1e9 / FLAGS_duration, Microseconds(latency.Quantile(0.5)),
       Microseconds(latency.Quantile(0.99)));
   return absl::OkStatus();
+}
+
+absl::Status Run() {
+  TE_ASSIGN_OR_RETURN(const Work work, ParseFlags());
+  return program::AtRunTime(Measure(work));
 }
 
 }  // namespace

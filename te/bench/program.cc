@@ -38,7 +38,7 @@
 #include "te/core/transfer_engine.h"
 #include "te/program/command_line.h"
 #include "te/program/exit_status.h"
-#include "te/program/standard_streams.h"
+#include "te/program/program.h"
 #include "te/program/stop_signal.h"
 
 namespace te::bench {
@@ -177,14 +177,10 @@ absl::Status Run(absl::Span<char* const> arguments) {
 }  // namespace
 
 int RunTransferBench(absl::Span<char* const> arguments) {
-  program::OccupyStandardStreams();
-  RaiseOpenFileLimit();
-  absl::Status status = Run(arguments);
-  status.Update(program::CheckWritten(std::cout));
-  if (!status.ok()) {
-    std::cerr << "transfer_bench: " << status.message() << std::endl;
-  }
-  return program::ExitStatus(status);
+  return program::RunWork("transfer_bench", [&] {
+    RaiseOpenFileLimit();
+    return Run(arguments);
+  });
 }
 
 }  // namespace te::bench

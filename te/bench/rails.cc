@@ -324,9 +324,10 @@ uint64_t Mixed() {
 }
 
 constexpr absl::string_view kIntroduction =
-    R"(rails measures what te makes of several rails that are unequal, slow, or cut: two
-engines in this process, over emulated RDMA devices of that bandwidth. It prints
-for each case what was reached, as a share of what the rails allow, too.
+    R"(rails measures what te makes of several rails that are unequal, slow, or cut:
+two engines in this process, over RDMA devices that are emulated and shaped. It
+prints for each case what was reached, as a share of what the rails allow, too,
+and how long that took after one was cut, and restored.
 
   rails --rails=8
 
@@ -358,8 +359,13 @@ absl::Status Run() {
   google::InitGoogleLogging(kProgram.name);
   std::cout << FLAGS_rails << " rails of " << FLAGS_megabytes_per_second
             << " MB/s" << std::endl;
-  uint64_t failures = Healthy() + Throttled() + Unequal();
-  if (FLAGS_rails > 1) failures += Cut("a") + Cut("b");
+  uint64_t failures = Healthy();
+  failures += Throttled();
+  failures += Unequal();
+  if (FLAGS_rails > 1) {
+    failures += Cut("a");
+    failures += Cut("b");
+  }
   failures += Mixed();
   if (failures == 0) return absl::OkStatus();
   return absl::AbortedError(absl::StrCat(failures, " requests failed"));

@@ -26,7 +26,7 @@
 #include "te/topology/nic.h"
 #include "te/transfer_engine.h"
 
-DEFINE_uint64(batch_size, 128, "requests in each batch");
+DEFINE_uint64(batch_size, 128, "requests in each batch, 1 to 16384");
 
 namespace te::bench {
 namespace {
@@ -74,9 +74,9 @@ void Warm(TransferEngine& engine, const std::vector<Request>& requests) {
 }
 
 constexpr absl::string_view kIntroduction =
-    R"(rdma_cost measures what te itself costs for each request of 4 KiB over RDMA, with
-devices that are only emulated, do nothing, and complete at once. It prints how
-many requests that was, and the time that each took.
+    R"(rdma_cost measures what te itself costs for each request of 4 KiB over RDMA,
+with devices that are only emulated, do nothing, and complete at once. It prints
+how many requests that was, and the time that each took.
 
   rdma_cost --batch_size=1
       Requests one at a time.
@@ -92,6 +92,7 @@ constexpr program::Description kProgram = {.name = "rdma_cost",
                                            .source = "te/bench/rdma_cost.cc"};
 
 absl::Status Run() {
+  // Of which the memory is 128 MiB.
   constexpr uint64_t kMostRequests = 16'384;
   const size_t batch = FLAGS_batch_size;
   if (batch < 1 || batch > kMostRequests) {

@@ -23,6 +23,7 @@
 #include "te/base/status_macros.h"
 #include "te/bench/latency_histogram.h"
 #include "te/bench/stream_pair.h"
+#include "te/program/exit_status.h"
 #include "te/program/program.h"
 #include "te/program/size_text.h"
 
@@ -124,7 +125,7 @@ constexpr program::Description kProgram = {
     .flags = kFlags,
     .source = "te/bench/tcp_ping_pong.cc"};
 
-absl::Status Run() {
+absl::StatusOr<Sizes> ReadSizes() {
   Sizes sizes;
   TE_ASSIGN_OR_RETURN(sizes.request, program::ParseSize(FLAGS_request_size));
   TE_ASSIGN_OR_RETURN(sizes.reply, program::ParseSize(FLAGS_reply_size));
@@ -132,6 +133,10 @@ absl::Status Run() {
       FLAGS_spin_us < 0) {
     return absl::InvalidArgumentError("sizes and times must be positive");
   }
+  return sizes;
+}
+
+absl::Status MeasureWithChild(const Sizes& sizes) {
   const Duration spin = FromSeconds(FLAGS_spin_us / 1e6);
   pid_t child = 0;
   TE_ASSIGN_OR_RETURN(
@@ -155,6 +160,11 @@ absl::Status Run() {
       Microseconds(latency.Quantile(0.99)),
       Microseconds(latency.Quantile(0.999)), Microseconds(latency.max()));
   return absl::OkStatus();
+}
+
+absl::Status Run() {
+  TE_ASSIGN_OR_RETURN(const Sizes sizes, ReadSizes());
+  return program::AtRunTime(MeasureWithChild(sizes));
 }
 
 }  // namespace

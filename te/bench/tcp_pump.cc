@@ -25,6 +25,7 @@
 #include "te/base/status_macros.h"
 #include "te/base/thread.h"
 #include "te/bench/stream_pair.h"
+#include "te/program/exit_status.h"
 #include "te/program/program.h"
 #include "te/program/size_text.h"
 
@@ -127,9 +128,8 @@ constexpr program::Description kProgram = {.name = "tcp_pump",
                                            .flags = kFlags,
                                            .source = "te/bench/tcp_pump.cc"};
 
-absl::Status Run() {
+absl::Status Measure(const Sizes& sizes) {
   constexpr double kWarmUp = 0.1;
-  TE_ASSIGN_OR_RETURN(const Sizes sizes, ReadSizes());
   pid_t child = 0;
   TE_ASSIGN_OR_RETURN(
       Streams streams,
@@ -166,6 +166,11 @@ absl::Status Run() {
       FLAGS_streams, sizes.write, seconds, bytes,
       static_cast<double>(bytes) / seconds / 1e9);
   return absl::OkStatus();
+}
+
+absl::Status Run() {
+  TE_ASSIGN_OR_RETURN(const Sizes sizes, ReadSizes());
+  return program::AtRunTime(Measure(sizes));
 }
 
 }  // namespace

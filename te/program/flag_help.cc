@@ -8,6 +8,7 @@
 #include "absl/strings/str_split.h"
 #include "absl/strings/string_view.h"
 #include "gflags/gflags.h"
+#include "glog/logging.h"
 
 namespace te::program {
 namespace {
@@ -32,7 +33,7 @@ std::string Wrap(absl::string_view text) {
 
 std::string DescribeFlag(const char* name, absl::string_view defaults_of) {
   gflags::CommandLineFlagInfo info;
-  if (!gflags::GetCommandLineFlagInfo(name, &info)) return "";
+  CHECK(gflags::GetCommandLineFlagInfo(name, &info)) << name;
   const bool ours = absl::EndsWith(info.filename, defaults_of);
   return absl::StrCat("  --", info.name,
                       ours && !info.default_value.empty()

@@ -7,9 +7,9 @@
 
 namespace te::program {
 
-// What --help prints of a flag, in at most 80 columns: its name, its default if
-// it is defined in a file of that ending (glog takes some of its defaults from
-// the environment), and its description.
+// What --help prints of a flag, which must exist, in at most 80 columns: its
+// name, its default if it is defined in a file of that ending (glog takes some
+// of its defaults from the environment), and its description.
 std::string DescribeFlag(const char* name, absl::string_view defaults_of);
 
 }  // namespace te::program

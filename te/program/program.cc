@@ -1,6 +1,5 @@
 #include "te/program/program.h"
 
-#include <functional>
 #include <iostream>
 
 #include "absl/strings/str_cat.h"
@@ -34,29 +33,32 @@ absl::Status ParseAndWork(const Description& program,
   return absl::OkStatus();
 }
 
-int RunAll(const Description& program, absl::Span<char* const> arguments,
-           std::vector<std::string>* words,
-           const std::function<absl::Status()>& work) {
-  OccupyStandardStreams();
-  absl::Status status = ParseAndWork(program, arguments, words, work);
-  status.Update(CheckWritten(std::cout));
-  if (!status.ok()) {
-    std::cerr << program.name << ": " << status.message() << std::endl;
-  }
-  return ExitStatus(status);
-}
-
 }  // namespace
 
 int Run(const Description& program, absl::Span<char* const> arguments,
         Work work) {
-  return RunAll(program, arguments, nullptr, work);
+  return RunWork(program.name, [&] {
+    return ParseAndWork(program, arguments, nullptr, work);
+  });
 }
 
 int Run(const Description& program, absl::Span<char* const> arguments,
         WorkWithWords work) {
   std::vector<std::string> words;
-  return RunAll(program, arguments, &words, [&] { return work(words); });
+  return RunWork(program.name, [&] {
+    return ParseAndWork(program, arguments, &words,
+                        [&] { return work(words); });
+  });
+}
+
+int RunWork(const char* name, const std::function<absl::Status()>& work) {
+  OccupyStandardStreams();
+  absl::Status status = work();
+  status.Update(CheckWritten(std::cout));
+  if (!status.ok()) {
+    std::cerr << name << ": " << status.message() << std::endl;
+  }
+  return ExitStatus(status);
 }
 
 }  // namespace te::program

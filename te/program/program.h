@@ -1,6 +1,7 @@
 #ifndef TE_PROGRAM_PROGRAM_H_
 #define TE_PROGRAM_PROGRAM_H_
 
+#include <functional>
 #include <string>
 #include <vector>
 
@@ -37,6 +38,9 @@ int Run(const Description& program, absl::Span<char* const> arguments,
         Work work);
 int Run(const Description& program, absl::Span<char* const> arguments,
         WorkWithWords work);
+
+// The same without flags and --help, for a program that sees to them itself.
+int RunWork(const char* name, const std::function<absl::Status()>& work);
 
 }  // namespace te::program
 

@@ -5,8 +5,6 @@
 #include <vector>
 
 #include "absl/status/status.h"
-#include "absl/strings/str_cat.h"
-#include "absl/types/span.h"
 #include "gflags/gflags.h"
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
@@ -17,7 +15,6 @@ DEFINE_int64(second, 2, "the second of two");
 namespace te::program {
 namespace {
 
-using testing::HasSubstr;
 using testing::internal::CaptureStderr;
 using testing::internal::CaptureStdout;
 using testing::internal::GetCapturedStderr;
@@ -99,6 +96,9 @@ TEST_F(ProgramTest, PassesWordsOnToThoseThatTakeThem) {
   const Outcome outcome = RunWith({"a", "--first=7", "b"}, Repeat);
   EXPECT_EQ(outcome.exit_status, 0) << outcome.error;
   EXPECT_EQ(outcome.out, "a;b;");
+  EXPECT_EQ(RunWith({"a", "--third"}, Repeat).exit_status, 2);
+  EXPECT_THAT(RunWith({"a", "--help"}, Repeat).out,
+              testing::StartsWith("example shows it.\n"));
 }
 
 TEST_F(ProgramTest, HelpsInPlaceOfWork) {

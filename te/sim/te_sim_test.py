@@ -83,6 +83,19 @@ class TeSimTest(unittest.TestCase):
         self.assertIn("throughput (GB/s)", texts)
         self.assertIn("time (ms)", texts)
 
+    def test_lost_output_is_an_error(self):
+        for redirection in (">/dev/full", ">&-"):
+            with self.subTest(redirection=redirection):
+                result = subprocess.run(
+                    ["/bin/sh", "-c", f'"$@" {redirection}', "sh", SIM, "--list"],
+                    stderr=subprocess.PIPE,
+                    text=True,
+                    timeout=PATIENCE,
+                    check=False,
+                )
+                self.assertEqual(result.returncode, 1, result.stderr)
+                self.assertIn("standard output", result.stderr)
+
     def test_explains_itself(self):
         self.assertIn("--scenario", self.check("--help"))
 

@@ -39,7 +39,8 @@ are restarted, and checks every byte.
 
   chaos --seconds=3600 --cluster=rdma
 
-Exit status: 0; 1, something was wrong, and stderr says what; 2, a flag is wrong.
+Exit status: 0, nothing was wrong; 1, something was, and stderr says what; 2, a
+flag is wrong.
 )";
 
 constexpr const char* kFlags[] = {"seconds", "seed",    "cluster", "nodes",
@@ -88,6 +89,7 @@ absl::Status Run() {
                          .gentle = FLAGS_gentle});
   const absl::Status status = chaos.Run();
   std::cout << chaos.Summary() << std::endl;
+  if (status.ok()) std::cout << "nothing was wrong" << std::endl;
   return program::AtRunTime(status);
 }
 

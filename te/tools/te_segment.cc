@@ -56,8 +56,8 @@ constexpr absl::string_view kIntroduction =
 list and watch take the beginning of the names. watch prints a line for each
 segment that is new, changed, gone or wrong, until SIGTERM, SIGHUP or Ctrl-C.
 
-Exit status: 0; 1, something failed, and stderr says what; 2, a flag or a word is
-wrong.
+Exit status: 0; 1, something failed, and stderr says what; 2, a flag or a word
+is wrong.
 )";
 
 constexpr const char* kFlags[] = {"metadata_server", "format",  "force",

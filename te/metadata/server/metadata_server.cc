@@ -1,7 +1,6 @@
 // The program: its flags, and what they ask for.
 
 #include <iostream>
-#include <string>
 
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
