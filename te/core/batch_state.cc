@@ -325,7 +325,8 @@ void BatchState::Abort(const absl::Status& why) {
   }
   const auto mine = [this](const Slice& s) { return s.owner == this; };
   const absl::Status cut = absl::AbortedError(
-      absl::StrCat("the connection was cut to end a request: ", why.message()));
+      absl::StrCat("the connection was cut to end a request as ",
+                   absl::StatusCodeToString(why.code())));
   for (size_t i = 0; i < peers_.size(); ++i) {
     const PeerUse& use = peers_[i];
     if (UsesPeer(i)) use.peer->Withdraw(mine, why);

@@ -104,7 +104,8 @@ struct EngineStatus {
 //
 // Destroying the engine ends what is under way with CANCELLED, lets peers go,
 // withdraws the segment, frees the registered memory for reuse, and what it has
-// allocated itself. No other method may be running then.
+// allocated itself. No other method may be running then. It waits for attempts
+// to connect to peers that are under way, connect_timeout at most.
 class TransferEngine final : private ControlHandler {
  public:
   static absl::StatusOr<std::unique_ptr<TransferEngine>> Create(

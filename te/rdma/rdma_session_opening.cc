@@ -86,7 +86,10 @@ absl::Status RdmaSession::OpenFirst(MonotonicTime deadline) {
     if (failure.ok()) failure = OpenNow(*rails_[i], deadline);
     if (failure.ok()) return absl::OkStatus();
     if (ConcernsPeer(failure)) return failure;
-    failures.emplace_back(failure.message());
+    // Often all lanes fail alike.
+    if (failures.empty() || failures.back() != failure.message()) {
+      failures.emplace_back(failure.message());
+    }
     if (RealClock().Now() >= deadline) break;
   }
   return absl::Status(failure.code(), absl::StrJoin(failures, "; "));
