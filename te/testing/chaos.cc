@@ -188,7 +188,8 @@ std::string Chaos::Summary() const {
   const ChaosWalker::Counts all = counts();
   std::string summary =
       absl::StrCat(all.batches, " batches, ", all.bytes, " bytes, ",
-                   all.succeeded, " requests succeeded, failed");
+                   all.succeeded, " requests succeeded, ",
+                   all.failed_with.empty() ? "none failed" : "failed");
   for (const auto& [code, failed] : all.failed_with) {
     absl::StrAppend(&summary, " ", absl::StatusCodeToString(code), ": ",
                     failed);

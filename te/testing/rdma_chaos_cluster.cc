@@ -70,9 +70,10 @@ std::string RdmaChaosCluster::name(size_t node) const {
 absl::StatusOr<std::unique_ptr<TransferEngine>> RdmaChaosCluster::Start(
     size_t node) {
   Options options = cluster_.OptionsOf(name(node));
-  options.rdma.work_timeout = milliseconds(100);
+  // Where nothing may fail, a busy machine must not be taken for a stuck NIC.
+  options.rdma.work_timeout = milliseconds(gentle_ ? 2000 : 100);
   options.rdma.flush_timeout = milliseconds(50);
-  options.rdma.handshake_timeout = milliseconds(500);
+  options.rdma.handshake_timeout = milliseconds(gentle_ ? 5000 : 500);
   options.rdma.keepalive = milliseconds(200);
   options.engine.connect_timeout = milliseconds(500);
   options.engine.slice_bytes = 64 << 10;
