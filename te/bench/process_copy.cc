@@ -31,6 +31,7 @@
 #include "te/base/thread.h"
 #include "te/base/unique_fd.h"
 #include "te/bench/bench_memory.h"
+#include "te/bench/flag_checks.h"
 #include "te/bench/latency_histogram.h"
 #include "te/bench/memory_source.h"
 #include "te/bench/stream_pair.h"
@@ -84,18 +85,14 @@ absl::StatusOr<Work> ParseFlags() {
     return absl::InvalidArgumentError("--operation is read or write");
   }
   work.read = FLAGS_operation == "read";
-  if (FLAGS_threads < 1 || FLAGS_threads > kMostThreads) {
-    return absl::InvalidArgumentError("--threads is from 1 to 64");
-  }
-  work.threads = FLAGS_threads;
-  if (work.block == 0 || work.buffer / work.threads < work.block ||
-      FLAGS_duration <= 0) {
+  TE_ASSIGN_OR_RETURN(work.threads,
+                      IntFlag("threads", FLAGS_threads, 1, kMostThreads));
+  TE_ASSIGN_OR_RETURN(work.duration, SecondsFlag("duration", FLAGS_duration));
+  if (work.block == 0 || work.buffer / work.threads < work.block) {
     return absl::InvalidArgumentError(
-        "sizes and times must be positive, and each thread's part of the "
-        "buffer no smaller than a block");
+        "sizes must be positive, and each thread's part of the buffer no "
+        "smaller than a block");
   }
-  work.duration = std::chrono::duration_cast<Duration>(
-      std::chrono::duration<double>(FLAGS_duration));
   return work;
 }
 
@@ -273,6 +270,8 @@ without te: by the kernel, or by copying between memory that both map. It prints
 one JSON object.
 
   process_copy --way=cma --operation=write --block_size=1M
+
+Exit status: 0; 1, something failed, and stderr says what; 2, a flag is wrong.
 )";
 
 constexpr const char* kFlags[] = {"way",         "operation", "block_size",

@@ -5,6 +5,7 @@
 #include <chrono>
 #include <cstddef>
 #include <cstdint>
+#include <functional>
 #include <iomanip>
 #include <iostream>
 #include <memory>
@@ -13,6 +14,7 @@
 #include <vector>
 
 #include "absl/status/status.h"
+#include "absl/status/statusor.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/string_view.h"
 #include "gflags/gflags.h"
@@ -20,10 +22,12 @@
 #include "te/base/clock.h"
 #include "te/base/mutex.h"
 #include "te/base/status_macros.h"
+#include "te/bench/flag_checks.h"
 #include "te/core/batch.h"
 #include "te/core/request.h"
 #include "te/core/transfer_engine.h"
 #include "te/options.h"
+#include "te/program/exit_status.h"
 #include "te/program/program.h"
 #include "te/rdma/emulated/emulated_device.h"
 #include "te/rdma/emulated/emulated_device_spec.h"
@@ -96,11 +100,14 @@ class Bench {
                          spec.latency = microseconds(20);
                        });
     }
-    client_ = Start("a", local_);
-    server_ = Start("b", remote_);
-    auto segment = client_->OpenSegment("b", kEnough);
-    CHECK(segment.ok()) << segment.status();
-    segment_ = *segment;
+  }
+
+  // Before all else.
+  absl::Status Start() {
+    TE_ASSIGN_OR_RETURN(client_, StartEngine("a", local_));
+    TE_ASSIGN_OR_RETURN(server_, StartEngine("b", remote_));
+    TE_ASSIGN_OR_RETURN(segment_, client_->OpenSegment("b", kEnough));
+    return absl::OkStatus();
   }
 
   rdma::emulated::EmulatedDevice& device(const char* host, size_t rail) {
@@ -150,14 +157,15 @@ class Bench {
   }
 
  private:
-  std::unique_ptr<TransferEngine> Start(const std::string& host,
-                                        std::vector<std::byte>& memory) {
-    auto engine = cluster_.StartEngine(host);
-    CHECK(engine.ok()) << engine.status();
-    const auto buffer = (*engine)->RegisterMemory(
-        {.address = memory.data(), .length = memory.size()});
-    CHECK(buffer.ok()) << buffer.status();
-    return *std::move(engine);
+  absl::StatusOr<std::unique_ptr<TransferEngine>> StartEngine(
+      const std::string& host, std::vector<std::byte>& memory) {
+    TE_ASSIGN_OR_RETURN(std::unique_ptr<TransferEngine> engine,
+                        cluster_.StartEngine(host));
+    TE_RETURN_IF_ERROR(engine
+                           ->RegisterMemory({.address = memory.data(),
+                                             .length = memory.size()})
+                           .status());
+    return engine;
   }
   Batch Submit(size_t bytes, size_t block,
                Operation operation = Operation::kWrite) {
@@ -234,15 +242,17 @@ double Measure(Bench& bench) {
 
 // What is measured. Each prints what was reached, and returns how many requests
 // failed.
-uint64_t Healthy() {
+absl::StatusOr<uint64_t> Healthy() {
   Bench bench(Equal());
+  TE_RETURN_IF_ERROR(bench.Start());
   PrintRate("equal rails", Measure(bench), bench.sum());
   bench.Drain();
   return bench.failures();
 }
 
-uint64_t Throttled() {
+absl::StatusOr<uint64_t> Throttled() {
   Bench bench(Equal());
+  TE_RETURN_IF_ERROR(bench.Start());
   bench.Load(Time() / 2);
   const uint64_t full = FLAGS_megabytes_per_second * kMegabyte;
   bench.device("a", 0).SetBandwidth(full / 10);
@@ -252,18 +262,20 @@ uint64_t Throttled() {
   return bench.failures();
 }
 
-uint64_t Unequal() {
+absl::StatusOr<uint64_t> Unequal() {
   std::vector<uint64_t> bandwidths = Equal();
   for (size_t i = 0; i < bandwidths.size(); i += 2) bandwidths[i] /= 4;
   Bench bench(bandwidths);
+  TE_RETURN_IF_ERROR(bench.Start());
   PrintRate("every other has a quarter", Measure(bench), bench.sum());
   bench.Drain();
   return bench.failures();
 }
 
 // `host`: at which end the port goes down and comes back.
-uint64_t Cut(const char* host) {
+absl::StatusOr<uint64_t> Cut(const char* host) {
   Bench bench(Equal());
+  TE_RETURN_IF_ERROR(bench.Start());
   const double healthy = Measure(bench);
   const double rest = bench.sum() - bench.sum() / FLAGS_rails;
   bench.device(host, 0).SetPortActive(1, false);
@@ -294,8 +306,9 @@ Duration Quantile(std::vector<Duration> times, double share) {
   return times[index];
 }
 
-uint64_t Mixed() {
+absl::StatusOr<uint64_t> Mixed() {
   Bench bench(Equal());
+  TE_RETURN_IF_ERROR(bench.Start());
   bench.Load(Time() / 2);
   bench.Drain();
   std::vector<Duration> alone;
@@ -331,7 +344,8 @@ and how long that took after one was cut, and restored.
 
   rails --rails=8
 
-Exit status: 0; 1, a request failed; 2, a flag is wrong.
+Exit status: 0; 1, a request failed, or something else, and stderr says what; 2,
+a flag is wrong.
 )";
 
 constexpr const char* kFlags[] = {"rails", "megabytes_per_second", "seconds"};
@@ -342,15 +356,27 @@ constexpr program::Description kProgram = {.name = "rails",
                                            .source = "te/bench/rails.cc"};
 
 absl::Status CheckFlags() {
-  // Not a number is not either.
-  const bool time_is_good = FLAGS_seconds >= 0.1 && FLAGS_seconds <= 3600;
-  if (FLAGS_rails < 1 || FLAGS_rails > 32 || !time_is_good ||
-      FLAGS_megabytes_per_second < 10 || FLAGS_megabytes_per_second > 100'000) {
-    return absl::InvalidArgumentError(
-        "--rails must be 1 to 32, --seconds 0.1 to 3600 and "
-        "--megabytes_per_second 10 to 100000");
+  TE_RETURN_IF_ERROR(CheckRange("rails", FLAGS_rails, 1, 32));
+  TE_RETURN_IF_ERROR(CheckRange("seconds", FLAGS_seconds, 0.1, 3600));
+  return CheckRange("megabytes_per_second",
+                    static_cast<double>(FLAGS_megabytes_per_second), 10,
+                    100'000);
+}
+
+absl::StatusOr<uint64_t> MeasureAll() {
+  std::vector<std::function<absl::StatusOr<uint64_t>()>> cases = {
+      Healthy, Throttled, Unequal};
+  if (FLAGS_rails > 1) {
+    cases.emplace_back([] { return Cut("a"); });
+    cases.emplace_back([] { return Cut("b"); });
   }
-  return absl::OkStatus();
+  cases.emplace_back(Mixed);
+  uint64_t failures = 0;
+  for (const auto& measure : cases) {
+    TE_ASSIGN_OR_RETURN(const uint64_t failed, measure());
+    failures += failed;
+  }
+  return failures;
 }
 
 absl::Status Run() {
@@ -359,16 +385,10 @@ absl::Status Run() {
   google::InitGoogleLogging(kProgram.name);
   std::cout << FLAGS_rails << " rails of " << FLAGS_megabytes_per_second
             << " MB/s" << std::endl;
-  uint64_t failures = Healthy();
-  failures += Throttled();
-  failures += Unequal();
-  if (FLAGS_rails > 1) {
-    failures += Cut("a");
-    failures += Cut("b");
-  }
-  failures += Mixed();
-  if (failures == 0) return absl::OkStatus();
-  return absl::AbortedError(absl::StrCat(failures, " requests failed"));
+  const absl::StatusOr<uint64_t> failures = MeasureAll();
+  if (!failures.ok()) return program::AtRunTime(failures.status());
+  if (*failures == 0) return absl::OkStatus();
+  return absl::AbortedError(absl::StrCat("requests failed: ", *failures));
 }
 
 }  // namespace

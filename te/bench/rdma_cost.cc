@@ -11,14 +11,18 @@
 #include <vector>
 
 #include "absl/status/status.h"
-#include "absl/strings/str_cat.h"
+#include "absl/status/statusor.h"
 #include "absl/strings/string_view.h"
 #include "gflags/gflags.h"
 #include "glog/logging.h"
 #include "te/base/clock.h"
+#include "te/base/status_macros.h"
+#include "te/bench/flag_checks.h"
+#include "te/core/request.h"
 #include "te/metadata/in_process_store.h"
 #include "te/metadata/metadata_store.h"
 #include "te/options.h"
+#include "te/program/exit_status.h"
 #include "te/program/program.h"
 #include "te/rdma/emulated/emulated_device_spec.h"
 #include "te/rdma/emulated/emulated_fabric.h"
@@ -36,9 +40,9 @@ constexpr int kWarmUp = 200;
 constexpr int kRounds = 1000;
 constexpr Duration kEnough = std::chrono::seconds(60);
 
-std::unique_ptr<TransferEngine> Start(rdma::emulated::EmulatedFabric& fabric,
-                                      const std::string& name,
-                                      std::shared_ptr<MetadataStore> store) {
+absl::StatusOr<std::unique_ptr<TransferEngine>> Start(
+    rdma::emulated::EmulatedFabric& fabric, const std::string& name,
+    std::shared_ptr<MetadataStore> store) {
   const std::string device = "mlx5_0";
   Machine machine;
   machine.nodes.push_back({});
@@ -51,9 +55,7 @@ std::unique_ptr<TransferEngine> Start(rdma::emulated::EmulatedFabric& fabric,
   options.protocol = "rdma";
   options.nics.machine = std::make_shared<const Machine>(std::move(machine));
   options.verbs = fabric.VerbsOf(name);
-  auto engine = CreateTransferEngine(options);
-  CHECK(engine.ok()) << engine.status();
-  return *std::move(engine);
+  return CreateTransferEngine(options);
 }
 
 // Not inlined: callgrind knows it by its name.
@@ -82,6 +84,8 @@ how many requests that was, and the time that each took.
       Requests one at a time.
   valgrind --tool=callgrind --toggle-collect='*MeasuredRounds*' rdma_cost
       Counts instructions.
+
+Exit status: 0; 1, something failed, and stderr says what; 2, a flag is wrong.
 )";
 
 constexpr const char* kFlags[] = {"batch_size"};
@@ -91,34 +95,25 @@ constexpr program::Description kProgram = {.name = "rdma_cost",
                                            .flags = kFlags,
                                            .source = "te/bench/rdma_cost.cc"};
 
-absl::Status Run() {
-  // Of which the memory is 128 MiB.
-  constexpr uint64_t kMostRequests = 16'384;
-  const size_t batch = FLAGS_batch_size;
-  if (batch < 1 || batch > kMostRequests) {
-    return absl::InvalidArgumentError(
-        absl::StrCat("--batch_size must be 1 to ", kMostRequests));
-  }
-  FLAGS_logtostderr = true;
-  google::InitGoogleLogging(kProgram.name);
+absl::Status Measure(size_t batch) {
   rdma::emulated::EmulatedFabric fabric(
       {.mode = rdma::emulated::WireMode::kImmediate, .copy = false});
   fabric.AddDevice("a", rdma::emulated::RoceDevice("mlx5_0", {10, 0, 0, 1}));
   fabric.AddDevice("b", rdma::emulated::RoceDevice("mlx5_0", {10, 0, 0, 2}));
   const auto store = std::make_shared<InProcessStore>();
-  const auto server = Start(fabric, "b", store);
-  const auto client = Start(fabric, "a", store);
+  TE_ASSIGN_OR_RETURN(const auto server, Start(fabric, "b", store));
+  TE_ASSIGN_OR_RETURN(const auto client, Start(fabric, "a", store));
   std::vector<std::byte> local(batch * kBlock);
   std::vector<std::byte> remote(batch * kBlock);
-  CHECK(
+  TE_RETURN_IF_ERROR(
       client->RegisterMemory({.address = local.data(), .length = local.size()})
-          .ok());
-  CHECK(
+          .status());
+  TE_RETURN_IF_ERROR(
       server
           ->RegisterMemory({.address = remote.data(), .length = remote.size()})
-          .ok());
-  const auto segment = client->OpenSegment("b", kEnough);
-  CHECK(segment.ok()) << segment.status();
+          .status());
+  TE_ASSIGN_OR_RETURN(const SegmentId segment,
+                      client->OpenSegment("b", kEnough));
   std::vector<Request> requests;
   for (size_t i = 0; i < batch; ++i) {
     // Backwards, so that no two can share a work request.
@@ -126,7 +121,7 @@ absl::Status Run() {
     requests.push_back(
         {.operation = Operation::kWrite,
          .local = local.data() + offset,
-         .segment = *segment,
+         .segment = segment,
          .remote_address = reinterpret_cast<uint64_t>(remote.data()) + offset,
          .length = kBlock});
   }
@@ -138,6 +133,16 @@ absl::Status Run() {
   std::cout << requests_done << " requests, " << time.count() / requests_done
             << " ns each\n";
   return absl::OkStatus();
+}
+
+absl::Status Run() {
+  // Of 128 MiB of memory.
+  constexpr int kMostRequests = 16'384;
+  TE_RETURN_IF_ERROR(CheckRange(
+      "batch_size", static_cast<double>(FLAGS_batch_size), 1, kMostRequests));
+  FLAGS_logtostderr = true;
+  google::InitGoogleLogging(kProgram.name);
+  return program::AtRunTime(Measure(FLAGS_batch_size));
 }
 
 }  // namespace

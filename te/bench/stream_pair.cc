@@ -95,7 +95,9 @@ absl::StatusOr<Streams> ForkWithStreams(
   if (pid < 0) return ErrnoToStatus(errno, "fork");
   if (pid == 0) {
     const absl::Status status = RunChild(count, address, child);
-    if (!status.ok()) std::cerr << "child: " << status << std::endl;
+    if (!status.ok()) {
+      std::cerr << absl::StrCat("child: ", status.message(), "\n");
+    }
     _exit(status.ok() ? 0 : 1);
   }
   return Accept(count, listener);
@@ -106,7 +108,11 @@ absl::Status WaitForChild(pid_t pid) {
   if (waitpid(pid, &status, 0) != pid) return ErrnoToStatus(errno, "waitpid");
   if (WIFEXITED(status) && WEXITSTATUS(status) == 0) return absl::OkStatus();
   return absl::AbortedError(
-      absl::StrCat("the child process ended with status ", status));
+      WIFSIGNALED(status)
+          ? absl::StrCat("the child process was ended by signal ",
+                         WTERMSIG(status))
+          : absl::StrCat("the child process ended with exit status ",
+                         WEXITSTATUS(status)));
 }
 
 }  // namespace te::bench

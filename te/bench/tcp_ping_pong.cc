@@ -21,11 +21,11 @@
 #include "te/base/clock.h"
 #include "te/base/errno_status.h"
 #include "te/base/status_macros.h"
+#include "te/bench/flag_checks.h"
 #include "te/bench/latency_histogram.h"
 #include "te/bench/stream_pair.h"
 #include "te/program/exit_status.h"
 #include "te/program/program.h"
-#include "te/program/size_text.h"
 
 DEFINE_string(request_size, "4K", "bytes of a message, there");
 DEFINE_string(reply_size, "4K", "bytes of a message, back");
@@ -114,6 +114,8 @@ loopback, between two processes that look for a little while, then sleep. It
 prints one JSON object.
 
   tcp_ping_pong --request_size=64 --reply_size=1M
+
+Exit status: 0; 1, something failed, and stderr says what; 2, a flag is wrong.
 )";
 
 constexpr const char* kFlags[] = {"request_size", "reply_size", "spin_us",
@@ -126,13 +128,17 @@ constexpr program::Description kProgram = {
     .source = "te/bench/tcp_ping_pong.cc"};
 
 absl::StatusOr<Sizes> ReadSizes() {
+  constexpr uint64_t kMostBytes = 1 << 30;
+  constexpr double kMostMicroseconds = 1e6;
   Sizes sizes;
-  TE_ASSIGN_OR_RETURN(sizes.request, program::ParseSize(FLAGS_request_size));
-  TE_ASSIGN_OR_RETURN(sizes.reply, program::ParseSize(FLAGS_reply_size));
-  if (sizes.request == 0 || sizes.reply == 0 || FLAGS_duration <= 0 ||
-      FLAGS_spin_us < 0) {
-    return absl::InvalidArgumentError("sizes and times must be positive");
-  }
+  TE_ASSIGN_OR_RETURN(
+      sizes.request,
+      SizeFlag("request_size", FLAGS_request_size, 1, kMostBytes));
+  TE_ASSIGN_OR_RETURN(sizes.reply,
+                      SizeFlag("reply_size", FLAGS_reply_size, 1, kMostBytes));
+  TE_RETURN_IF_ERROR(SecondsFlag("duration", FLAGS_duration).status());
+  TE_RETURN_IF_ERROR(
+      CheckRange("spin_us", FLAGS_spin_us, 0, kMostMicroseconds));
   return sizes;
 }
 

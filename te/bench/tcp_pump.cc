@@ -24,10 +24,10 @@
 #include "te/base/errno_status.h"
 #include "te/base/status_macros.h"
 #include "te/base/thread.h"
+#include "te/bench/flag_checks.h"
 #include "te/bench/stream_pair.h"
 #include "te/program/exit_status.h"
 #include "te/program/program.h"
-#include "te/program/size_text.h"
 
 DEFINE_string(write_size, "64K", "bytes of each send");
 DEFINE_string(read_size, "256K", "bytes of each receive, at most");
@@ -102,14 +102,17 @@ void Pause(double seconds) {
 }
 
 absl::StatusOr<Sizes> ReadSizes() {
+  constexpr uint64_t kMostBytes = 1 << 30;
+  constexpr int kMostStreams = 256;
   Sizes sizes;
-  TE_ASSIGN_OR_RETURN(sizes.write, program::ParseSize(FLAGS_write_size));
-  TE_ASSIGN_OR_RETURN(sizes.read, program::ParseSize(FLAGS_read_size));
-  TE_ASSIGN_OR_RETURN(sizes.footprint, program::ParseSize(FLAGS_footprint));
-  if (sizes.write == 0 || sizes.read == 0 || sizes.footprint == 0 ||
-      FLAGS_streams < 1 || FLAGS_duration <= 0) {
-    return absl::InvalidArgumentError("sizes and numbers must be positive");
-  }
+  TE_ASSIGN_OR_RETURN(sizes.write,
+                      SizeFlag("write_size", FLAGS_write_size, 1, kMostBytes));
+  TE_ASSIGN_OR_RETURN(sizes.read,
+                      SizeFlag("read_size", FLAGS_read_size, 1, kMostBytes));
+  TE_ASSIGN_OR_RETURN(sizes.footprint,
+                      SizeFlag("footprint", FLAGS_footprint, 1, kMostBytes));
+  TE_RETURN_IF_ERROR(CheckRange("streams", FLAGS_streams, 1, kMostStreams));
+  TE_RETURN_IF_ERROR(SecondsFlag("duration", FLAGS_duration).status());
   return sizes;
 }
 
@@ -118,6 +121,8 @@ constexpr absl::string_view kIntroduction =
 two processes. It prints one JSON object.
 
   tcp_pump --streams=4
+
+Exit status: 0; 1, something failed, and stderr says what; 2, a flag is wrong.
 )";
 
 constexpr const char* kFlags[] = {"write_size", "read_size", "footprint",

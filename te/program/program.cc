@@ -1,5 +1,6 @@
 #include "te/program/program.h"
 
+#include <csignal>
 #include <iostream>
 
 #include "absl/strings/str_cat.h"
@@ -53,10 +54,14 @@ int Run(const Description& program, absl::Span<char* const> arguments,
 
 int RunWork(const char* name, const std::function<absl::Status()>& work) {
   OccupyStandardStreams();
+  // A file beyond the limit of this process (ulimit -f) is an error like
+  // others.
+  std::signal(SIGXFSZ, SIG_IGN);
   absl::Status status = work();
   status.Update(CheckWritten(std::cout));
   if (!status.ok()) {
-    std::cerr << name << ": " << status.message() << std::endl;
+    // In one piece, beside what other processes print.
+    std::cerr << absl::StrCat(name, ": ", status.message(), "\n");
   }
   return ExitStatus(status);
 }

@@ -75,7 +75,8 @@ absl::StatusOr<SimOptions> ParseSimOptions(const SimFlags& flags) {
   TE_ASSIGN_OR_RETURN(scale.hosts, ParseCount("hosts", flags.hosts, kMaxHosts));
   TE_ASSIGN_OR_RETURN(scale.rails, ParseCount("rails", flags.rails, kMaxRails));
   TE_ASSIGN_OR_RETURN(scale.gbps, ParseCount("gbps", flags.gbps, kMaxGbps));
-  if (flags.seed < 0) return Bad("seed", "it is negative");
+  if (flags.seed < 0)
+    return Bad("seed", absl::StrCat(flags.seed, " is negative"));
   scale.seed = static_cast<uint64_t>(flags.seed);
   for (const std::string& name : NamesOf(flags.scenario)) {
     absl::StatusOr<Scenario> scenario = MakeScenario(name, scale);

@@ -66,7 +66,7 @@ TEST(SimOptionsTest, SaysWhatIsWrong) {
   ExpectComplaint({.rails = 65}, "--rails: 65 is not between 0 and 64");
   ExpectComplaint({.gbps = 100'001},
                   "--gbps: 100001 is not between 0 and 100000");
-  ExpectComplaint({.seed = -1}, "--seed: it is negative");
+  ExpectComplaint({.seed = -1}, "--seed: -1 is negative");
   ExpectComplaint({.svg = "-"}, "--svg: the tables go to stdout already");
   for (const double seconds : {-1.0, 1e-9, 1e9}) {
     EXPECT_THAT(ParseSimOptions({.seconds = seconds}),

@@ -46,11 +46,12 @@ DEFINE_string(policy, Defaults().policy,
               "round_robin, random or least_in_flight; several with commas, or "
               "all, side by side");
 DEFINE_int64(hosts, Defaults().hosts,
-             "how many there are. 0: as the scenario has it");
+             "how many there are, up to 10000. 0: as the scenario has it");
 DEFINE_int64(rails, Defaults().rails,
-             "NICs of a host. 0: as the scenario has it");
-DEFINE_int64(gbps, Defaults().gbps,
-             "the rate of a NIC, in Gb/s. 0: as the scenario has it");
+             "NICs of a host, up to 64. 0: as the scenario has it");
+DEFINE_int64(
+    gbps, Defaults().gbps,
+    "the rate of a NIC, in Gb/s, up to 100000. 0: as the scenario has it");
 DEFINE_int64(seed, Defaults().seed,
              "equal seeds give equal results to the last digit");
 DEFINE_double(seconds, Defaults().seconds,

@@ -96,6 +96,18 @@ class TeSimTest(unittest.TestCase):
                 self.assertEqual(result.returncode, 1, result.stderr)
                 self.assertIn("standard output", result.stderr)
 
+    def test_a_limit_of_file_sizes_is_an_error_like_others(self):
+        with tempfile.TemporaryDirectory() as folder:
+            result = subprocess.run(
+                ["/bin/sh", "-c", 'ulimit -f 0; "$@" 2>&1 | cat', "sh", SIM]
+                + ["--seconds=0.001", f"--svg={folder}/picture.svg"],
+                stdout=subprocess.PIPE,
+                text=True,
+                timeout=PATIENCE,
+                check=False,
+            )
+        self.assertIn("te_sim: ", result.stdout.splitlines()[-1])
+
     def test_explains_itself(self):
         self.assertIn("--scenario", self.check("--help"))
 
