@@ -21,10 +21,16 @@ LINK_MBIT_PER_S = 10000
 KERNEL_OPTIONS = "console=ttyS0 loglevel=5 net.ifnames=0 oops=panic panic=-1"
 
 
+def wire_name(index):
+    return f"wire{index}"
+
+
 class Rail:
-    """One end of a rail: a network interface and its Soft-RoCE device."""
+    """One end of a rail: a network interface, its Soft-RoCE device, and what QEMU
+    calls the wire."""
 
     def __init__(self, index, host_number):
+        self.wire = wire_name(index)
         self.interface = f"eth{index}"
         self.device = f"rxe{index}"
         self.ipv4 = f"10.0.{index + 1}.{host_number}"
@@ -73,6 +79,16 @@ class LabHost(VirtualHost):
             f"tc qdisc replace dev {rail.interface} root "
             f"tbf rate {rate} burst 64kb limit 16mb"
         )
+
+    @contextlib.contextmanager
+    def unplugged(self, rail):
+        """Pulls the rail's cable at this host, for a while: its port goes down, and
+        what either host sends is lost. The driver learns of it a little later."""
+        self.monitor.execute("set_link", name=rail.wire, up=False)
+        try:
+            yield
+        finally:
+            self.monitor.execute("set_link", name=rail.wire, up=True)
 
     def gid_index(self, rail, address):
         """Of the address in the GID table of the rail's device."""
@@ -132,11 +148,14 @@ class Lab:
             self.undo = undo.pop_all()
 
     def wires_work(self):
-        """Whether a ping comes through each rail."""
-        return all(
-            self.b.run(f"busybox ping -c5 -W2 {rail.ipv4}", check=False).status == 0
-            for rail in self.a.rails
-        )
+        """Whether a ping comes through each, which takes two hosts that live."""
+        addresses = [self.a.address, *(rail.ipv4 for rail in self.a.rails)]
+        try:
+            for address in addresses:
+                self.b.run(f"busybox ping -c5 -W2 {address}")
+        except LabFailure:
+            return False
+        return True
 
     def close(self):
         self.undo.close()
@@ -189,9 +208,9 @@ def interface_options(host_number, ends):
     for index, end in enumerate(ends):
         mac = f"52:54:00:00:{index:02x}:{host_number:02x}"
         options += [
-            "-netdev", f"socket,id=wire{index},fd={end}",
+            "-netdev", f"socket,id={wire_name(index)},fd={end}",
             "-device",
-            f"virtio-net-pci,netdev=wire{index},mac={mac},romfile=,"
+            f"virtio-net-pci,netdev={wire_name(index)},mac={mac},romfile=,"
             f"speed={LINK_MBIT_PER_S},duplex=full",
         ]
     return options

@@ -41,8 +41,8 @@ class LabCase(unittest.TestCase):
     leaves them as it found them.
 
     A wire of a lab has been seen to stop for good, so that not even a ping came
-    through any more. What has failed in a lab in which that is so is run once more,
-    in a new one."""
+    through any more, and a host to end, for its kernel had an oops. What has failed
+    in a lab in which that is so is run once more, in a new one."""
 
     @classmethod
     def setUpClass(cls):
@@ -59,6 +59,8 @@ class LabCase(unittest.TestCase):
         super().run(first)
         if first.wasSuccessful() or self.lab.wires_work():
             return first.tell(self, result)
+        for _, text in first.failures + first.errors:
+            print(text, file=sys.stderr)
         print(f"{self.id()}: the lab is broken; once more in a new one", file=sys.stderr)
         self.lab.close()
         self.boot()

@@ -94,19 +94,16 @@ class LabTest(LabCase):
             # More than the device's queue can hold.
             run_perftest(self.lab, "ib_write_bw", 64, 10**6, depth=10**6)
 
-    def test_a_rail_goes_down_and_comes_back(self):
+    def test_a_cable_is_pulled_and_plugged_in_again(self):
         cut, kept = self.a.rails[1], self.a.rails[0]
         addresses = [cut.ipv4, cut.ipv6]
         before = [self.a.gid_index(cut, address) for address in addresses]
-        self.a.run(f"ip link set {cut.interface} down")
-        try:
+        with self.a.unplugged(cut):
             wait_for_port_state(self.a, cut, "DOWN")
             self.assertEqual(ping(self.b, cut.ipv4, count=1), 0)
             self.assertEqual(port_state(self.a, kept), "4: ACTIVE")
             reach(self.b, kept.ipv4)
             reach(self.b, self.a.address)
-        finally:
-            self.a.run(f"ip link set {cut.interface} up")
         wait_for_port_state(self.a, cut, "ACTIVE")
         reach(self.b, cut.ipv4)
         reach(self.b, cut.ipv6)
@@ -260,6 +257,7 @@ class FailureTest(unittest.TestCase):
 
     def test_an_oops_ends_what_waits_and_shows_the_console(self):
         with Lab(rails=0) as lab:
+            self.assertTrue(lab.wires_work())
             waiting = lab.a.start("sleep 1000")
             lab.a.start("echo c > /proc/sysrq-trigger")
             with self.assertRaisesRegex(LabFailure, "(?s)sleep.*sysrq triggered crash"):
@@ -267,6 +265,15 @@ class FailureTest(unittest.TestCase):
             with self.assertRaisesRegex(LabFailure, "host a has ended"):
                 lab.a.run("true")
             self.assertEqual(lab.b.run("echo alive").out, "alive\n")
+            self.assertFalse(lab.wires_work())
+
+    def test_what_qemu_refuses_or_does_not_hear_any_more(self):
+        with Lab(rails=0) as lab:
+            with self.assertRaisesRegex(LabFailure, "QEMU refuses .*wire9.*not found"):
+                lab.a.monitor.execute("set_link", name="wire9", up=False)
+            lab.a.qemu.kill()
+            with self.assertRaisesRegex(LabFailure, "does not answer to set_link"):
+                lab.a.monitor.execute("set_link", name="wire0", up=False)
 
     def test_hosts_end_with_the_process_that_made_them(self):
         script = """

@@ -110,18 +110,6 @@ def disturbed(hosts, rail, how):
             host.run(f"tc qdisc del dev {rail.interface} root", check=False)
 
 
-@contextlib.contextmanager
-def down(host, rail):
-    """What the other host sends meanwhile is lost: in the wire it would wait for
-    the interface, and stop the sender, which no network does."""
-    with disturbed([host.other], rail, "loss 100%"):
-        try:
-            host.run(f"ip link set {rail.interface} down")
-            yield
-        finally:
-            host.run(f"ip link set {rail.interface} up")
-
-
 class RdmaTest(LabCase):
     def tearDown(self):
         for host in self.lab.hosts:
@@ -221,7 +209,7 @@ class RdmaTest(LabCase):
         initiator = Initiator(self.b, target.name)
         lost = host.rails[1]
         wait_for_use(initiator, self.b, self.b.rails[1])
-        with down(host, lost):
+        with host.unplugged(lost):
             initiator.wait_for_rounds(5)
         wait_for_use(initiator, self.b, self.b.rails[1])
         initiator.finish()
@@ -247,11 +235,11 @@ class RdmaTest(LabCase):
         return why
 
     def test_the_only_rail_fails_here(self):
-        why = self.lose_only_one(down(self.b, self.b.rails[1]))
+        why = self.lose_only_one(self.b.unplugged(self.b.rails[1]))
         self.assertRegex(why, "UNAVAILABLE: .*: rxe1 port 1 is DOWN; is eth1 up")
 
     def test_the_only_rail_fails_at_the_peer(self):
-        why = self.lose_only_one(down(self.a, self.a.rails[1]))
+        why = self.lose_only_one(self.a.unplugged(self.a.rails[1]))
         self.assertRegex(
             why, f"UNAVAILABLE: .*peer {self.a.address}:{PORT}: rxe1 port 1 is DOWN"
         )

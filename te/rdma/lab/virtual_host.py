@@ -12,11 +12,11 @@ import time
 
 from te.rdma.lab.failure import LabFailure
 from te.rdma.lab.initramfs import AGENT_PORT
+from te.rdma.lab.monitor import Monitor, monitor_options
 
 # Seconds, with a machine that is busy with other things.
 BOOT_PATIENCE = 300
 PATIENCE = 120
-
 
 
 class Process:
@@ -110,7 +110,7 @@ class VirtualHost:
     """
 
     def __init__(self, name, command, inherited_fds):
-        """`command` starts QEMU with everything but console and agent; the
+        """`command` starts QEMU with everything but console, agent and monitor; the
         descriptors are for it."""
         self.name = name
         self.console = ""
@@ -120,14 +120,21 @@ class VirtualHost:
         self.numbers = itertools.count(1)
         self.ready = False
         self.gone = False
-        self.port, theirs = socket.socketpair()
-        with theirs:
+        self.port, agent = socket.socketpair()
+        own_monitor, monitor = socket.socketpair()
+        self.monitor = Monitor(own_monitor)
+        with agent, monitor:
             self.qemu = subprocess.Popen(
-                [*end_with_parent(), *command, *console_and_agent(theirs.fileno())],
+                [
+                    *end_with_parent(),
+                    *command,
+                    *console_and_agent(agent.fileno()),
+                    *monitor_options(monitor.fileno()),
+                ],
                 stdin=subprocess.DEVNULL,
                 stdout=subprocess.PIPE,
                 stderr=subprocess.STDOUT,
-                pass_fds=[*inherited_fds, theirs.fileno()],
+                pass_fds=[*inherited_fds, agent.fileno(), monitor.fileno()],
                 # Ctrl-C is for this process, which ends the host in good order.
                 start_new_session=True,
             )
@@ -167,6 +174,7 @@ class VirtualHost:
         self.port_reader.join()
         self.console_reader.join()
         self.port.close()
+        self.monitor.close()
         self.qemu.stdout.close()
 
     def send(self, **request):
