@@ -12,13 +12,19 @@
 #include "absl/strings/string_view.h"
 #include "te/base/host_port.h"
 #include "te/base/status_macros.h"
-#include "te/bench/flag_checks.h"
 #include "te/bench/transport_flags.h"
 #include "te/metadata/open_metadata_store.h"
+#include "te/program/flag_checks.h"
 #include "te/program/size_text.h"
 
 namespace te::bench {
 namespace {
+
+using program::BadFlag;
+using program::CheckRange;
+using program::SecondsFlag;
+using program::SizeFlag;
+using program::WithFlag;
 
 constexpr int64_t kMaxThreads = 1024;  // EngineOptions::max_batches
 constexpr int64_t kMaxBatch = 65536;
@@ -39,9 +45,9 @@ absl::StatusOr<Mode> ChooseMode(const FlagValues& flags) {
   if (flags.mode.empty()) {
     return flags.segment_id.empty() ? Mode::kLoopback : Mode::kInitiator;
   }
-  return Bad("mode", absl::StrCat("\"", flags.mode,
-                                  "\" is no mode; there are "
-                                  "target|initiator|loopback"));
+  return BadFlag("mode", absl::StrCat("\"", flags.mode,
+                                      "\" is no mode; there are "
+                                      "target|initiator|loopback"));
 }
 
 bool IsP2p(const FlagValues& flags) {
@@ -51,30 +57,32 @@ bool IsP2p(const FlagValues& flags) {
 
 absl::Status CheckSegment(const FlagValues& flags, Mode mode) {
   if (mode == Mode::kLoopback && !flags.segment_id.empty()) {
-    return Bad("segment_id",
-               "names the target of an initiator; loopback has its own");
+    return BadFlag("segment_id",
+                   "names the target of an initiator; loopback has its own");
   }
   if (mode == Mode::kTarget && !flags.segment_id.empty()) {
-    return Bad("segment_id", "is for initiators; a target has its own");
+    return BadFlag("segment_id", "is for initiators; a target has its own");
   }
   if (mode != Mode::kInitiator) return absl::OkStatus();
   if (flags.segment_id.empty()) {
-    return Bad("segment_id",
-               "an initiator needs it; a target prints it when it starts");
+    return BadFlag("segment_id",
+                   "an initiator needs it; a target prints it when it starts");
   }
   // In a store, any name will do.
   if (!IsP2p(flags)) return absl::OkStatus();
   const absl::StatusOr<HostPort> address = HostPort::Parse(flags.segment_id);
   TE_RETURN_IF_ERROR(WithFlag("segment_id", address.status()));
   if (!address->port.has_value()) {
-    return Bad("segment_id", absl::StrCat("\"", flags.segment_id,
-                                          "\" lacks the port; a target prints "
-                                          "host:port when it starts"));
+    return BadFlag("segment_id",
+                   absl::StrCat("\"", flags.segment_id,
+                                "\" lacks the port; a target prints "
+                                "host:port when it starts"));
   }
   if (*address->port == 0) {
-    return Bad("segment_id", absl::StrCat("\"", flags.segment_id,
-                                          "\": no target has port 0; a target "
-                                          "prints its port when it starts"));
+    return BadFlag("segment_id",
+                   absl::StrCat("\"", flags.segment_id,
+                                "\": no target has port 0; a target "
+                                "prints its port when it starts"));
   }
   return absl::OkStatus();
 }
@@ -86,9 +94,10 @@ absl::Status CheckListenName(const FlagValues& flags, Mode mode) {
       HostPortRange::Parse(flags.local_server_name);
   TE_RETURN_IF_ERROR(WithFlag(kFlag, name.status()));
   if (mode == Mode::kLoopback && name->ports.has_value()) {
-    return Bad(kFlag, absl::StrCat("\"", flags.local_server_name,
-                                   "\" has a port, but in loopback mode both "
-                                   "sides take a free one; name the host"));
+    return BadFlag(kFlag,
+                   absl::StrCat("\"", flags.local_server_name,
+                                "\" has a port, but in loopback mode both "
+                                "sides take a free one; name the host"));
   }
   return absl::OkStatus();
 }
@@ -97,9 +106,9 @@ absl::Status CheckProtocol(const std::string& protocol) {
   for (const absl::string_view known : {"auto", "rdma", "shm", "tcp"}) {
     if (protocol == known) return absl::OkStatus();
   }
-  return Bad("protocol", absl::StrCat("\"", protocol,
-                                      "\" is no protocol of this program; "
-                                      "there are auto, rdma, shm, tcp"));
+  return BadFlag("protocol", absl::StrCat("\"", protocol,
+                                          "\" is no protocol of this program; "
+                                          "there are auto, rdma, shm, tcp"));
 }
 
 absl::StatusOr<std::vector<Traffic>> ChooseTraffic(const FlagValues& flags,
@@ -112,15 +121,15 @@ absl::StatusOr<std::vector<Traffic>> ChooseTraffic(const FlagValues& flags,
       return std::vector<Traffic>{traffic};
     }
   }
-  return Bad("operation",
-             absl::StrCat("\"", flags.operation,
-                          "\" is no operation; there are read|write|mix"));
+  return BadFlag("operation",
+                 absl::StrCat("\"", flags.operation,
+                              "\" is no operation; there are read|write|mix"));
 }
 
 absl::Status NotBoth(const FlagValues& flags, const char* one,
                      const char* many) {
   if (!flags.Given(one) || !flags.Given(many)) return absl::OkStatus();
-  return Bad(one, absl::StrCat("has no meaning together with --", many));
+  return BadFlag(one, absl::StrCat("has no meaning together with --", many));
 }
 
 absl::StatusOr<std::vector<uint64_t>> BlockSizes(const FlagValues& flags,
@@ -160,7 +169,7 @@ absl::StatusOr<std::vector<int>> Counts(const FlagValues& flags,
   for (absl::string_view text : absl::StrSplit(list, ',')) {
     int64_t count = 0;
     if (!absl::SimpleAtoi(text, &count)) {
-      return Bad(many, absl::StrCat("\"", text, "\" is no whole number"));
+      return BadFlag(many, absl::StrCat("\"", text, "\" is no whole number"));
     }
     TE_RETURN_IF_ERROR(CheckRange(many, static_cast<double>(count), 1,
                                   static_cast<double>(high)));
@@ -220,14 +229,14 @@ absl::StatusOr<uint64_t> ChooseBufferSize(const FlagValues& flags, Mode mode,
   uint64_t needed = kLoopbackBufferSize;
   for (const Workload& load : loads) {
     if (load.block_size > size) {
-      return Bad(
+      return BadFlag(
           "block_size",
           absl::StrCat(program::FormatSize(load.block_size),
                        " is more than the buffer has, ",
                        program::FormatSize(size), "; see --buffer_size"));
     }
     if (load.Footprint() > size) {
-      return Bad(
+      return BadFlag(
           "buffer_size",
           absl::StrCat(program::FormatSize(size), " is too small for ",
                        load.threads, " threads x ", load.batch_size,
@@ -243,9 +252,9 @@ absl::StatusOr<MemorySource> ChooseMemory(const FlagValues& flags) {
   for (MemorySource source : {MemorySource::kUser, MemorySource::kEngine}) {
     if (flags.memory == MemorySourceName(source)) return source;
   }
-  return Bad("memory", absl::StrCat("\"", flags.memory,
-                                    "\" is no source of memory; there are "
-                                    "user|engine"));
+  return BadFlag("memory", absl::StrCat("\"", flags.memory,
+                                        "\" is no source of memory; there are "
+                                        "user|engine"));
 }
 
 absl::Status SetEngineOptions(const FlagValues& flags, Options& options) {
@@ -254,7 +263,7 @@ absl::Status SetEngineOptions(const FlagValues& flags, Options& options) {
   } else {
     const auto address = DescribeMetadataStore(flags.metadata_server);
     if (!address.ok()) {
-      return Bad("metadata_server", address.status().message());
+      return BadFlag("metadata_server", address.status().message());
     }
     options.metadata_server = flags.metadata_server;
   }
@@ -283,8 +292,9 @@ absl::Status SetEngineOptions(const FlagValues& flags, Options& options) {
 
 absl::Status SetReporting(const FlagValues& flags, BenchOptions& options) {
   if (flags.format != "text" && flags.format != "json") {
-    return Bad("format", absl::StrCat("\"", flags.format,
-                                      "\" is no format; there are text|json"));
+    return BadFlag("format",
+                   absl::StrCat("\"", flags.format,
+                                "\" is no format; there are text|json"));
   }
   options.json = flags.format == "json";
   absl::StatusOr<RateUnit> unit = RateUnit::Parse(flags.report_unit);

@@ -15,6 +15,7 @@
 #include "absl/strings/string_view.h"
 #include "glog/logging.h"
 #include "te/base/status_macros.h"
+#include "te/program/flag_checks.h"
 #include "te/program/name_list.h"
 #include "te/program/text_file.h"
 #include "te/topology/nic_lookup.h"
@@ -25,10 +26,8 @@ namespace {
 
 // What a flag names and the machine has not is a wrong flag too.
 absl::Status WithFlag(absl::string_view flag, const absl::Status& status) {
-  const absl::StatusCode code = absl::IsNotFound(status)
-                                    ? absl::StatusCode::kInvalidArgument
-                                    : status.code();
-  return absl::Status(code, absl::StrCat("--", flag, ": ", status.message()));
+  return absl::IsNotFound(status) ? program::BadFlag(flag, status.message())
+                                  : program::WithFlag(flag, status);
 }
 
 // `options` if they can be followed; otherwise it is because of the flag.

@@ -31,11 +31,11 @@
 #include "te/base/thread.h"
 #include "te/base/unique_fd.h"
 #include "te/bench/bench_memory.h"
-#include "te/bench/flag_checks.h"
 #include "te/bench/latency_histogram.h"
 #include "te/bench/memory_source.h"
 #include "te/bench/stream_pair.h"
 #include "te/program/exit_status.h"
+#include "te/program/flag_checks.h"
 #include "te/program/program.h"
 #include "te/program/size_text.h"
 #include "te/topology/numa_node.h"
@@ -52,6 +52,9 @@ DEFINE_double(duration, 2, "seconds to measure");
 
 namespace te::bench {
 namespace {
+
+using program::IntFlag;
+using program::SecondsFlag;
 
 constexpr int kMostThreads = 64;
 

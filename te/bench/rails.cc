@@ -22,12 +22,12 @@
 #include "te/base/clock.h"
 #include "te/base/mutex.h"
 #include "te/base/status_macros.h"
-#include "te/bench/flag_checks.h"
 #include "te/core/batch.h"
 #include "te/core/request.h"
 #include "te/core/transfer_engine.h"
 #include "te/options.h"
 #include "te/program/exit_status.h"
+#include "te/program/flag_checks.h"
 #include "te/program/program.h"
 #include "te/rdma/emulated/emulated_device.h"
 #include "te/rdma/emulated/emulated_device_spec.h"
@@ -40,6 +40,8 @@ DEFINE_double(seconds, 2, "time of each measurement, 0.1 to 3600");
 
 namespace te::bench {
 namespace {
+
+using program::CheckRange;
 
 using std::chrono::microseconds;
 using std::chrono::milliseconds;

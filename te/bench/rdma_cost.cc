@@ -17,12 +17,12 @@
 #include "glog/logging.h"
 #include "te/base/clock.h"
 #include "te/base/status_macros.h"
-#include "te/bench/flag_checks.h"
 #include "te/core/request.h"
 #include "te/metadata/in_process_store.h"
 #include "te/metadata/metadata_store.h"
 #include "te/options.h"
 #include "te/program/exit_status.h"
+#include "te/program/flag_checks.h"
 #include "te/program/program.h"
 #include "te/rdma/emulated/emulated_device_spec.h"
 #include "te/rdma/emulated/emulated_fabric.h"
@@ -34,6 +34,8 @@ DEFINE_uint64(batch_size, 128, "requests in each batch, 1 to 16384");
 
 namespace te::bench {
 namespace {
+
+using program::CheckRange;
 
 constexpr size_t kBlock = 4096;
 constexpr int kWarmUp = 200;

@@ -6,23 +6,18 @@
 #include "absl/strings/string_view.h"
 #include "te/base/clock.h"
 #include "te/metadata/open_metadata_store.h"
+#include "te/program/flag_checks.h"
 
 namespace te::bench {
-namespace {
-
-absl::Status WithFlag(absl::string_view flag, const absl::Status& status) {
-  return absl::Status(status.code(),
-                      absl::StrCat("--", flag, ": ", status.message()));
-}
-
-}  // namespace
 
 absl::StatusOr<std::unique_ptr<TransferEngine>> StartEngine(Options options) {
   if (options.metadata_server != "p2p") {
     auto store = OpenMetadataStore(
         options.metadata_server,
         DeadlineAfter(RealClock().Now(), options.engine.connect_timeout));
-    if (!store.ok()) return WithFlag("metadata_server", store.status());
+    if (!store.ok()) {
+      return program::WithFlag("metadata_server", store.status());
+    }
     options.metadata_store = *std::move(store);
   }
   absl::StatusOr<std::unique_ptr<TransferEngine>> engine =
@@ -31,7 +26,7 @@ absl::StatusOr<std::unique_ptr<TransferEngine>> StartEngine(Options options) {
   // It says by itself what it is about.
   if (absl::StartsWith(status.message(), "protocol ")) return status;
   if (absl::IsInvalidArgument(status) || absl::IsNotFound(status)) {
-    return WithFlag("local_server_name", status);
+    return program::WithFlag("local_server_name", status);
   }
   return engine;
 }

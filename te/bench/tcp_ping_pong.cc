@@ -21,10 +21,10 @@
 #include "te/base/clock.h"
 #include "te/base/errno_status.h"
 #include "te/base/status_macros.h"
-#include "te/bench/flag_checks.h"
 #include "te/bench/latency_histogram.h"
 #include "te/bench/stream_pair.h"
 #include "te/program/exit_status.h"
+#include "te/program/flag_checks.h"
 #include "te/program/program.h"
 
 DEFINE_string(request_size, "4K", "bytes of a message, there");
@@ -35,10 +35,9 @@ DEFINE_double(duration, 2, "seconds to measure");
 namespace te::bench {
 namespace {
 
-Duration FromSeconds(double seconds) {
-  return std::chrono::duration_cast<Duration>(
-      std::chrono::duration<double>(seconds));
-}
+using program::CheckRange;
+using program::SecondsFlag;
+using program::SizeFlag;
 
 absl::Status Send(const UniqueFd& stream, absl::Span<const std::byte> message) {
   while (!message.empty()) {
@@ -70,33 +69,36 @@ absl::StatusOr<bool> Receive(const UniqueFd& stream,
   return true;
 }
 
-struct Sizes {
-  uint64_t request = 0;
-  uint64_t reply = 0;
+struct Settings {
+  uint64_t request_bytes = 0;
+  uint64_t reply_bytes = 0;
+  Duration spin = {};
+  Duration duration = {};
 };
 
-absl::Status Answer(const UniqueFd& stream, const Sizes& sizes, Duration spin) {
-  std::vector<std::byte> request(sizes.request);
-  const std::vector<std::byte> reply(sizes.reply);
+absl::Status Answer(const UniqueFd& stream, const Settings& settings) {
+  std::vector<std::byte> request(settings.request_bytes);
+  const std::vector<std::byte> reply(settings.reply_bytes);
   while (true) {
-    TE_ASSIGN_OR_RETURN(const bool more,
-                        Receive(stream, absl::MakeSpan(request), spin));
+    TE_ASSIGN_OR_RETURN(
+        const bool more,
+        Receive(stream, absl::MakeSpan(request), settings.spin));
     if (!more) return absl::OkStatus();
     TE_RETURN_IF_ERROR(Send(stream, reply));
   }
 }
 
 absl::StatusOr<LatencyHistogram> Measure(const UniqueFd& stream,
-                                         const Sizes& sizes, Duration spin,
-                                         Duration duration) {
+                                         const Settings& settings) {
   LatencyHistogram latency;
-  const std::vector<std::byte> request(sizes.request);
-  std::vector<std::byte> reply(sizes.reply);
+  const std::vector<std::byte> request(settings.request_bytes);
+  std::vector<std::byte> reply(settings.reply_bytes);
   MonotonicTime now = RealClock().Now();
-  const MonotonicTime end = now + duration;
+  const MonotonicTime end = now + settings.duration;
   while (now < end) {
     TE_RETURN_IF_ERROR(Send(stream, request));
-    TE_RETURN_IF_ERROR(Receive(stream, absl::MakeSpan(reply), spin).status());
+    TE_RETURN_IF_ERROR(
+        Receive(stream, absl::MakeSpan(reply), settings.spin).status());
     const MonotonicTime back = RealClock().Now();
     latency.Record(back - now);
     now = back;
@@ -127,32 +129,33 @@ constexpr program::Description kProgram = {
     .flags = kFlags,
     .source = "te/bench/tcp_ping_pong.cc"};
 
-absl::StatusOr<Sizes> ReadSizes() {
+absl::StatusOr<Settings> ReadSettings() {
   constexpr uint64_t kMostBytes = 1 << 30;
   constexpr double kMostMicroseconds = 1e6;
-  Sizes sizes;
+  Settings settings;
   TE_ASSIGN_OR_RETURN(
-      sizes.request,
+      settings.request_bytes,
       SizeFlag("request_size", FLAGS_request_size, 1, kMostBytes));
-  TE_ASSIGN_OR_RETURN(sizes.reply,
+  TE_ASSIGN_OR_RETURN(settings.reply_bytes,
                       SizeFlag("reply_size", FLAGS_reply_size, 1, kMostBytes));
-  TE_RETURN_IF_ERROR(SecondsFlag("duration", FLAGS_duration).status());
+  TE_ASSIGN_OR_RETURN(settings.duration,
+                      SecondsFlag("duration", FLAGS_duration));
   TE_RETURN_IF_ERROR(
       CheckRange("spin_us", FLAGS_spin_us, 0, kMostMicroseconds));
-  return sizes;
+  settings.spin =
+      std::chrono::nanoseconds(static_cast<int64_t>(FLAGS_spin_us * 1e3));
+  return settings;
 }
 
-absl::Status MeasureWithChild(const Sizes& sizes) {
-  const Duration spin = FromSeconds(FLAGS_spin_us / 1e6);
+absl::Status MeasureWithChild(const Settings& settings) {
   pid_t child = 0;
   TE_ASSIGN_OR_RETURN(
       Streams streams,
       ForkWithStreams(
-          1, [&](Streams ends) { return Answer(ends.front(), sizes, spin); },
+          1, [&](Streams ends) { return Answer(ends.front(), settings); },
           child));
-  TE_ASSIGN_OR_RETURN(
-      const LatencyHistogram latency,
-      Measure(streams.front(), sizes, spin, FromSeconds(FLAGS_duration)));
+  TE_ASSIGN_OR_RETURN(const LatencyHistogram latency,
+                      Measure(streams.front(), settings));
   streams.clear();
   TE_RETURN_IF_ERROR(WaitForChild(child));
   std::cout << absl::StrFormat(
@@ -161,16 +164,16 @@ absl::Status MeasureWithChild(const Sizes& sizes) {
       R"("round_trips": %d, "latency_us": {"p50": %.3f, "p90": %.3f, )"
       R"("p99": %.3f, "p999": %.3f, "max": %.3f}})"
       "\n",
-      sizes.request, sizes.reply, FLAGS_spin_us, latency.count(),
-      Microseconds(latency.Quantile(0.5)), Microseconds(latency.Quantile(0.9)),
-      Microseconds(latency.Quantile(0.99)),
+      settings.request_bytes, settings.reply_bytes, FLAGS_spin_us,
+      latency.count(), Microseconds(latency.Quantile(0.5)),
+      Microseconds(latency.Quantile(0.9)), Microseconds(latency.Quantile(0.99)),
       Microseconds(latency.Quantile(0.999)), Microseconds(latency.max()));
   return absl::OkStatus();
 }
 
 absl::Status Run() {
-  TE_ASSIGN_OR_RETURN(const Sizes sizes, ReadSizes());
-  return program::AtRunTime(MeasureWithChild(sizes));
+  TE_ASSIGN_OR_RETURN(const Settings settings, ReadSettings());
+  return program::AtRunTime(MeasureWithChild(settings));
 }
 
 }  // namespace

@@ -24,9 +24,9 @@
 #include "te/base/errno_status.h"
 #include "te/base/status_macros.h"
 #include "te/base/thread.h"
-#include "te/bench/flag_checks.h"
 #include "te/bench/stream_pair.h"
 #include "te/program/exit_status.h"
+#include "te/program/flag_checks.h"
 #include "te/program/program.h"
 
 DEFINE_string(write_size, "64K", "bytes of each send");
@@ -40,34 +40,41 @@ DEFINE_double(duration, 2, "seconds to measure");
 namespace te::bench {
 namespace {
 
-struct Sizes {
-  uint64_t write = 0;
-  uint64_t read = 0;
+using program::CheckRange;
+using program::SecondsFlag;
+using program::SizeFlag;
+
+struct Settings {
+  uint64_t write_bytes = 0;
+  uint64_t read_bytes = 0;
   uint64_t footprint = 0;
+  Duration duration = {};
 };
 
 // Writes until the reader closes the connection.
-void Write(const UniqueFd& stream, const Sizes& sizes) {
-  const std::vector<std::byte> memory(sizes.footprint, std::byte{1});
+void Write(const UniqueFd& stream, const Settings& settings) {
+  const std::vector<std::byte> memory(settings.footprint, std::byte{1});
   size_t at = 0;
   while (true) {
-    const size_t length = std::min(sizes.write, sizes.footprint - at);
+    const size_t length =
+        std::min(settings.write_bytes, settings.footprint - at);
     const ssize_t sent = send(stream.get(), &memory[at], length, MSG_NOSIGNAL);
     if (sent <= 0) return;
-    at = (at + sent) % sizes.footprint;
+    at = (at + sent) % settings.footprint;
   }
 }
 
 // Reads until `stop`.
-void Read(const UniqueFd& stream, const Sizes& sizes,
+void Read(const UniqueFd& stream, const Settings& settings,
           std::atomic<uint64_t>& received, const std::atomic<bool>& stop) {
-  std::vector<std::byte> memory(sizes.footprint);
+  std::vector<std::byte> memory(settings.footprint);
   size_t at = 0;
   while (!stop.load(std::memory_order_relaxed)) {
-    const size_t length = std::min(sizes.read, sizes.footprint - at);
+    const size_t length =
+        std::min(settings.read_bytes, settings.footprint - at);
     const ssize_t count = recv(stream.get(), &memory[at], length, 0);
     if (count <= 0) return;
-    at = (at + count) % sizes.footprint;
+    at = (at + count) % settings.footprint;
     received.fetch_add(count, std::memory_order_relaxed);
   }
 }
@@ -94,26 +101,24 @@ void AwaitTraffic(const std::atomic<uint64_t>& received) {
 }
 
 // Lets the threads work for that long.
-void Pause(double seconds) {
-  const MonotonicTime end =
-      RealClock().Now() + std::chrono::duration_cast<Duration>(
-                              std::chrono::duration<double>(seconds));
-  std::this_thread::sleep_until(end);
+void Pause(Duration time) {
+  std::this_thread::sleep_until(RealClock().Now() + time);
 }
 
-absl::StatusOr<Sizes> ReadSizes() {
+absl::StatusOr<Settings> ReadSettings() {
   constexpr uint64_t kMostBytes = 1 << 30;
   constexpr int kMostStreams = 256;
-  Sizes sizes;
-  TE_ASSIGN_OR_RETURN(sizes.write,
+  Settings settings;
+  TE_ASSIGN_OR_RETURN(settings.write_bytes,
                       SizeFlag("write_size", FLAGS_write_size, 1, kMostBytes));
-  TE_ASSIGN_OR_RETURN(sizes.read,
+  TE_ASSIGN_OR_RETURN(settings.read_bytes,
                       SizeFlag("read_size", FLAGS_read_size, 1, kMostBytes));
-  TE_ASSIGN_OR_RETURN(sizes.footprint,
+  TE_ASSIGN_OR_RETURN(settings.footprint,
                       SizeFlag("footprint", FLAGS_footprint, 1, kMostBytes));
   TE_RETURN_IF_ERROR(CheckRange("streams", FLAGS_streams, 1, kMostStreams));
-  TE_RETURN_IF_ERROR(SecondsFlag("duration", FLAGS_duration).status());
-  return sizes;
+  TE_ASSIGN_OR_RETURN(settings.duration,
+                      SecondsFlag("duration", FLAGS_duration));
+  return settings;
 }
 
 constexpr absl::string_view kIntroduction =
@@ -133,16 +138,16 @@ constexpr program::Description kProgram = {.name = "tcp_pump",
                                            .flags = kFlags,
                                            .source = "te/bench/tcp_pump.cc"};
 
-absl::Status Measure(const Sizes& sizes) {
-  constexpr double kWarmUp = 0.1;
+absl::Status Measure(const Settings& settings) {
+  constexpr Duration kWarmUp = std::chrono::milliseconds(100);
   pid_t child = 0;
   TE_ASSIGN_OR_RETURN(
       Streams streams,
       ForkWithStreams(
           FLAGS_streams,
           [&](Streams ends) {
-            return StartForEach(ends,
-                                [&](const UniqueFd& end) { Write(end, sizes); })
+            return StartForEach(
+                       ends, [&](const UniqueFd& end) { Write(end, settings); })
                 .status();
           },
           child));
@@ -150,13 +155,13 @@ absl::Status Measure(const Sizes& sizes) {
   std::atomic<bool> stop{false};
   TE_ASSIGN_OR_RETURN(std::vector<Thread> threads,
                       StartForEach(streams, [&](const UniqueFd& end) {
-                        Read(end, sizes, received, stop);
+                        Read(end, settings, received, stop);
                       }));
   AwaitTraffic(received);
   Pause(kWarmUp);
   const MonotonicTime begin = RealClock().Now();
   const uint64_t before = received.load();
-  Pause(FLAGS_duration);
+  Pause(settings.duration);
   const double seconds =
       std::chrono::duration<double>(RealClock().Now() - begin).count();
   const uint64_t bytes = received.load() - before;
@@ -168,14 +173,14 @@ absl::Status Measure(const Sizes& sizes) {
       R"({"program": "tcp_pump", "streams": %d, "write_size": %d, )"
       R"("duration_s": %.6f, "bytes": %d, "gb_per_s": %.6f})"
       "\n",
-      FLAGS_streams, sizes.write, seconds, bytes,
+      FLAGS_streams, settings.write_bytes, seconds, bytes,
       static_cast<double>(bytes) / seconds / 1e9);
   return absl::OkStatus();
 }
 
 absl::Status Run() {
-  TE_ASSIGN_OR_RETURN(const Sizes sizes, ReadSizes());
-  return program::AtRunTime(Measure(sizes));
+  TE_ASSIGN_OR_RETURN(const Settings settings, ReadSettings());
+  return program::AtRunTime(Measure(settings));
 }
 
 }  // namespace

@@ -12,10 +12,15 @@
 #include "absl/types/span.h"
 #include "te/base/clock.h"
 #include "te/base/status_macros.h"
-#include "te/bench/flag_checks.h"
+#include "te/program/flag_checks.h"
 
 namespace te::bench {
 namespace {
+
+using program::BadFlag;
+using program::IntFlag;
+using program::SecondsFlag;
+using program::SizeFlag;
 
 constexpr const char* kShmFlags[] = {"shm_workers"};
 constexpr const char* kTcpFlags[] = {"tcp_streams", "tcp_io_threads",
@@ -47,9 +52,9 @@ absl::Status SetTcpOptions(const FlagValues& flags, TcpOptions& tcp) {
       const uint64_t socket_buffer,
       SizeFlag("tcp_socket_buffer", flags.tcp_socket_buffer, 0, 1 << 30));
   tcp.socket_buffer_bytes = static_cast<int>(socket_buffer);
-  TE_RETURN_IF_ERROR(CheckRange("peer_timeout", flags.peer_timeout, 1, 86400));
-  TE_ASSIGN_OR_RETURN(tcp.peer_timeout,
-                      SecondsFlag("peer_timeout", flags.peer_timeout));
+  TE_ASSIGN_OR_RETURN(
+      tcp.peer_timeout,
+      SecondsFlag("peer_timeout", flags.peer_timeout, 1, 86400));
   return absl::OkStatus();
 }
 
@@ -65,10 +70,10 @@ absl::Status SetRdmaPath(const FlagValues& flags, RdmaOptions& rdma) {
   if (flags.mtu != 0) {
     if (std::find(std::begin(kMtus), std::end(kMtus), flags.mtu) ==
         std::end(kMtus)) {
-      return Bad("mtu",
-                 absl::StrCat(flags.mtu, " is no MTU of RDMA; there are ",
-                              absl::StrJoin(kMtus, ", "),
-                              ", and 0 for what both ports allow"));
+      return BadFlag("mtu",
+                     absl::StrCat(flags.mtu, " is no MTU of RDMA; there are ",
+                                  absl::StrJoin(kMtus, ", "),
+                                  ", and 0 for what both ports allow"));
     }
     rdma.mtu = static_cast<int>(flags.mtu);
   }
@@ -99,9 +104,9 @@ absl::Status SetRdmaOptions(const FlagValues& flags, RdmaOptions& rdma) {
                       IntFlag("ack_timeout", flags.ack_timeout, 1, 31));
   TE_ASSIGN_OR_RETURN(rdma.retry_count,
                       IntFlag("retry_count", flags.retry_count, 0, 7));
-  TE_RETURN_IF_ERROR(CheckRange("work_timeout", flags.work_timeout, 0.1, 3600));
-  TE_ASSIGN_OR_RETURN(rdma.work_timeout,
-                      SecondsFlag("work_timeout", flags.work_timeout));
+  TE_ASSIGN_OR_RETURN(
+      rdma.work_timeout,
+      SecondsFlag("work_timeout", flags.work_timeout, 0.1, 3600));
   rdma.relaxed_ordering = flags.relaxed_ordering;
   return absl::OkStatus();
 }

@@ -11,6 +11,7 @@
 #include "absl/strings/str_cat.h"
 #include "absl/strings/string_view.h"
 #include "te/base/status_macros.h"
+#include "te/program/flag_checks.h"
 #include "te/program/name_list.h"
 #include "te/sim/policy.h"
 #include "te/sim/scenario.h"
@@ -18,22 +19,13 @@
 namespace te::sim {
 namespace {
 
+using program::BadFlag;
+using program::IntFlag;
+
 // More would not fit into memory.
-constexpr int64_t kMaxHosts = 10'000;
-constexpr int64_t kMaxRails = 64;
-constexpr int64_t kMaxGbps = 100'000;
-
-absl::Status Bad(absl::string_view flag, absl::string_view why) {
-  return absl::InvalidArgumentError(absl::StrCat("--", flag, ": ", why));
-}
-
-absl::StatusOr<uint32_t> ParseCount(absl::string_view flag, int64_t value,
-                                    int64_t most) {
-  if (value < 0 || value > most) {
-    return Bad(flag, absl::StrCat(value, " is not between 0 and ", most));
-  }
-  return static_cast<uint32_t>(value);
-}
+constexpr int kMaxHosts = 10'000;
+constexpr int kMaxRails = 64;
+constexpr int kMaxGbps = 100'000;
 
 absl::StatusOr<std::vector<Policy>> ParsePolicies(const std::string& text) {
   std::vector<Policy> policies;
@@ -43,10 +35,10 @@ absl::StatusOr<std::vector<Policy>> ParsePolicies(const std::string& text) {
   }
   for (const std::string& name : program::ParseNameList(text)) {
     const absl::StatusOr<Policy> policy = ParsePolicy(name);
-    if (!policy.ok()) return Bad("policy", policy.status().message());
+    if (!policy.ok()) return BadFlag("policy", policy.status().message());
     policies.push_back(*policy);
   }
-  if (policies.empty()) return Bad("policy", "there is none");
+  if (policies.empty()) return BadFlag("policy", "there is none");
   return policies;
 }
 
@@ -68,24 +60,27 @@ absl::string_view FlagOf(const absl::Status& status) {
 }  // namespace
 
 absl::StatusOr<SimOptions> ParseSimOptions(const SimFlags& flags) {
-  if (flags.svg == "-") return Bad("svg", "the tables go to stdout already");
+  if (flags.svg == "-") {
+    return BadFlag("svg", "the tables go to stdout already");
+  }
   SimOptions options = {.svg = flags.svg};
   TE_ASSIGN_OR_RETURN(options.policies, ParsePolicies(flags.policy));
   ScenarioScale scale = {.seconds = flags.seconds};
-  TE_ASSIGN_OR_RETURN(scale.hosts, ParseCount("hosts", flags.hosts, kMaxHosts));
-  TE_ASSIGN_OR_RETURN(scale.rails, ParseCount("rails", flags.rails, kMaxRails));
-  TE_ASSIGN_OR_RETURN(scale.gbps, ParseCount("gbps", flags.gbps, kMaxGbps));
-  if (flags.seed < 0)
-    return Bad("seed", absl::StrCat(flags.seed, " is negative"));
+  TE_ASSIGN_OR_RETURN(scale.hosts, IntFlag("hosts", flags.hosts, 0, kMaxHosts));
+  TE_ASSIGN_OR_RETURN(scale.rails, IntFlag("rails", flags.rails, 0, kMaxRails));
+  TE_ASSIGN_OR_RETURN(scale.gbps, IntFlag("gbps", flags.gbps, 0, kMaxGbps));
+  if (flags.seed < 0) {
+    return BadFlag("seed", absl::StrCat(flags.seed, " is negative"));
+  }
   scale.seed = static_cast<uint64_t>(flags.seed);
   for (const std::string& name : NamesOf(flags.scenario)) {
     absl::StatusOr<Scenario> scenario = MakeScenario(name, scale);
     if (!scenario.ok()) {
-      return Bad(FlagOf(scenario.status()), scenario.status().message());
+      return BadFlag(FlagOf(scenario.status()), scenario.status().message());
     }
     options.scenarios.push_back(*std::move(scenario));
   }
-  if (options.scenarios.empty()) return Bad("scenario", "there is none");
+  if (options.scenarios.empty()) return BadFlag("scenario", "there is none");
   return options;
 }
 

@@ -62,10 +62,13 @@ TEST(SimOptionsTest, SaysWhatIsWrong) {
                   "--policy: \"best\" is none of scheduler, round_robin, "
                   "random and least_in_flight");
   ExpectComplaint({.hosts = 1}, "--hosts: healthy needs at least 2 hosts");
-  ExpectComplaint({.hosts = -1}, "--hosts: -1 is not between 0 and 10000");
-  ExpectComplaint({.rails = 65}, "--rails: 65 is not between 0 and 64");
-  ExpectComplaint({.gbps = 100'001},
-                  "--gbps: 100001 is not between 0 and 100000");
+  ExpectComplaint({.hosts = -1},
+                  "--hosts: -1 is out of range; it must be from 0 to 10000");
+  ExpectComplaint({.rails = 65},
+                  "--rails: 65 is out of range; it must be from 0 to 64");
+  ExpectComplaint(
+      {.gbps = 100'001},
+      "--gbps: 100001 is out of range; it must be from 0 to 100000");
   ExpectComplaint({.seed = -1}, "--seed: -1 is negative");
   ExpectComplaint({.svg = "-"}, "--svg: the tables go to stdout already");
   for (const double seconds : {-1.0, 1e-9, 1e9}) {

@@ -8,12 +8,12 @@
 #include <random>
 
 #include "absl/status/status.h"
-#include "absl/strings/str_cat.h"
 #include "absl/strings/string_view.h"
 #include "gflags/gflags.h"
 #include "glog/logging.h"
 #include "te/base/status_macros.h"
 #include "te/program/exit_status.h"
+#include "te/program/flag_checks.h"
 #include "te/program/program.h"
 #include "te/testing/chaos.h"
 #include "te/testing/chaos_cluster.h"
@@ -32,6 +32,8 @@ DEFINE_bool(gentle, false,
 
 namespace te {
 namespace {
+
+using program::CheckRange;
 
 constexpr absl::string_view kIntroduction =
     R"(chaos transfers between engines in this process while their rails fail and they
@@ -52,20 +54,14 @@ constexpr program::Description kProgram = {
     .flags = kFlags,
     .source = "te/testing/chaos_main.cc"};
 
-absl::Status CheckWithin(const char* flag, int value, int least, int most) {
-  if (value >= least && value <= most) return absl::OkStatus();
-  return absl::InvalidArgumentError(
-      absl::StrCat("--", flag, " must be ", least, " to ", most));
-}
-
 absl::Status CheckFlags() {
   if (FLAGS_cluster != "tcp" && FLAGS_cluster != "rdma") {
-    return absl::InvalidArgumentError("--cluster must be tcp or rdma");
+    return program::BadFlag("cluster", "use tcp or rdma");
   }
-  TE_RETURN_IF_ERROR(CheckWithin("seconds", FLAGS_seconds, 1, 86'400));
-  TE_RETURN_IF_ERROR(CheckWithin("nodes", FLAGS_nodes, 2, 16));
-  TE_RETURN_IF_ERROR(CheckWithin("rails", FLAGS_rails, 2, 32));
-  return CheckWithin("threads", FLAGS_threads, 1, 256);
+  TE_RETURN_IF_ERROR(CheckRange("seconds", FLAGS_seconds, 1, 86'400));
+  TE_RETURN_IF_ERROR(CheckRange("nodes", FLAGS_nodes, 2, 16));
+  TE_RETURN_IF_ERROR(CheckRange("rails", FLAGS_rails, 2, 32));
+  return CheckRange("threads", FLAGS_threads, 1, 256);
 }
 
 absl::Status Run() {

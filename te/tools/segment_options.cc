@@ -1,6 +1,5 @@
 #include "te/tools/segment_options.h"
 
-#include <chrono>
 #include <cstddef>
 #include <limits>
 #include <string>
@@ -15,13 +14,12 @@
 #include "te/base/status_macros.h"
 #include "te/metadata/open_metadata_store.h"
 #include "te/metadata/segment_descriptor.h"
+#include "te/program/flag_checks.h"
 
 namespace te::tools {
 namespace {
 
-absl::Status Bad(absl::string_view flag, absl::string_view why) {
-  return absl::InvalidArgumentError(absl::StrCat("--", flag, ": ", why));
-}
+using program::BadFlag;
 
 absl::StatusOr<SegmentCommand> ParseCommand(const std::string& word) {
   if (word == "list") return SegmentCommand::kList;
@@ -34,13 +32,7 @@ absl::StatusOr<SegmentCommand> ParseCommand(const std::string& word) {
 }
 
 absl::StatusOr<Duration> ParseSeconds(absl::string_view flag, double seconds) {
-  constexpr double kLongest = 86'400;
-  if (!(seconds >= 0.001 && seconds <= kLongest)) {
-    return Bad(flag, absl::StrCat(seconds, " must be from 0.001 to ", kLongest,
-                                  " seconds"));
-  }
-  return std::chrono::duration_cast<Duration>(
-      std::chrono::duration<double>(seconds));
+  return program::SecondsFlag(flag, seconds, 1e-3, 86'400);
 }
 
 absl::Status CheckWords(const std::vector<std::string>& words,
@@ -63,19 +55,21 @@ absl::Status CheckWords(const std::vector<std::string>& words,
 
 absl::Status CheckServer(const SegmentOptions& options) {
   if (options.metadata_server.empty()) {
-    return Bad("metadata_server",
-               "say which store: redis://host[:port], unix:///path, "
-               "grpc://host:port or grpcs://host:port?ca=FILE; or p2p, to show "
-               "a segment by the host:port of its process");
+    return BadFlag(
+        "metadata_server",
+        "say which store: redis://host[:port], unix:///path, "
+        "grpc://host:port or grpcs://host:port?ca=FILE; or p2p, to show "
+        "a segment by the host:port of its process");
   }
   if (options.metadata_server != "p2p") {
     const absl::Status known =
         DescribeMetadataStore(options.metadata_server).status();
-    return known.ok() ? known : Bad("metadata_server", known.message());
+    return known.ok() ? known : BadFlag("metadata_server", known.message());
   }
   if (options.command == SegmentCommand::kShow) return absl::OkStatus();
-  return Bad("metadata_server",
-             "without a metadata store there is nothing but show HOST:PORT");
+  return BadFlag(
+      "metadata_server",
+      "without a metadata store there is nothing but show HOST:PORT");
 }
 
 }  // namespace
@@ -94,12 +88,12 @@ absl::StatusOr<SegmentOptions> ParseSegmentOptions(
   TE_RETURN_IF_ERROR(CheckWords(words, options));
   TE_RETURN_IF_ERROR(CheckServer(options));
   if (flags.format != "text" && flags.format != "json") {
-    return Bad("format", "use text or json");
+    return BadFlag("format", "use text or json");
   }
   if (flags.force && options.command != SegmentCommand::kDelete) {
-    return Bad("force", "is for delete alone");
+    return BadFlag("force", "is for delete alone");
   }
-  if (flags.buffers < 0) return Bad("buffers", "use 0, for all, or more");
+  if (flags.buffers < 0) return BadFlag("buffers", "use 0, for all, or more");
   options.buffers = flags.buffers == 0 ? std::numeric_limits<size_t>::max()
                                        : static_cast<size_t>(flags.buffers);
   TE_ASSIGN_OR_RETURN(options.timeout, ParseSeconds("timeout", flags.timeout));

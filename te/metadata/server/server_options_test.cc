@@ -72,13 +72,14 @@ TEST(ServerOptionsTest, NamesTheFlagThatIsWrong) {
       {[](auto& f) { f.tls_cert = "c"; }, "--tls_key: is missing"},
       {[](auto& f) { f.tls_key = "k"; }, "--tls_cert: is missing"},
       {[](auto& f) { f.tls_client_ca = "a"; }, "--tls_client_ca: needs"},
-      {[](auto& f) { f.max_keys = 0; }, "--max_keys: 0 must be from 1"},
-      {[](auto& f) { f.max_value = "17M"; }, "--max_value: 17M must be"},
+      {[](auto& f) { f.max_keys = 0; }, "--max_keys: 0 is out of range"},
+      {[](auto& f) { f.max_value = "17M"; },
+       "--max_value: 17M is out of range"},
       {[](auto& f) { f.max_value = "much"; }, "--max_value: "},
       {[](auto& f) { f.max_bytes = "all"; }, "--max_bytes: "},
       {[](auto& f) { f.max_bytes = "0"; }, "--max_bytes: "},
       {[](auto& f) { f.max_clients = 0; }, "--max_clients: "},
-      {[](auto& f) { f.max_watches = 0; }, "--max_watches: 0 must be from 1"},
+      {[](auto& f) { f.max_watches = 0; }, "--max_watches: 0 is out of range"},
       {[](auto& f) { f.threads = 1; }, "--threads: "},
       {[](auto& f) {
          f.backend = "redis://db";
