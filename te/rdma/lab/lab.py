@@ -55,8 +55,6 @@ class LabHost(VirtualHost):
             f"echo host-{self.name} > /proc/sys/kernel/hostname",
             # No wait for others who may have the same IPv6 address.
             "for conf in /proc/sys/net/ipv6/conf/*; do echo 0 > $conf/accept_dad; done",
-            # IPv6 addresses, and their GIDs, stay as IPv4 ones do.
-            "echo 1 > /proc/sys/net/ipv6/conf/all/keep_addr_on_down",
             "ip link set lo up",
             f"ip link set {management} name mgmt",
             f"ip address add {self.address}/24 dev mgmt",
@@ -84,11 +82,11 @@ class LabHost(VirtualHost):
     def unplugged(self, rail):
         """Pulls the rail's cable at this host, for a while: its port goes down, and
         what either host sends is lost. The driver learns of it a little later."""
-        self.monitor.execute("set_link", name=rail.wire, up=False)
         try:
+            self.tell_qemu("set_link", name=rail.wire, up=False)
             yield
         finally:
-            self.monitor.execute("set_link", name=rail.wire, up=True)
+            self.tell_qemu("set_link", name=rail.wire, up=True)
 
     def gid_index(self, rail, address):
         """Of the address in the GID table of the rail's device."""

@@ -1,5 +1,7 @@
 """When a test of a lab is run again."""
 
+import contextlib
+import io
 import unittest
 import unittest.mock
 
@@ -39,7 +41,10 @@ class LabCaseTest(unittest.TestCase):
         FakeLab.broken = broken
         FakeLab.booted = 0
         result = unittest.TestResult()
-        with unittest.mock.patch.object(lab_case, "Lab", FakeLab):
+        with (
+            unittest.mock.patch.object(lab_case, "Lab", FakeLab),
+            contextlib.redirect_stderr(io.StringIO()) as self.printed,
+        ):
             unittest.defaultTestLoader.loadTestsFromTestCase(case).run(result)
         self.assertEqual(result.testsRun, 1)
         return result
@@ -48,6 +53,8 @@ class LabCaseTest(unittest.TestCase):
         result = self.run_in_fake_lab(NeedsSecondLab, broken=True)
         self.assertTrue(result.wasSuccessful(), result.failures)
         self.assertEqual(FakeLab.booted, 2)
+        self.assertIn("1 not greater than 1", self.printed.getvalue())
+        self.assertIn("once more in a new one", self.printed.getvalue())
 
     def test_a_failure_in_a_lab_that_works_is_one(self):
         result = self.run_in_fake_lab(NeedsSecondLab, broken=False)

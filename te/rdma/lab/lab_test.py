@@ -36,6 +36,11 @@ def wait_for_port_state(host, rail, state):
     host.run(f"until grep -q {state} {file}; do sleep 0.02; done")
 
 
+def received_packets(host, rail):
+    file = f"/sys/class/net/{rail.interface}/statistics/rx_packets"
+    return int(host.run(f"cat {file}").out)
+
+
 def reach(host, address):
     """Until the address answers, or the deadline of a command: a neighbour may have
     to be found first, and a busy machine may be slow."""
@@ -98,14 +103,18 @@ class LabTest(LabCase):
         cut, kept = self.a.rails[1], self.a.rails[0]
         addresses = [cut.ipv4, cut.ipv6]
         before = [self.a.gid_index(cut, address) for address in addresses]
+        reach(self.b, cut.ipv4)
         with self.a.unplugged(cut):
             wait_for_port_state(self.a, cut, "DOWN")
-            self.assertEqual(ping(self.b, cut.ipv4, count=1), 0)
+            heard = received_packets(self.a, cut)
+            self.assertEqual(ping(self.b, cut.ipv4, count=50), 0)
             self.assertEqual(port_state(self.a, kept), "4: ACTIVE")
             reach(self.b, kept.ipv4)
             reach(self.b, self.a.address)
         wait_for_port_state(self.a, cut, "ACTIVE")
         reach(self.b, cut.ipv4)
+        # What was sent meanwhile has not waited in the wire.
+        self.assertLess(received_packets(self.a, cut) - heard, 50)
         reach(self.b, cut.ipv6)
         after = [self.a.gid_index(cut, address) for address in addresses]
         self.assertEqual(before, after)
@@ -269,11 +278,14 @@ class FailureTest(unittest.TestCase):
 
     def test_what_qemu_refuses_or_does_not_hear_any_more(self):
         with Lab(rails=0) as lab:
-            with self.assertRaisesRegex(LabFailure, "QEMU refuses .*wire9.*not found"):
-                lab.a.monitor.execute("set_link", name="wire9", up=False)
+            with self.assertRaisesRegex(LabFailure, "a: QEMU refuses .*wire9.*not found"):
+                lab.a.tell_qemu("set_link", name="wire9", up=False)
             lab.a.qemu.kill()
-            with self.assertRaisesRegex(LabFailure, "does not answer to set_link"):
-                lab.a.monitor.execute("set_link", name="wire0", up=False)
+            lab.a.qemu.wait()
+            with self.assertRaisesRegex(
+                LabFailure, "(?s)host a: QEMU does not answer to set_link.*console"
+            ):
+                lab.a.tell_qemu("set_link", name="wire0", up=False)
 
     def test_hosts_end_with_the_process_that_made_them(self):
         script = """

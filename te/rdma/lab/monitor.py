@@ -2,7 +2,7 @@
 
 import itertools
 import json
-import socket
+import time
 
 from te.rdma.lab.failure import LabFailure
 
@@ -12,45 +12,59 @@ PATIENCE = 60
 
 class Monitor:
     """The end of a socket of which QEMU has the other one, where it speaks QMP, the
-    QEMU Machine Protocol (docs/interop/qmp-spec.txt of its sources). For one thread
-    at a time."""
+    QEMU Machine Protocol (docs/interop/qmp-spec of its sources). For one thread at a
+    time."""
 
-    def __init__(self, port):
-        port.settimeout(PATIENCE)
+    def __init__(self, port, patience=PATIENCE):
         self.port = port
-        self.lines = port.makefile("rb")
+        self.patience = patience
         self.numbers = itertools.count(1)
         self.negotiated = False
+        # Of a line that has not come to its end.
+        self.received = b""
 
     def execute(self, command, **arguments):
         """What the command returns."""
+        deadline = time.monotonic() + self.patience
         if not self.negotiated:
-            self.ask("qmp_capabilities", {})
+            # Once, even if its answer comes too late.
             self.negotiated = True
-        return self.ask(command, arguments)
+            self.ask("qmp_capabilities", {}, deadline)
+        return self.ask(command, arguments, deadline)
 
-    def ask(self, command, arguments):
+    def ask(self, command, arguments, deadline):
         number = next(self.numbers)
         request = {"execute": command, "arguments": arguments, "id": number}
         try:
+            self.wait_until(deadline)
             self.port.sendall(json.dumps(request).encode() + b"\n")
-            answer = self.read_answer(number)
+            # Before the answer may come a greeting, events, and what was too late.
+            while (answer := self.read(deadline)).get("id") != number:
+                pass
         except OSError as error:
             raise LabFailure(f"QEMU does not answer to {command}: {error}") from error
         if "error" in answer:
             raise LabFailure(f"QEMU refuses {request}: {answer['error']['desc']}")
         return answer["return"]
 
-    def read_answer(self, number):
-        """Before it may come a greeting and events."""
-        while (line := self.lines.readline()).endswith(b"\n"):
-            answer = json.loads(line)
-            if answer.get("id") == number:
-                return answer
-        raise ConnectionError("it has ended")
+    def read(self, deadline):
+        while b"\n" not in self.received:
+            self.wait_until(deadline)
+            chunk = self.port.recv(65536)
+            if not chunk:
+                raise ConnectionError("it has ended")
+            self.received += chunk
+        line, self.received = self.received.split(b"\n", 1)
+        return json.loads(line)
+
+    def wait_until(self, deadline):
+        """Has the next call of the socket wait that long."""
+        left = deadline - time.monotonic()
+        if left <= 0:
+            raise TimeoutError(f"{self.patience} s have passed")
+        self.port.settimeout(left)
 
     def close(self):
-        self.lines.close()
         self.port.close()
 
 

@@ -248,13 +248,16 @@ class RdmaTest(LabCase):
         ends = [host.rails[1] for host in self.lab.hosts]
         why = self.lose_only_one(disturbed(self.lab.hosts, ends[0], "loss 100%"))
         # Of what has broken, or of the last attempt to connect anew: which fails by
-        # itself, is given up, or does not even find the neighbour any more.
+        # itself, is given up, or does not even find the neighbour any more, here or
+        # at the peer.
         self.assertRegex(
             why,
             "UNAVAILABLE: .*(the peer does not acknowledge|has not answered in time"
             "|GID cannot be resolved)",
         )
-        self.assertIn(f"::ffff:{ends[0].ipv4}", why)
+        there, here = (re.escape(end.ipv4) for end in ends)
+        peer = re.escape(f"peer {self.a.address}:{PORT}: ")
+        self.assertRegex(why, f"::ffff:{there}|{peer}.*::ffff:{here}")
 
     def test_packets_get_lost(self):
         target = Target(self.a, "devices=rxe0")

@@ -1,5 +1,6 @@
 """A virtual host, and processes on it."""
 
+import contextlib
 import itertools
 import json
 import os
@@ -120,10 +121,10 @@ class VirtualHost:
         self.numbers = itertools.count(1)
         self.ready = False
         self.gone = False
-        self.port, agent = socket.socketpair()
-        own_monitor, monitor = socket.socketpair()
-        self.monitor = Monitor(own_monitor)
-        with agent, monitor:
+        with contextlib.ExitStack() as undo, contextlib.ExitStack() as theirs:
+            self.port, agent = socket_pair(undo, theirs)
+            monitor_port, monitor = socket_pair(undo, theirs)
+            self.monitor = Monitor(monitor_port)
             self.qemu = subprocess.Popen(
                 [
                     *end_with_parent(),
@@ -138,6 +139,7 @@ class VirtualHost:
                 # Ctrl-C is for this process, which ends the host in good order.
                 start_new_session=True,
             )
+            undo.pop_all()
         self.console_reader = threading.Thread(target=self.read_console, daemon=True)
         self.port_reader = threading.Thread(target=self.read_port, daemon=True)
         self.console_reader.start()
@@ -166,6 +168,15 @@ class VirtualHost:
                 process.send_signal(signal.SIGKILL)
             raise
         return process.check() if check else process
+
+    def tell_qemu(self, command, **arguments):
+        """What a command of QEMU's monitor returns. By one thread at a time."""
+        try:
+            return self.monitor.execute(command, **arguments)
+        except LabFailure as failure:
+            raise LabFailure(
+                f"host {self.name}: {failure}\n{self.console_text()}"
+            ) from failure
 
     def close(self):
         """Ends the host at once; its commands never end."""
@@ -254,6 +265,14 @@ def end_with_parent():
     looks whether that was so before the kernel was told."""
     parent = ["sh", "-c", '[ "${PPID}" = "$0" ] && exec "$@"', str(os.getpid())]
     return ["setpriv", "--pdeathsig=KILL", *parent]
+
+
+def socket_pair(ours, theirs):
+    """A pair of which each stack closes one."""
+    pair = socket.socketpair()
+    for end, stack in zip(pair, [ours, theirs]):
+        stack.enter_context(end)
+    return pair
 
 
 def console_and_agent(agent_fd):
