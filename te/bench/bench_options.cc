@@ -1,7 +1,6 @@
 #include "te/bench/bench_options.h"
 
 #include <algorithm>
-#include <chrono>
 #include <limits>
 #include <utility>
 
@@ -21,13 +20,13 @@ namespace te::bench {
 namespace {
 
 using program::BadFlag;
-using program::CheckRange;
+using program::IntFlag;
 using program::SecondsFlag;
 using program::SizeFlag;
 using program::WithFlag;
 
-constexpr int64_t kMaxThreads = 1024;  // EngineOptions::max_batches
-constexpr int64_t kMaxBatch = 65536;
+constexpr int kMaxThreads = 1024;  // EngineOptions::max_batches
+constexpr int kMaxBatch = 65536;
 
 // In loopback mode, where no flag says otherwise.
 constexpr char kLoopbackBlockSizes[] = "4K,16K,64K,256K,1M,4M,16M";
@@ -157,13 +156,11 @@ absl::StatusOr<std::vector<uint64_t>> BlockSizes(const FlagValues& flags,
 absl::StatusOr<std::vector<int>> Counts(const FlagValues& flags,
                                         const char* one, int64_t value,
                                         const char* many,
-                                        const std::string& list, int64_t high) {
+                                        const std::string& list, int high) {
   TE_RETURN_IF_ERROR(NotBoth(flags, one, many));
   std::vector<int> counts;
   if (!flags.Given(many)) {
-    TE_RETURN_IF_ERROR(CheckRange(one, static_cast<double>(value), 1,
-                                  static_cast<double>(high)));
-    counts.push_back(static_cast<int>(value));
+    TE_ASSIGN_OR_RETURN(counts.emplace_back(), IntFlag(one, value, 1, high));
     return counts;
   }
   for (absl::string_view text : absl::StrSplit(list, ',')) {
@@ -171,9 +168,7 @@ absl::StatusOr<std::vector<int>> Counts(const FlagValues& flags,
     if (!absl::SimpleAtoi(text, &count)) {
       return BadFlag(many, absl::StrCat("\"", text, "\" is no whole number"));
     }
-    TE_RETURN_IF_ERROR(CheckRange(many, static_cast<double>(count), 1,
-                                  static_cast<double>(high)));
-    counts.push_back(static_cast<int>(count));
+    TE_ASSIGN_OR_RETURN(counts.emplace_back(), IntFlag(many, count, 1, high));
   }
   return counts;
 }
@@ -276,17 +271,16 @@ absl::Status SetEngineOptions(const FlagValues& flags, Options& options) {
   TE_ASSIGN_OR_RETURN(const uint64_t slice,
                       SizeFlag("slice_size", flags.slice_size, 4096, 32 << 20));
   engine.slice_bytes = static_cast<uint32_t>(slice);
-  TE_RETURN_IF_ERROR(CheckRange(
-      "max_attempts", static_cast<double>(flags.max_attempts), 1, 1000));
-  engine.max_slice_attempts = static_cast<uint32_t>(flags.max_attempts);
+  TE_ASSIGN_OR_RETURN(engine.max_slice_attempts,
+                      IntFlag("max_attempts", flags.max_attempts, 1, 1000));
   TE_ASSIGN_OR_RETURN(engine.default_timeout,
                       SecondsFlag("request_timeout", flags.request_timeout));
   TE_ASSIGN_OR_RETURN(engine.connect_timeout,
                       SecondsFlag("connect_timeout", flags.connect_timeout));
-  TE_RETURN_IF_ERROR(CheckRange("spin_us", flags.spin_us, 0, 1e6));
-  engine.spin = Duration(static_cast<int64_t>(flags.spin_us * 1e3));
-  TE_RETURN_IF_ERROR(CheckRange("max_spin_us", flags.max_spin_us, 0, 1e6));
-  engine.max_spin = Duration(static_cast<int64_t>(flags.max_spin_us * 1e3));
+  TE_ASSIGN_OR_RETURN(engine.spin,
+                      program::MicrosecondsFlag("spin_us", flags.spin_us));
+  TE_ASSIGN_OR_RETURN(engine.max_spin, program::MicrosecondsFlag(
+                                           "max_spin_us", flags.max_spin_us));
   return SetTransportOptions(flags, options);
 }
 
@@ -300,16 +294,13 @@ absl::Status SetReporting(const FlagValues& flags, BenchOptions& options) {
   absl::StatusOr<RateUnit> unit = RateUnit::Parse(flags.report_unit);
   if (!unit.ok()) return WithFlag("report_unit", unit.status());
   options.unit = *std::move(unit);
-  TE_RETURN_IF_ERROR(CheckRange(
-      "report_precision", static_cast<double>(flags.report_precision), 0, 9));
-  options.precision = static_cast<int>(flags.report_precision);
+  TE_ASSIGN_OR_RETURN(options.precision, IntFlag("report_precision",
+                                                 flags.report_precision, 0, 9));
   return absl::OkStatus();
 }
 
 absl::StatusOr<int> Fd(const char* flag, int64_t value) {
-  TE_RETURN_IF_ERROR(CheckRange(flag, static_cast<double>(value), -1,
-                                std::numeric_limits<int>::max()));
-  return static_cast<int>(value);
+  return IntFlag(flag, value, -1, std::numeric_limits<int>::max());
 }
 
 Verify ChooseVerify(const FlagValues& flags, Mode mode) {

@@ -47,10 +47,11 @@ absl::StatusOr<std::string> MatrixText(const std::string& flag) {
 
 // Mostly of a script whose variables are empty.
 absl::Status OnlyEmptyNames(absl::string_view device_names) {
-  return absl::InvalidArgumentError(absl::StrCat(
-      "--device_name: '", device_names,
-      "' has an empty name in it, and no other; write the devices with commas "
-      "between them, or leave the flag out"));
+  return program::BadFlag(
+      "device_name",
+      absl::StrCat("'", device_names,
+                   "' has an empty name in it, and no other; write the devices "
+                   "with commas between them, or leave the flag out"));
 }
 
 // Those of --device_name that exist, by the devices' own names. With protocol
@@ -88,18 +89,20 @@ absl::Status CheckAnyNamed(const FlagValues& flags) {
       !flags.device_name.empty()) {
     return absl::OkStatus();
   }
-  return absl::InvalidArgumentError(
-      "--device_name: protocol rdma needs it where --noauto_discovery leaves "
-      "the choice to it");
+  return program::BadFlag(
+      "device_name",
+      "protocol rdma needs it where --noauto_discovery leaves the choice to "
+      "it");
 }
 
 // Which of the flags about devices are given beside each other in vain.
 absl::Status CheckExcluded(const FlagValues& flags, const Machine& machine,
                            const std::vector<std::string>& excluded) {
   if (!excluded.empty() && !flags.auto_discovery) {
-    return absl::InvalidArgumentError(
-        "--exclude_device_name: goes with --auto_discovery alone; without it "
-        "only the devices of --device_name are used");
+    return program::BadFlag(
+        "exclude_device_name",
+        "goes with --auto_discovery alone; without it only the devices of "
+        "--device_name are used");
   }
   for (const std::string& name : excluded) {
     const absl::Status found = FindNic(machine, name).status();

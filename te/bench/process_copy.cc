@@ -37,7 +37,6 @@
 #include "te/program/exit_status.h"
 #include "te/program/flag_checks.h"
 #include "te/program/program.h"
-#include "te/program/size_text.h"
 #include "te/topology/numa_node.h"
 #include "te/transport/shm/copy_bytes.h"
 
@@ -53,8 +52,10 @@ DEFINE_double(duration, 2, "seconds to measure");
 namespace te::bench {
 namespace {
 
+using program::BadFlag;
 using program::IntFlag;
 using program::SecondsFlag;
+using program::SizeFlag;
 
 constexpr int kMostThreads = 64;
 
@@ -75,26 +76,32 @@ absl::StatusOr<std::optional<shm::CopyWay>> ParseWay() {
     names.push_back(shm::NameOf(way));
     if (FLAGS_way == names.back()) return way;
   }
-  return absl::InvalidArgumentError(absl::StrCat(
-      "--way is one of ", absl::StrJoin(names, ", "), " on this processor"));
+  return BadFlag("way", absl::StrCat("\"", FLAGS_way, "\" is none of ",
+                                     absl::StrJoin(names, ", "),
+                                     ", which this processor has"));
 }
 
 absl::StatusOr<Work> ParseFlags() {
   Work work;
   TE_ASSIGN_OR_RETURN(work.way, ParseWay());
-  TE_ASSIGN_OR_RETURN(work.block, program::ParseSize(FLAGS_block_size));
-  TE_ASSIGN_OR_RETURN(work.buffer, program::ParseSize(FLAGS_buffer_size));
   if (FLAGS_operation != "read" && FLAGS_operation != "write") {
-    return absl::InvalidArgumentError("--operation is read or write");
+    return BadFlag("operation", absl::StrCat("\"", FLAGS_operation,
+                                             "\"; use read or write"));
   }
   work.read = FLAGS_operation == "read";
   TE_ASSIGN_OR_RETURN(work.threads,
                       IntFlag("threads", FLAGS_threads, 1, kMostThreads));
   TE_ASSIGN_OR_RETURN(work.duration, SecondsFlag("duration", FLAGS_duration));
-  if (work.block == 0 || work.buffer / work.threads < work.block) {
-    return absl::InvalidArgumentError(
-        "sizes must be positive, and each thread's part of the buffer no "
-        "smaller than a block");
+  constexpr uint64_t kMostBytes = uint64_t{1} << 40;
+  TE_ASSIGN_OR_RETURN(work.block,
+                      SizeFlag("block_size", FLAGS_block_size, 1, kMostBytes));
+  TE_ASSIGN_OR_RETURN(
+      work.buffer, SizeFlag("buffer_size", FLAGS_buffer_size, 1, kMostBytes));
+  if (work.buffer / work.threads < work.block) {
+    return BadFlag(
+        "buffer_size",
+        absl::StrCat(FLAGS_buffer_size, " has no block of ", FLAGS_block_size,
+                     " for each of ", work.threads, " threads"));
   }
   return work;
 }

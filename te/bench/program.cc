@@ -38,6 +38,7 @@
 #include "te/core/transfer_engine.h"
 #include "te/program/command_line.h"
 #include "te/program/exit_status.h"
+#include "te/program/flag_checks.h"
 #include "te/program/program.h"
 #include "te/program/stop_signal.h"
 
@@ -77,16 +78,16 @@ absl::Status CheckLogFolder(const FlagValues& flags) {
   if (access((FLAGS_log_dir + "/.").c_str(), W_OK | X_OK) == 0) {
     return absl::OkStatus();
   }
-  return absl::InvalidArgumentError(
-      absl::StrCat("--log_dir: cannot write to \"", FLAGS_log_dir,
-                   "\": ", std::strerror(errno)));
+  return program::BadFlag("log_dir",
+                          absl::StrCat("cannot write to \"", FLAGS_log_dir,
+                                       "\": ", std::strerror(errno)));
 }
 
 // Before anything is opened, which could get the same number.
 absl::Status CheckOpen(absl::string_view flag, int fd) {
   if (fd < 0 || fcntl(fd, F_GETFD) >= 0) return absl::OkStatus();
-  return absl::InvalidArgumentError(
-      absl::StrCat("--", flag, ": file descriptor ", fd, " is not open"));
+  return program::BadFlag(flag,
+                          absl::StrCat("file descriptor ", fd, " is not open"));
 }
 
 // The log goes to stderr. In loopback mode, which people start to see a table,

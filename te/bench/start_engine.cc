@@ -2,8 +2,6 @@
 
 #include "absl/status/status.h"
 #include "absl/strings/match.h"
-#include "absl/strings/str_cat.h"
-#include "absl/strings/string_view.h"
 #include "te/base/clock.h"
 #include "te/metadata/open_metadata_store.h"
 #include "te/program/flag_checks.h"

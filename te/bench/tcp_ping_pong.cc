@@ -35,7 +35,7 @@ DEFINE_double(duration, 2, "seconds to measure");
 namespace te::bench {
 namespace {
 
-using program::CheckRange;
+using program::MicrosecondsFlag;
 using program::SecondsFlag;
 using program::SizeFlag;
 
@@ -131,7 +131,6 @@ constexpr program::Description kProgram = {
 
 absl::StatusOr<Settings> ReadSettings() {
   constexpr uint64_t kMostBytes = 1 << 30;
-  constexpr double kMostMicroseconds = 1e6;
   Settings settings;
   TE_ASSIGN_OR_RETURN(
       settings.request_bytes,
@@ -140,10 +139,8 @@ absl::StatusOr<Settings> ReadSettings() {
                       SizeFlag("reply_size", FLAGS_reply_size, 1, kMostBytes));
   TE_ASSIGN_OR_RETURN(settings.duration,
                       SecondsFlag("duration", FLAGS_duration));
-  TE_RETURN_IF_ERROR(
-      CheckRange("spin_us", FLAGS_spin_us, 0, kMostMicroseconds));
-  settings.spin =
-      std::chrono::nanoseconds(static_cast<int64_t>(FLAGS_spin_us * 1e3));
+  TE_ASSIGN_OR_RETURN(settings.spin,
+                      MicrosecondsFlag("spin_us", FLAGS_spin_us));
   return settings;
 }
 

@@ -8,6 +8,7 @@
 #include "absl/strings/strip.h"
 #include "gflags/gflags.h"
 #include "te/base/status_macros.h"
+#include "te/program/flag_checks.h"
 
 namespace te::program {
 namespace {
@@ -70,8 +71,8 @@ absl::Status SetFlag(const std::string& name, const std::string& value) {
         absl::StrCat("unknown flag --", name, "; see --help"));
   }
   if (gflags::SetCommandLineOption(name.c_str(), value.c_str()).empty()) {
-    return absl::InvalidArgumentError(absl::StrCat(
-        "--", name, ": \"", value, "\" is no ", WhatIsNeeded(info)));
+    return BadFlag(name,
+                   absl::StrCat("\"", value, "\" is no ", WhatIsNeeded(info)));
   }
   return absl::OkStatus();
 }
@@ -87,8 +88,7 @@ absl::StatusOr<std::set<std::string>> ParseCommandLine(
     TE_ASSIGN_OR_RETURN(Argument argument, ParseArgument(arguments[i]));
     if (!argument.value.has_value()) {
       if (++i == arguments.size()) {
-        return absl::InvalidArgumentError(
-            absl::StrCat("--", argument.name, " needs a value"));
+        return BadFlag(argument.name, "needs a value");
       }
       argument.value = arguments[i];
     }

@@ -80,7 +80,7 @@ TEST_F(CommandLineTest, SaysWhatIsWrong) {
       {{"words"}, "\"words\" is no flag"},
       {{""}, "no flag"},
       {{"--"}, "unknown flag"},
-      {{"--test_text"}, "--test_text needs a value"},
+      {{"--test_text"}, "--test_text: needs a value"},
       {{"--test_number=ten"}, "--test_number: \"ten\" is no whole number"},
       {{"--test_switch=maybe"}, "--test_switch: \"maybe\" is no bool"},
   };

@@ -13,7 +13,7 @@ namespace te::program {
 // What is wrong with the value of a flag, as INVALID_ARGUMENT that begins with
 // the flag: "--threads: 0 is out of range; it must be from 1 to 1024".
 absl::Status BadFlag(absl::string_view flag, absl::string_view why);
-// An error that a flag is to blame for, with its code.
+// An error that a flag is to blame for, with its code; OK stays OK.
 absl::Status WithFlag(absl::string_view flag, const absl::Status& status);
 
 // NaN is in no range.
@@ -30,6 +30,9 @@ absl::StatusOr<uint64_t> SizeFlag(absl::string_view flag,
 // A millisecond to eleven days, where nothing else is said.
 absl::StatusOr<Duration> SecondsFlag(absl::string_view flag, double seconds,
                                      double low = 1e-3, double high = 1e6);
+// At most a second.
+absl::StatusOr<Duration> MicrosecondsFlag(absl::string_view flag,
+                                          double microseconds);
 
 }  // namespace te::program
 

@@ -34,6 +34,9 @@ TEST(FlagChecksTest, IntsAreNotCutOff) {
   EXPECT_THAT(IntFlag("port", int64_t{1} << 32, 0, 65535),
               IsBad("--port: 4294967296 is out of range; it must be from 0 to "
                     "65535"));
+  EXPECT_THAT(IntFlag("port", std::numeric_limits<int64_t>::max(), 0, 65535),
+              IsBad("--port: 9223372036854775807 is out of range; it must be "
+                    "from 0 to 65535"));
 }
 
 TEST(FlagChecksTest, SizesAreSaidAsTheyWereGiven) {
@@ -57,6 +60,14 @@ TEST(FlagChecksTest, SecondsBecomeTime) {
   EXPECT_THAT(SecondsFlag("drain", 1e300, 0, 3600),
               IsBad("--drain: 1e+300 is out of range; it must be from 0 to "
                     "3600"));
+}
+
+TEST(FlagChecksTest, MicrosecondsBecomeTime) {
+  EXPECT_THAT(MicrosecondsFlag("spin_us", 2.5),
+              IsOkAndHolds(Duration(std::chrono::nanoseconds(2500))));
+  EXPECT_THAT(MicrosecondsFlag("spin_us", -1),
+              IsBad("--spin_us: -1 is out of range; it must be from 0 to "
+                    "1000000"));
 }
 
 TEST(FlagChecksTest, AnErrorKeepsItsCode) {

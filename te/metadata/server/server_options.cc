@@ -1,6 +1,7 @@
 #include "te/metadata/server/server_options.h"
 
 #include <cstdint>
+#include <limits>
 #include <string>
 
 #include "absl/status/status.h"
@@ -14,13 +15,13 @@
 #include "te/metadata/metadata_store.h"
 #include "te/metadata/open_metadata_store.h"
 #include "te/program/flag_checks.h"
-#include "te/program/size_text.h"
 
 namespace te::metadata_server {
 namespace {
 
 using program::BadFlag;
 using program::IntFlag;
+using program::SizeFlag;
 
 absl::StatusOr<HostPort> ParseListen(const std::string& text) {
   absl::StatusOr<HostPort> listen = HostPort::Parse(text);
@@ -81,13 +82,12 @@ absl::StatusOr<ServerOptions> ParseOptions(const FlagValues& flags) {
   TE_ASSIGN_OR_RETURN(options.tls, ParseTls(flags));
   TE_ASSIGN_OR_RETURN(options.max_keys,
                       IntFlag("max_keys", flags.max_keys, 1, 100'000'000));
-  TE_ASSIGN_OR_RETURN(options.max_value_bytes,
-                      program::SizeFlag("max_value", flags.max_value, 1,
-                                        MetadataStore::kMaxValueBytes));
-  const absl::StatusOr<uint64_t> bytes = program::ParseSize(flags.max_bytes);
-  if (!bytes.ok()) return BadFlag("max_bytes", bytes.status().message());
-  if (*bytes == 0) return BadFlag("max_bytes", "0 would hold nothing");
-  options.max_bytes = *bytes;
+  TE_ASSIGN_OR_RETURN(
+      options.max_value_bytes,
+      SizeFlag("max_value", flags.max_value, 1, MetadataStore::kMaxValueBytes));
+  TE_ASSIGN_OR_RETURN(options.max_bytes,
+                      SizeFlag("max_bytes", flags.max_bytes, 1,
+                               std::numeric_limits<uint64_t>::max()));
   TE_ASSIGN_OR_RETURN(options.max_clients,
                       IntFlag("max_clients", flags.max_clients, 1, 1 << 20));
   TE_ASSIGN_OR_RETURN(options.max_watches,
