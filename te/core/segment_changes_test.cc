@@ -240,11 +240,19 @@ TEST_F(SegmentChangesTest, NewsIsNotLostToAConnect) {
 }
 
 TEST_F(SegmentChangesTest, OpenSegmentsAreWatchedHoweverManyComeAndGo) {
+  // One engine has all of the names: they are told apart by these alone.
+  Node other;
+  StartNode("other", kOptions, other);
+  StoreSegmentResolver resolver(store_);
+  TE_ASSERT_OK_AND_ASSIGN(SegmentSnapshot published,
+                          resolver.Lookup("other", nullptr, Soon()));
   for (int i = 0; i < 300; ++i) {
-    const std::string name = absl::StrCat("other-", i);
-    Node other;
-    StartNode(name, kOptions, other);
-    TE_ASSERT_OK(client_.engine->CloseSegment(Open(name)));
+    SegmentDescriptor& descriptor = published.descriptor;
+    descriptor.name = absl::StrCat("other-", i);
+    TE_ASSERT_OK(resolver.Publish(descriptor, Soon()));
+    TE_ASSERT_OK(client_.engine->CloseSegment(Open(descriptor.name)));
+    TE_ASSERT_OK(
+        resolver.Withdraw(descriptor.name, descriptor.incarnation, Soon()));
   }
   TE_ASSERT_OK(server_.engine->RegisterMemory(
       {.address = more_.data(), .length = more_.size()}));
