@@ -5,7 +5,9 @@
 #include <sched.h>
 
 #include <algorithm>
+#include <string>
 #include <utility>
+#include <vector>
 
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
@@ -111,12 +113,19 @@ void RailSet::SetFailed(const absl::Status& why) {
 }
 
 absl::Status RailSet::NoRailWorks() const {
+  std::vector<std::string> reasons;
   for (const auto& member : members_) {
     const absl::Status health = member->rail->health();
     if (!health.ok()) return health;
+    const absl::Status why = member->rail->why_down();
+    // Often they are down alike.
+    if (!why.ok() && (reasons.empty() || reasons.back() != why.message())) {
+      reasons.emplace_back(why.message());
+    }
   }
-  return absl::UnavailableError(absl::StrCat(
-      "no rail works: ", name(), "; each is down or could not be set up"));
+  if (reasons.empty()) reasons = {"each is down or could not be set up"};
+  return absl::UnavailableError(absl::StrCat("no rail works: ", name(), ": ",
+                                             absl::StrJoin(reasons, "; ")));
 }
 
 // Besides their own failure that of the rails, which may come before anybody

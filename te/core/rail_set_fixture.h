@@ -74,6 +74,10 @@ class ScriptedRail final : public Rail {
     MutexLock lock(mutex_);
     return health_;
   }
+  absl::Status why_down() const override {
+    MutexLock lock(mutex_);
+    return why_down_;
+  }
   State state() const override {
     return health().ok() ? state_.load() : State::kDown;
   }
@@ -107,6 +111,10 @@ class ScriptedRail final : public Rail {
     return slices_.size();
   }
   void set_state(State state) { state_ = state; }
+  void set_why_down(const absl::Status& why) {
+    MutexLock lock(mutex_);
+    why_down_ = why;
+  }
   void set_near(MemoryLocation location) { near_ = location; }
   // Slices end well as soon as they are posted.
   void set_immediate() { immediate_ = true; }
@@ -131,6 +139,7 @@ class ScriptedRail final : public Rail {
   mutable Mutex mutex_;
   std::deque<Slice*> slices_ ABSL_GUARDED_BY(mutex_);
   absl::Status health_ ABSL_GUARDED_BY(mutex_);
+  absl::Status why_down_ ABSL_GUARDED_BY(mutex_);
 };
 
 class RailSetTest : public testing::Test {

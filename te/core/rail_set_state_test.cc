@@ -46,6 +46,16 @@ TEST_F(RailSetTest, WaitsForNothingWhenTheOnlyRailHasFailedOnce) {
   TE_EXPECT_OK(sink.status());
 }
 
+TEST_F(RailSetTest, SaysWhyNoRailWorks) {
+  Start(4);
+  for (const auto& rail : rails_) rail->set_state(Rail::State::kDown);
+  rails_[1]->set_why_down(absl::UnavailableError("the cable is out"));
+  rails_[2]->set_why_down(absl::UnavailableError("it is hot"));
+  rails_[3]->set_why_down(absl::UnavailableError("it is hot"));
+  EXPECT_EQ(Post(1).status().message(),
+            "no rail works: rail 0: the cable is out; it is hot");
+}
+
 TEST_F(RailSetTest, FailsWhenNoRailWorks) {
   Start(2);
   for (const auto& rail : rails_) rail->set_state(Rail::State::kDown);

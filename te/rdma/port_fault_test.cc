@@ -176,6 +176,9 @@ TEST_F(PortFaultTest, TheOnlyPortGoesDownAndUp) {
     EXPECT_THAT(Transfer(), StatusIs(absl::StatusCode::kUnavailable,
                                      HasSubstr("mlx5_0 port 1 is DOWN")));
     EXPECT_EQ(rail_->state(), Rail::State::kDown);
+    EXPECT_THAT(rail_->why_down(),
+                StatusIs(absl::StatusCode::kUnavailable,
+                         HasSubstr("mlx5_0 port 1 is DOWN")));
     TE_EXPECT_OK(rail_->health());
     if (round % 2 == 0) {
       CloseRail();

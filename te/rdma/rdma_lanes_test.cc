@@ -227,6 +227,8 @@ TEST_F(RdmaLanesTest, ARailWhoseDeviceHasNoQueuePairsIsDown) {
     rails_[1]->Prepare();
     return rails_[1]->state() == State::kDown;
   }));
+  EXPECT_THAT(std::string(rails_[1]->why_down().message()),
+              HasSubstr("queue pairs"));
   EXPECT_TRUE(Open(*rails_[2]));
   for (const absl::Status& status :
        TransferOver(*rails_[1], Operation::kWrite, 10, 1000)) {
@@ -401,6 +403,7 @@ TEST_F(RdmaLanesTest, ClosingOneRailClosesAll) {
   EXPECT_THAT(States(), Each(State::kDown));
   for (const auto& rail : rails_) {
     EXPECT_THAT(rail->health(), StatusIs(absl::StatusCode::kCancelled));
+    EXPECT_THAT(rail->why_down(), StatusIs(absl::StatusCode::kCancelled));
     for (const absl::Status& status :
          TransferOver(*rail, Operation::kWrite, 10, 1000)) {
       EXPECT_THAT(status, StatusIs(absl::StatusCode::kCancelled));

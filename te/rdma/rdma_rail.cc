@@ -109,6 +109,20 @@ absl::Status RdmaRail::health() const {
   return health_;
 }
 
+absl::Status RdmaRail::why_down() const {
+  // First, as in state().
+  if (failed_) return health();
+  const absl::Status device = endpoint_.nic().device->health();
+  if (!device.ok()) return device;
+  MutexLock lock(mutex_);
+  return last_error_;
+}
+
+void RdmaRail::SetLastError(const absl::Status& why) {
+  MutexLock lock(mutex_);
+  last_error_ = why;
+}
+
 std::string RdmaRail::name() const {
   return absl::StrCat("rdma to ", peer_, ": ",
                       endpoint_.broken()
@@ -139,7 +153,7 @@ void RdmaRail::OpeningFailed(const absl::Status& why, bool lacks_place) {
   driving_.Take();
   phase_ = Phase::kClosed;
   wanted_ = false;
-  last_error_ = why;
+  SetLastError(why);
   if (lacks_place) {
     retry_as_spare_at_ = In(kSparePause);
   } else {
@@ -290,7 +304,7 @@ void RdmaRail::MarkClosed() {
   phase_ = Phase::kClosed;
   const absl::Status failure = endpoint_.failure();
   if (endpoint_.has_carried() || failure.ok()) failures_ = 0;
-  if (!failure.ok()) last_error_ = failure;
+  if (!failure.ok()) SetLastError(failure);
   CountFailure();
 }
 

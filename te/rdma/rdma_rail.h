@@ -90,6 +90,7 @@ class RdmaRail final : public te::Rail, private Endpoint::Host {
   // Of all lanes.
   void Close(const absl::Status& why) override { session_.Close(why); }
   absl::Status health() const override;
+  absl::Status why_down() const override;
   std::string name() const override;
 
   // --- For the session. ---
@@ -153,6 +154,7 @@ class RdmaRail final : public te::Rail, private Endpoint::Host {
   absl::Status Unproven() const;
   void TellWhoAwaitsProof();
   absl::Status WhyEnded() const;
+  void SetLastError(const absl::Status& why) ABSL_LOCKS_EXCLUDED(mutex_);
   bool Flush(MonotonicTime now, SliceList& unsent)
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(driving_);
   [[nodiscard]] Endpoint::Remains Retire()
@@ -210,8 +212,6 @@ class RdmaRail final : public te::Rail, private Endpoint::Host {
   SliceList held_ ABSL_GUARDED_BY(driving_);
   // In a row.
   int failures_ ABSL_GUARDED_BY(driving_) = 0;
-  // Why there is no connection.
-  absl::Status last_error_ ABSL_GUARDED_BY(driving_);
   // Until when a broken connection may give back its work requests.
   MonotonicTime flush_deadline_ ABSL_GUARDED_BY(driving_);
   MonotonicTime opened_at_ ABSL_GUARDED_BY(driving_);
@@ -228,6 +228,8 @@ class RdmaRail final : public te::Rail, private Endpoint::Host {
   mutable Mutex mutex_;
   CondVar changed_;
   absl::Status health_ ABSL_GUARDED_BY(mutex_);
+  // Why there is no connection.
+  absl::Status last_error_ ABSL_GUARDED_BY(mutex_);
 };
 
 }  // namespace te::rdma

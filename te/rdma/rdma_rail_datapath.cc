@@ -89,10 +89,10 @@ absl::Status RdmaRail::AwaitConnection(SliceList& stuck) {
   if (phase_ != Phase::kClosed && NicIsUsable()) return absl::OkStatus();
   wanted_ = false;
   stuck.Append(std::move(pending_));
-  const absl::Status device = endpoint_.nic().device->health();
+  const absl::Status why = why_down();
   return absl::UnavailableError(
       absl::StrCat("no RDMA path from ", device_, " to ", peer_, ": ",
-                   (device.ok() ? last_error_ : device).message()));
+                   why.ok() ? "it could not be used just now" : why.message()));
 }
 
 SliceList RdmaRail::TakeUnsent() {

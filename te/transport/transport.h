@@ -91,6 +91,8 @@ class Rail {
 
   // OK, or why this rail does not work any more, and never will.
   virtual absl::Status health() const = 0;
+  // Why the state is kDown, where it is; OK if the rail does not know.
+  virtual absl::Status why_down() const { return health(); }
 
   // Why some of the peer's memory cannot be reached, for people; empty if all
   // can. If not, Reaches tells for a buffer, by its key (Slice::remote_key).
